@@ -1,0 +1,1 @@
+"""The verbs: each attends, measures, and raises AttentionError with its evidence."""

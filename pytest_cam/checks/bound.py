@@ -1,0 +1,225 @@
+"""The verbs with a test's settings bound: what the `cam` fixture is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from pytest_cam.attention import Attention, attend, attend_batch
+from pytest_cam.engine.hooks import ForwardHook, HookManager, HookTable, hooks_on, remove_hooks
+from pytest_cam.engine.layers import LayerLike, resolve
+from pytest_cam.engine.targets import Target, Targets
+from pytest_cam.errors import HookLeakError, LayerError
+from pytest_cam.images.geometry import Preprocess
+from pytest_cam.images.regions import Region
+from pytest_cam.verdicts.evidence import Evidence, Measurement
+
+
+@dataclass(eq=False)
+class Journal:
+    """What a test computed and measured through the `cam` fixture, for pictures of a plain failing assert."""
+
+    entries: list[tuple[Attention, list[tuple[Region, Measurement]]]] = field(default_factory=list)
+
+    def watch(self, attention: Attention) -> Attention:
+        """Return the attention such that what is measured on it is written down here."""
+        measured: list[tuple[Region, Measurement]] = []
+
+        def observe(_: Attention, region: Region, measurement: Measurement) -> None:
+            measured.append((region, measurement))
+
+        watched = replace(attention, _observer=observe)
+        self.entries.append((watched, measured))
+        return watched
+
+    def evidence(self) -> list[Evidence]:
+        """Return one evidence for each map, with all that was measured on it."""
+        found = []
+        for attention, measured in self.entries:
+            regions = tuple(dict.fromkeys(region for region, _ in measured))
+            measurements = tuple(measurement for _, measurement in measured)
+            found.append(attention.evidence("attention", regions, measurements))
+        return found
+
+
+class ModelWatch:
+    """Tells which hooks a test left behind on the models that it used."""
+
+    def __init__(self) -> None:
+        self._models: list[tuple[nn.Module, set[int]]] = []
+
+    def see(self, model: Any) -> None:
+        """Note the hooks that a model has now, when it is seen for the first time."""
+        if isinstance(model, nn.Module) and all(known is not model for known, _ in self._models):
+            self._models.append((model, set(hooks_on(model))))
+
+    def settle(self) -> None:
+        """Take away the hooks that have come since, and name them.
+
+        Raises:
+            HookLeakError: There are any.
+        """
+        leaks = []
+        for model, before in self._models:
+            left: HookTable = {key: value for key, value in hooks_on(model).items() if key not in before}
+            remove_hooks(model, set(left))
+            leaks += [_leak(model, *value) for value in left.values()]
+        self._models.clear()
+        if leaks:
+            raise HookLeakError(
+                f"the test left {len(leaks)} hook{'s' if len(leaks) > 1 else ''} on a model: {'; '.join(leaks)}. "
+                "Keep the handle and remove() it, or place the hook with cam.hooks.add(model, layer, function), which "
+                "takes it away with the test. Now removed, so that the next test is not affected"
+            )
+
+
+def _leak(model: nn.Module, name: str, kind: str, hook: ForwardHook) -> str:
+    function = getattr(hook, "__qualname__", None) or type(hook).__name__
+    where = name or "(the model)"
+    return f"{kind} {getattr(hook, '__module__', '?')}.{function} on {type(model).__name__} layer {where}"
+
+
+class BoundHooks:
+    """Places hooks that leave with the test."""
+
+    def __init__(self, watch: ModelWatch) -> None:
+        self._watch = watch
+        self._hooks = HookManager()
+
+    def add(self, model: nn.Module, layer: str | nn.Module, hook: ForwardHook) -> RemovableHandle:
+        """Place `hook(module, args, output)` on a layer until the test ends.
+
+        Args:
+            model: The model.
+            layer: A dotted name or a module of the model.
+            hook: What to call after each forward pass of the layer; what it returns, unless None, replaces the output.
+
+        Returns:
+            The handle, for those who want the hook to leave earlier.
+
+        Raises:
+            LayerError: There is no such layer in the model.
+        """
+        self._watch.see(model)
+        found = resolve(model, layer)
+        if found is None:
+            raise LayerError("layer is None; accepted: a dotted name or a module of the model")
+        return self._hooks.add(found.module, hook)
+
+    def remove_all(self) -> None:
+        """Take away every hook that was placed here."""
+        self._hooks.remove_all()
+
+
+class Cam:
+    """The verbs of pytest-cam with the test's settings bound; the `cam` fixture returns one.
+
+    Calling it is `attend`. A setting comes from the call, else from the closest `@pytest.mark.cam(...)`, else from the
+    command line, else from the ini file or the project's fixture, else it is the built-in one.
+
+    Attributes:
+        hooks: `cam.hooks.add(model, layer, function)` places a hook that leaves with the test.
+    """
+
+    def __init__(self, settings: Callable[[str, Any], Any]) -> None:
+        self._settings = settings
+        self.journal = Journal()
+        self.watch = ModelWatch()
+        self.hooks = BoundHooks(self.watch)
+
+    def __call__(
+        self,
+        model: nn.Module,
+        img: Any,
+        *,
+        layer: LayerLike = None,
+        method: str | None = None,
+        target: Target = None,
+        preprocess: Preprocess | None = None,
+        class_names: Sequence[str] | None = None,
+        device: str | torch.device | None = None,
+    ) -> Attention:
+        """Compute the attention of one image: `pytest_cam.attend` with the test's settings."""
+        __tracebackhide__ = True
+        self.watch.see(model)
+        bound = self._bound(layer, method, target, preprocess, class_names, device)
+        return self.journal.watch(attend(model, img, **bound))
+
+    def batch(
+        self,
+        model: nn.Module,
+        images: Sequence[Any] | torch.Tensor,
+        *,
+        layer: LayerLike = None,
+        method: str | None = None,
+        target: Targets = None,
+        preprocess: Preprocess | None = None,
+        class_names: Sequence[str] | None = None,
+        device: str | torch.device | None = None,
+    ) -> list[Attention]:
+        """Compute the attentions of B images in one pass: `pytest_cam.attend_batch` with the test's settings."""
+        __tracebackhide__ = True
+        self.watch.see(model)
+        bound = self._bound(layer, method, target, preprocess, class_names, device)
+        return [self.journal.watch(attention) for attention in attend_batch(model, images, **bound)]
+
+    def assert_attention_in_region(
+        self,
+        model: nn.Module,
+        img: Any,
+        box: Any,
+        layer: LayerLike = None,
+        method: str | None = None,
+        *,
+        metric: str = "skill",
+        at_least: float | None = None,
+        at_most: float | None = None,
+        **settings: Any,
+    ) -> Attention:
+        """Fail unless the attention lies in a region: `pytest_cam.assert_attention_in_region`, same arguments."""
+        __tracebackhide__ = True
+        attention = self(model, img, layer=layer, method=method, **settings)
+        attention.assert_in_region(box, metric=metric, at_least=at_least, at_most=at_most)
+        return attention
+
+    def assert_attention_not_in_region(
+        self,
+        model: nn.Module,
+        img: Any,
+        box: Any,
+        layer: LayerLike = None,
+        method: str | None = None,
+        *,
+        metric: str = "lift",
+        at_most: float | None = None,
+        **settings: Any,
+    ) -> Attention:
+        """Fail if the attention lies in a region: `pytest_cam.assert_attention_not_in_region`, same arguments."""
+        __tracebackhide__ = True
+        attention = self(model, img, layer=layer, method=method, **settings)
+        attention.assert_not_in_region(box, metric=metric, at_most=at_most)
+        return attention
+
+    def _bound(
+        self,
+        layer: LayerLike,
+        method: str | None,
+        target: Any,
+        preprocess: Preprocess | None,
+        class_names: Sequence[str] | None,
+        device: str | torch.device | None,
+    ) -> dict[str, Any]:
+        given = {
+            "layer": layer,
+            "method": method,
+            "target": target,
+            "preprocess": preprocess,
+            "class_names": class_names,
+            "device": device,
+        }
+        return {name: self._settings(name, value) for name, value in given.items()}

@@ -1,0 +1,83 @@
+"""The model must look there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from pytest_cam.attention import Attention, attend
+from pytest_cam.engine.layers import LayerLike
+from pytest_cam.engine.targets import Target
+from pytest_cam.images.geometry import Preprocess
+
+
+def assert_attention_in_region(
+    model: nn.Module,
+    img: Any,
+    box: Any,
+    layer: LayerLike = None,
+    method: str = "gradcam++",
+    *,
+    target: Target = None,
+    metric: str = "skill",
+    at_least: float | None = None,
+    at_most: float | None = None,
+    preprocess: Preprocess | None = None,
+    class_names: Sequence[str] | None = None,
+    device: str | torch.device | None = None,
+) -> Attention:
+    """Fail unless the model's attention lies in a region of the image.
+
+    Args:
+        model: The classifier, an `nn.Module`; it is run in eval mode and comes back as it was.
+        img: A path, a PIL image, a uint8 array (H, W, 3) or (H, W), or a float tensor (C, H, W) or (1, C, H, W) that
+            is model input already.
+        box: A `Box`, or (x1, y1, x2, y2), half-open, in pixels of the image, whatever the preprocess does to it; for
+            a tensor, in pixels of the tensor.
+        layer: A dotted name, a module, or None for the last executed module whose output has spatial extent.
+        method: "gradcam", "gradcam++", "hirescam", "layercam" or "xgradcam".
+        target: A class index, a class name, a callable from the image's own part of the output to a scalar tensor,
+            or None for the predicted class.
+        metric: "skill" (default, at least 0.25), "pointing" (default 1), "energy" or "lift".
+        at_least: The least value that passes.
+        at_most: The greatest value that passes.
+        preprocess: From an RGB PIL image to a float tensor (C, H, W); needed unless `img` is a tensor.
+        class_names: The K class names.
+        device: Where the model is expected to be; None takes it where it is.
+
+    Returns:
+        The attention, for further checks without a second forward pass.
+
+    Raises:
+        AttentionError: The model looks elsewhere.
+        CamError: The question makes no sense as it was asked; each of its kinds names what was given and accepted.
+
+    Example:
+        >>> import torch
+        >>> from pytest_cam import assert_attention_in_region
+        >>> model = torch.nn.Sequential(
+        ...     torch.nn.Conv2d(1, 1, 1, bias=False), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+        ...     torch.nn.Linear(1, 2))
+        >>> for parameter in model.parameters():
+        ...     _ = torch.nn.init.ones_(parameter)
+        >>> image = torch.zeros(1, 8, 8)
+        >>> image[:, 2:6, 2:6] = 1.0
+        >>> assert_attention_in_region(model, image, (2, 2, 6, 6), "0", target=1).peak
+        (2.5, 2.5)
+    """
+    __tracebackhide__ = True
+    attention = attend(
+        model,
+        img,
+        layer=layer,
+        method=method,
+        target=target,
+        preprocess=preprocess,
+        class_names=class_names,
+        device=device,
+    )
+    attention.assert_in_region(box, metric=metric, at_least=at_least, at_most=at_most)
+    return attention

@@ -1,0 +1,67 @@
+"""The model must not look there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from pytest_cam.attention import Attention, attend
+from pytest_cam.engine.layers import LayerLike
+from pytest_cam.engine.targets import Target
+from pytest_cam.images.geometry import Preprocess
+
+
+def assert_attention_not_in_region(
+    model: nn.Module,
+    img: Any,
+    box: Any,
+    layer: LayerLike = None,
+    method: str = "gradcam++",
+    *,
+    target: Target = None,
+    metric: str = "lift",
+    at_most: float | None = None,
+    preprocess: Preprocess | None = None,
+    class_names: Sequence[str] | None = None,
+    device: str | torch.device | None = None,
+) -> Attention:
+    """Fail if the model's attention lies in a region that must not matter: a watermark, a tag, a border.
+
+    The region is widened by one cell of the map, into which the evidence of a small mark spreads.
+
+    Args:
+        model: As for `assert_attention_in_region`.
+        img: As for `assert_attention_in_region`.
+        box: As for `assert_attention_in_region`.
+        layer: As for `assert_attention_in_region`.
+        method: As for `assert_attention_in_region`.
+        target: As for `assert_attention_in_region`.
+        metric: "lift" (default, at most 1.0: no more than chance), "skill", "pointing" (default 0) or "energy".
+        at_most: The greatest value that passes.
+        preprocess: As for `assert_attention_in_region`.
+        class_names: As for `assert_attention_in_region`.
+        device: As for `assert_attention_in_region`.
+
+    Returns:
+        The attention, for further checks without a second forward pass.
+
+    Raises:
+        AttentionError: The model looks there.
+        CamError: The question makes no sense as it was asked; each of its kinds names what was given and accepted.
+    """
+    __tracebackhide__ = True
+    attention = attend(
+        model,
+        img,
+        layer=layer,
+        method=method,
+        target=target,
+        preprocess=preprocess,
+        class_names=class_names,
+        device=device,
+    )
+    attention.assert_not_in_region(box, metric=metric, at_most=at_most)
+    return attention

@@ -1,0 +1,75 @@
+"""A layer from a name, a module or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import nn
+
+from pytest_cam.errors import LayerError, nearest
+
+LayerLike: TypeAlias = str | nn.Module | None
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A module of the model and its name.
+
+    Attributes:
+        name: As in `model.named_modules()`; the model itself is "(the model)".
+        module: The module whose output is explained.
+    """
+
+    name: str
+    module: nn.Module
+
+
+def resolve(model: nn.Module, layer: LayerLike) -> Layer | None:
+    """Find a layer of the model.
+
+    Args:
+        model: The model.
+        layer: A dotted name as in `model.named_modules()`, a module of the model, or None.
+
+    Returns:
+        The layer, or None where none was given: then the trace chooses one, from what runs.
+
+    Raises:
+        LayerError: There is no such layer in the model.
+    """
+    if layer is None:
+        return None
+    if isinstance(layer, str):
+        return _by_name(model, layer)
+    if isinstance(layer, nn.Module):
+        return Layer(name_of(model, layer), layer)
+    raise LayerError(
+        f"layer is a {type(layer).__name__}; accepted: a dotted name such as 'layer4.1', a module of the model, "
+        "or None for the last layer with spatial extent"
+    )
+
+
+def name_of(model: nn.Module, module: nn.Module) -> str:
+    """Return a module's dotted name in the model.
+
+    Raises:
+        LayerError: The module is not part of the model.
+    """
+    for name, candidate in model.named_modules():
+        if candidate is module:
+            return name or "(the model)"
+    raise LayerError(
+        f"layer is a {type(module).__name__} that is not part of this {type(model).__name__}; was it taken from "
+        "another instance, or from a copy?"
+    )
+
+
+def _by_name(model: nn.Module, name: str) -> Layer:
+    if name:
+        try:
+            return Layer(name, model.get_submodule(name))
+        except AttributeError:
+            pass
+    names = [known for known, _ in model.named_modules() if known]
+    raise LayerError(f"{type(model).__name__} has no layer {name!r}. {nearest(name, names)}")

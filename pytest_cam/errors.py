@@ -1,0 +1,135 @@
+"""Every exception of the package. Standard library only, so that anything may import it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_cam.verdicts.evidence import Evidence
+
+
+class CamError(Exception):
+    """The base of every error that pytest-cam raises.
+
+    Attributes:
+        evidence: What is needed to draw and explain the failure, where a map was computed before it.
+    """
+
+    evidence: Evidence | None = None
+
+    def __init__(self, message: str, evidence: Evidence | None = None) -> None:
+        super().__init__(message)
+        self.evidence = evidence
+
+
+class AttentionError(CamError, AssertionError):
+    """The model does not look where the test says: the verdict of a check that ran and failed."""
+
+
+class ImageError(CamError, ValueError):
+    """The image cannot be used: unreadable, truncated, of the wrong type, or too large."""
+
+
+class PreprocessError(CamError, ValueError):
+    """There is no preprocess for this image, or it returns something that is no model input."""
+
+
+class GeometryError(PreprocessError):
+    """The preprocess moves pixels in a way that image coordinates cannot be carried through."""
+
+
+class RegionError(CamError, ValueError):
+    """The region is malformed, or lies outside the image or outside what the model saw."""
+
+
+class ModelError(CamError, TypeError):
+    """The model is not something that can be explained."""
+
+
+class OutputError(CamError, ValueError):
+    """The model's output has no class scores where they are looked for."""
+
+
+class LayerError(CamError, ValueError):
+    """The layer is unknown, never ran, or has no spatial extent."""
+
+
+class TargetError(CamError, ValueError):
+    """The target does not name one score of the model."""
+
+
+class IndependentScoreError(CamError, ValueError):
+    """The explained score does not depend on the layer, so no map of it exists."""
+
+
+class NonFiniteError(CamError, ArithmeticError):
+    """Activations, gradients or scores contain NaN or infinity."""
+
+
+class EmptyMapError(CamError, ValueError):
+    """The map is zero everywhere: nothing at this layer speaks for the target."""
+
+
+class MethodError(CamError, ValueError):
+    """The CAM method is unknown."""
+
+
+class MetricError(CamError, ValueError):
+    """The metric is unknown, or cannot be used in this check."""
+
+
+class LimitError(CamError, ValueError):
+    """A limit is missing, contradictory, or outside the metric's range."""
+
+
+class UnattainableError(LimitError):
+    """No map of this resolution can meet the limit in this region."""
+
+
+class VacuousError(LimitError):
+    """The check could not fail in a way that means anything."""
+
+
+class HookLeakError(CamError):
+    """A test left a hook behind on a model."""
+
+
+class DependencyError(CamError, ImportError):
+    """A library that this call needs does not import."""
+
+
+class SettingError(CamError, ValueError):
+    """A setting is unknown or has a value that it cannot have."""
+
+
+class ArtifactError(CamError, OSError):
+    """The artifacts directory cannot be used, or an artifact cannot be written."""
+
+
+# What users read in a summary line is the public name, not the file it lives in.
+for _error in list(globals().values()):
+    if isinstance(_error, type) and issubclass(_error, CamError):
+        _error.__module__ = "pytest_cam"
+
+
+def nearest(given: object, accepted: Iterable[str], count: int = 3) -> str:
+    """Return "Did you mean ...?" with the names closest to the given one, or all of them if none is close.
+
+    Args:
+        given: What the user wrote.
+        accepted: Every name that would have been valid.
+        count: The number of names to suggest, at most.
+
+    Returns:
+        One sentence, or an empty string where nothing is accepted at all.
+    """
+    names = list(accepted)
+    close = difflib.get_close_matches(str(given), names, n=count, cutoff=0.5)
+    if close:
+        return f"Did you mean {' or '.join(repr(name) for name in close)}?"
+    if not names:
+        return ""
+    shown = ", ".join(repr(name) for name in names[:12])
+    return f"Accepted: {shown}{', ...' if len(names) > 12 else ''}."

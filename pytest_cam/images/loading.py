@@ -1,0 +1,157 @@
+"""What `img` may be, and the one form that the rest of the package sees."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pytest_cam.errors import ImageError
+
+RGB: TypeAlias = npt.NDArray[np.uint8]
+ACCEPTED = (
+    "a path, a PIL image, a uint8 array (H, W, 3) or (H, W), or a float tensor (C, H, W) or (1, C, H, W) "
+    "that is model input already"
+)
+# Modes whose values PIL would clip, not scale, on the way to 8 bits.
+_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+@dataclass(frozen=True, eq=False)
+class SourceImage:
+    """The image as the user gave it: regions are in its pixels, and pictures are drawn on it.
+
+    Attributes:
+        name: The path, or what kind of object was passed.
+        size: (width, height) in pixels.
+        pixels: The decoded RGB image, or, for a model input, the tensor (C, H, W) itself.
+    """
+
+    name: str
+    size: tuple[int, int]
+    pixels: Image.Image | torch.Tensor
+
+    @property
+    def is_input(self) -> bool:
+        """Whether the user passed the tensor that the model sees."""
+        return isinstance(self.pixels, torch.Tensor)
+
+    def rgb(self) -> RGB:
+        """Return the image for drawing, (H, W, 3) uint8; a tensor is stretched to its own range."""
+        if isinstance(self.pixels, Image.Image):
+            return np.array(self.pixels, dtype=np.uint8)
+        values = self.pixels.detach().to("cpu", torch.float32).numpy()
+        if values.shape[0] != 3:
+            values = np.repeat(values.mean(axis=0, keepdims=True), 3, axis=0)
+        low, high = float(values.min()), float(values.max())
+        stretched = (values - low) / (high - low) if high > low else np.zeros_like(values)
+        return np.ascontiguousarray((stretched * 255).round().astype(np.uint8).transpose(1, 2, 0))
+
+
+def load(img: Any) -> SourceImage:
+    """Read an image in any of the accepted forms.
+
+    Paths and PIL images are turned upright by their EXIF orientation and converted to RGB as torchvision's
+    default loader does (`convert("RGB")`: grayscale is repeated, alpha is dropped).
+
+    Args:
+        img: A path, a PIL image, a uint8 array (H, W, 3), (H, W, 4), (H, W, 1) or (H, W), or a floating
+            point tensor (C, H, W) or (1, C, H, W) that is model input already.
+
+    Returns:
+        The image with its size in pixels.
+
+    Raises:
+        ImageError: The file is missing, unreadable, truncated or a decompression bomb, or the object is of
+            a type, shape or value type that is not accepted.
+    """
+    if isinstance(img, torch.Tensor):
+        return _from_tensor(img)
+    if isinstance(img, np.ndarray):
+        return _from_pil(_array_to_pil(img), f"array {img.shape}")
+    if isinstance(img, Image.Image):
+        return _from_pil(img, getattr(img, "filename", "") or f"PIL image {img.size[0]} x {img.size[1]}")
+    if isinstance(img, (str, os.PathLike)):
+        return _from_path(os.fspath(img))
+    raise ImageError(f"img is a {type(img).__name__}; accepted: {ACCEPTED}")
+
+
+def _from_path(path: str) -> SourceImage:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(path)
+    except FileNotFoundError as error:
+        raise ImageError(f"image file not found: {path}") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"image file is unreadable: {path} is in no format that Pillow knows") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(
+            f"image file looks like a decompression bomb: {path}: {error} If it is trusted, raise "
+            "PIL.Image.MAX_IMAGE_PIXELS"
+        ) from error
+    except OSError as error:
+        raise ImageError(f"image file is unreadable: {path} ({error})") from error
+    with image:
+        return _from_pil(image, path)
+
+
+def _from_pil(image: Image.Image, name: str) -> SourceImage:
+    if image.mode in _DEEP_MODES:
+        raise ImageError(
+            f"image {name} has more than 8 bits a channel (mode {image.mode!r}), and how to scale it is "
+            "yours to say: pass a uint8 array, or a tensor that is model input already"
+        )
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if "transparency" in upright.info:
+            upright = upright.convert("RGBA")
+        rgb = upright.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"image {name} is truncated or damaged: {error}") from error
+    return SourceImage(str(name), rgb.size, rgb)
+
+
+def _array_to_pil(array: npt.NDArray[Any]) -> Image.Image:
+    if array.dtype != np.uint8:
+        cure = (
+            "scale it to 0..255 and convert with .astype('uint8')"
+            if np.issubdtype(array.dtype, np.floating)
+            else "convert it with .astype('uint8')"
+        )
+        raise ImageError(
+            f"img is a {array.dtype} array {array.shape}, whose value range is a guess; accepted: uint8. "
+            f"If it is an image, {cure}; if it is model input already, pass a torch tensor"
+        )
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        channels_first = array.ndim == 3 and array.shape[0] in (1, 3, 4)
+        hint = "; channels come last: array.transpose(1, 2, 0)" if channels_first else ""
+        raise ImageError(f"img is an array of shape {array.shape}; accepted: (H, W, 3) or (H, W){hint}")
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _from_tensor(tensor: torch.Tensor) -> SourceImage:
+    shape = tuple(tensor.shape)
+    if not tensor.is_floating_point():
+        raise ImageError(
+            f"img is a {tensor.dtype} tensor {shape}; a model input is floating point. If it is an image "
+            "(C, H, W), pass img.permute(1, 2, 0).numpy(), so that the preprocess is applied"
+        )
+    if tensor.ndim == 4 and shape[0] > 1:
+        raise ImageError(
+            f"img is a batch of {shape[0]} inputs {shape}; use attend_batch(model, img), which gives one "
+            "attention each, or pass one of them"
+        )
+    if tensor.ndim == 4:
+        tensor = tensor[0]
+    if tensor.ndim != 3 or 0 in tensor.shape:
+        raise ImageError(f"img is a tensor of shape {shape}; accepted: (C, H, W) or (1, C, H, W)")
+    return SourceImage(f"input tensor {shape}", (tensor.shape[2], tensor.shape[1]), tensor)

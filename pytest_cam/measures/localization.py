@@ -1,0 +1,219 @@
+"""Is the map where the region is? Energy, chance, ceiling, skill, lift and the pointing game.
+
+A map A is (h, w), a region is its coverage M of the input's pixels, (H, W) in [0, 1], and U is the bilinear
+upsampling (align_corners=False) from the one grid to the other. Sums over pixels of U A are sums over cells of A
+times U^T, so nothing is ever upsampled, and what a map of this resolution can reach at all is known exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_cam.errors import MetricError, nearest
+
+Array = npt.NDArray[np.float64]
+
+
+def bilinear(cells: int, pixels: int) -> Array:
+    """Return the matrix (pixels, cells) of bilinear interpolation along one axis, align_corners=False."""
+    position = np.clip((np.arange(pixels) + 0.5) * cells / pixels - 0.5, 0, None)
+    low = np.minimum(np.floor(position).astype(int), cells - 1)
+    high = np.minimum(low + 1, cells - 1)
+    share = np.minimum(position - low, 1.0)
+    matrix = np.zeros((pixels, cells))
+    np.add.at(matrix, (np.arange(pixels), low), 1 - share)
+    np.add.at(matrix, (np.arange(pixels), high), share)
+    return matrix
+
+
+def upsample(cam: npt.ArrayLike, size: tuple[int, int]) -> Array:
+    """Return a map (h, w) on the input grid, (H, W), bilinear with align_corners=False."""
+    cam = np.asarray(cam, dtype=np.float64)
+    result: Array = bilinear(cam.shape[0], size[0]) @ cam @ bilinear(cam.shape[1], size[1]).T
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class GridRegion:
+    """A region as a map of h x w cells can resolve it.
+
+    Attributes:
+        coverage: M, the share of each input pixel that lies in the region, (H, W) in [0, 1].
+        grid: (h, w) of the map.
+    """
+
+    coverage: Array
+    grid: tuple[int, int]
+
+    @cached_property
+    def _axes(self) -> tuple[Array, Array]:
+        return bilinear(self.grid[0], self.coverage.shape[0]), bilinear(self.grid[1], self.coverage.shape[1])
+
+    @cached_property
+    def weight(self) -> Array:
+        """U^T 1: how much of the upsampled map's mass one unit in each cell makes, (h, w)."""
+        rows, columns = self._axes
+        weight: Array = np.outer(rows.sum(axis=0), columns.sum(axis=0))
+        return weight
+
+    @cached_property
+    def share(self) -> Array:
+        """(U^T M) / (U^T 1): the share of each cell's mass that falls into the region, (h, w) in [0, 1]."""
+        rows, columns = self._axes
+        inside = rows.T @ self.coverage @ columns
+        share: Array = np.divide(inside, self.weight, out=np.zeros_like(inside), where=self.weight > 0)
+        return share
+
+    @cached_property
+    def chance(self) -> float:
+        """A = |M| / N: the energy of a map that is the same everywhere."""
+        return float(np.mean(self.coverage))
+
+    @cached_property
+    def ceiling(self) -> float:
+        """C: the most energy that any map of this grid can put into the region."""
+        return float(self.share.max())
+
+    @cached_property
+    def floor(self) -> float:
+        """The least energy that any map of this grid can put into the region."""
+        return float(self.share.min())
+
+    @cached_property
+    def hits(self) -> npt.NDArray[np.bool_]:
+        """Which cells would be a hit in the pointing game if the map's peak lay there, (h, w)."""
+        away = [
+            [np.hypot(*self.offset_from(self.centre(row, column))) for column in range(self.grid[1])]
+            for row in range(self.grid[0])
+        ]
+        return np.asarray(away) <= self.tolerance
+
+    @property
+    def tolerance(self) -> float:
+        """How far from the region a peak still hits, in input pixels: 15 at 500 pixels, or half a cell."""
+        height, width = self.coverage.shape
+        half_cell = max(height / self.grid[0], width / self.grid[1]) / 2
+        return float(max(15 / 500 * max(height, width), half_cell))
+
+    def centre(self, row: int, column: int) -> tuple[float, float]:
+        """Return the centre (x, y) of a cell in input pixels."""
+        height, width = self.coverage.shape
+        return (column + 0.5) * width / self.grid[1], (row + 0.5) * height / self.grid[0]
+
+    def offset_from(self, point: tuple[float, float]) -> tuple[float, float]:
+        """Return (dx, dy) in input pixels from a point to the nearest pixel that the region touches."""
+        rows, columns = self._touched
+        dx = np.maximum(np.abs(columns + 0.5 - point[0]) - 0.5, 0.0)
+        dy = np.maximum(np.abs(rows + 0.5 - point[1]) - 0.5, 0.0)
+        closest = int(np.argmin(dx * dx + dy * dy))
+        return float(dx[closest]), float(dy[closest])
+
+    @cached_property
+    def _touched(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        rows, columns = np.nonzero(self.coverage > 0)
+        return rows, columns
+
+
+def energy(cam: Array, region: GridRegion) -> float:
+    """Return E = sum_M A / sum A on the input grid, in [0, 1].
+
+    The energy-based pointing game (Wang et al., arXiv 1910.01279, section 4.3), also called relevance mass accuracy
+    (Arras et al., arXiv 2003.07258).
+    """
+    mass = cam * region.weight
+    return float((mass * region.share).sum() / mass.sum())
+
+
+def skill(cam: Array, region: GridRegion) -> float:
+    """Return (E - chance) / (ceiling - chance): 0 is chance, 1 the best that this grid can reach."""
+    return (energy(cam, region) - region.chance) / (region.ceiling - region.chance)
+
+
+def lift(cam: Array, region: GridRegion) -> float:
+    """Return E / chance (Kohlbrenner et al., arXiv 1910.09840, weighted attribution localisation)."""
+    return energy(cam, region) / region.chance
+
+
+def pointing(cam: Array, region: GridRegion) -> float:
+    """Return 1.0 where the map's peak hits the region, else 0.0 (Zhang et al., arXiv 1608.00507).
+
+    A peak hits within `GridRegion.tolerance` of the region. A peak shared by several cells that together make more
+    than 1 % of the map points nowhere: the answer is NaN, which meets no limit.
+    """
+    if is_tied(cam):
+        return float("nan")
+    return float(region.hits[peak_cell(cam)])
+
+
+def peak_cell(cam: Array) -> tuple[int, int]:
+    """Return (row, column) of the strongest cell; the first one, where several tie."""
+    row, column = np.unravel_index(int(np.argmax(cam)), cam.shape)
+    return int(row), int(column)
+
+
+def tied_cells(cam: Array) -> int:
+    """Return how many cells share the map's maximum."""
+    return int(np.count_nonzero(cam == cam.max()))
+
+
+def is_tied(cam: Array) -> bool:
+    """Return whether the peak is shared by more than one cell and by more than 1 % of the map."""
+    tied = tied_cells(cam)
+    return tied > 1 and tied > 0.01 * cam.size
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that says how well a map lies in a region.
+
+    Attributes:
+        name: Its name in calls, markers and messages.
+        value: From a map (h, w) and a region to the number.
+        low: The least value that a limit may have.
+        high: The greatest value that a limit may have.
+        by_energy: Whether it is a function of the energy, so that the ceiling bounds it.
+    """
+
+    name: str
+    value: Callable[[Array, GridRegion], float]
+    low: float
+    high: float
+    by_energy: bool = True
+
+    def attainable(self, region: GridRegion) -> tuple[float, float]:
+        """Return the least and the greatest value that any map of this grid can have in the region."""
+        if not self.by_energy:
+            return float(region.hits.min()), float(region.hits.max())
+        return tuple(self._at(cell, region) for cell in (region.share.argmin(), region.share.argmax()))  # type: ignore[return-value]  # two cells, two values
+
+    def _at(self, cell: np.intp, region: GridRegion) -> float:
+        only = np.zeros(region.grid)
+        only.flat[cell] = 1.0
+        return self.value(only, region)
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("skill", skill, -float("inf"), 1.0),
+        Metric("energy", energy, 0.0, 1.0),
+        Metric("lift", lift, 0.0, float("inf")),
+        Metric("pointing", pointing, 0.0, 1.0, by_energy=False),
+    )
+}
+
+
+def metric_named(name: str) -> Metric:
+    """Return the metric of that name.
+
+    Raises:
+        MetricError: There is no such metric.
+    """
+    if not isinstance(name, str) or name not in METRICS:
+        raise MetricError(f"there is no metric {name!r}. {nearest(name, METRICS)}")
+    return METRICS[name]

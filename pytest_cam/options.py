@@ -1,0 +1,149 @@
+"""ONE table of settings: the command line, the ini file, the marker and the documentation are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pytest_cam.errors import SettingError, nearest
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting and where it may be set.
+
+    Attributes:
+        name: The keyword of calls and markers.
+        meaning: One sentence for people.
+        builtin: What holds where nothing is said.
+        metavar: What the command line and the ini file take; None where they do not set it.
+        marker: Whether `@pytest.mark.cam(name=...)` sets it, and calls do.
+        fixture: The fixture that a project may override to set it, or None.
+    """
+
+    name: str
+    meaning: str
+    builtin: str | None = None
+    metavar: str | None = None
+    marker: bool = True
+    fixture: str | None = None
+
+    @property
+    def flag(self) -> str:
+        """The command-line flag."""
+        return f"--cam-{self.name}"
+
+    @property
+    def ini(self) -> str:
+        """The ini key."""
+        return f"cam_{self.name}"
+
+
+SETTINGS = (
+    Setting(
+        "artifacts",
+        "Directory that gets pictures and numbers of each failing check; none are written without it. "
+        "In an ini file it is relative to that file's directory.",
+        metavar="DIR",
+        marker=False,
+    ),
+    Setting("method", "The CAM method.", builtin="gradcam++", metavar="NAME"),
+    Setting(
+        "layer",
+        "The layer to explain, as in `model.named_modules()`; without it, the last one with spatial extent.",
+        metavar="NAME",
+    ),
+    Setting(
+        "device",
+        "Where the model under test is expected to be; the fixture that makes the model can take `cam_device` and "
+        "put it there. Without it, the model is taken where it is.",
+        metavar="DEVICE",
+        fixture="cam_device",
+    ),
+    Setting(
+        "target",
+        "The score to explain: class index, class name or callable; without it, the predicted class.",
+    ),
+    Setting(
+        "preprocess",
+        "From an RGB PIL image to the model's input; not needed for tensors.",
+        fixture="cam_preprocess",
+    ),
+    Setting("class_names", "The names of the model's classes.", fixture="cam_class_names"),
+)
+MARKER_KEYS = tuple(setting.name for setting in SETTINGS if setting.marker)
+
+
+def add_to(parser: pytest.Parser) -> None:
+    """Declare the command-line flags and ini keys."""
+    group = parser.getgroup("cam", "attention regression tests (pytest-cam)")
+    for setting in SETTINGS:
+        if setting.metavar is not None:
+            text = setting.meaning + (f" Default: {setting.builtin}." if setting.builtin else "")
+            group.addoption(setting.flag, metavar=setting.metavar, default=None, help=text)
+            parser.addini(setting.ini, f"As {setting.flag}. {text}", type="string", default=None)
+
+
+def marker_line() -> str:
+    """Return the line that `pytest --markers` shows."""
+    keys = ", ".join(f"{key}=..." for key in MARKER_KEYS)
+    return f"cam({keys}): settings of the `cam` fixture for this test; the closest marker wins."
+
+
+def marker_problem(mark: pytest.Mark) -> str | None:
+    """Return what is wrong with a `cam` marker, or None."""
+    if mark.args:
+        return f"@pytest.mark.cam takes keywords only, and was given {', '.join(map(repr, mark.args))}"
+    for key in mark.kwargs:
+        if key not in MARKER_KEYS:
+            return f"@pytest.mark.cam has no setting {key!r}. {nearest(key, MARKER_KEYS)}"
+    return None
+
+
+def from_config(config: pytest.Config, name: str) -> str | None:
+    """Return a setting from the command line, else from the ini file, else None."""
+    setting = setting_named(name)
+    value = config.getoption(setting.flag)
+    found: str | None = config.getini(setting.ini) if value is None else value
+    return found
+
+
+def from_markers(item: pytest.Item, name: str) -> Any:
+    """Return a setting from the closest `cam` marker that has it, else None."""
+    for mark in item.iter_markers("cam"):
+        if mark.kwargs.get(name) is not None:
+            return mark.kwargs[name]
+    return None
+
+
+def setting_named(name: str) -> Setting:
+    """Return the setting of that name.
+
+    Raises:
+        SettingError: There is no such setting.
+    """
+    for setting in SETTINGS:
+        if setting.name == name:
+            return setting
+    raise SettingError(f"there is no setting {name!r}. {nearest(name, [setting.name for setting in SETTINGS])}")
+
+
+def markdown_table() -> str:
+    """Return the table of settings for the documentation."""
+    head = [
+        "| setting | call, marker | command line | ini | fixture | what it does |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    return "\n".join([*head, *(f"| {' | '.join(_row(setting))} |" for setting in SETTINGS)])
+
+
+def _row(setting: Setting) -> Iterator[str]:
+    yield f"**{setting.name}**"
+    yield f"`{setting.name}=`" if setting.marker else ""
+    yield f"`{setting.flag}={setting.metavar}`" if setting.metavar else ""
+    yield f"`{setting.ini}`" if setting.metavar else ""
+    yield f"`{setting.fixture}`" if setting.fixture else ""
+    yield setting.meaning + (f" Default: `{setting.builtin}`." if setting.builtin else "")

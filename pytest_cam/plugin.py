@@ -1,0 +1,142 @@
+"""pytest's hooks and fixtures, each handing on to the room that does the work.
+
+This module imports the standard library and pytest only, so that the plugin costs nothing where it is not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_cam import options
+from pytest_cam.errors import ArtifactError
+from pytest_cam.reporting.directory import prepare_directory
+from pytest_cam.reporting.recorder import CAM_KEY, RunSummary, record
+
+if TYPE_CHECKING:
+    from pytest_cam.checks.bound import Cam
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare flags and ini keys."""
+    options.add_to(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker, and try the artifacts directory before any test runs."""
+    config.addinivalue_line("markers", options.marker_line())
+    directory = _artifacts(config)
+    # Under xdist the controller answers for the run; it tries the directory before there are workers.
+    if directory is None or hasattr(config, "workerinput"):
+        return
+    try:
+        prepare_directory(directory)
+    except ArtifactError as error:
+        raise pytest.UsageError(str(error)) from None
+    # xdist hands its workers the options as they are now; a worker may run in another directory.
+    config.option.cam_artifacts = str(directory)
+    config.pluginmanager.register(RunSummary(directory), "cam-summary")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Reject `cam` markers with unknown settings: a collection error, so that it is seen under xdist too."""
+    report = yield
+    problems = [
+        f"{item.nodeid}: {problem}"
+        for item in report.result or []
+        if isinstance(item, pytest.Item)
+        for mark in item.iter_markers("cam")
+        if (problem := options.marker_problem(mark)) is not None
+    ]
+    if problems:
+        report.outcome = "failed"
+        report.longrepr = "\n".join(problems)
+        report.result = []
+    return report
+
+
+@pytest.fixture
+def cam_preprocess() -> Any:
+    """How an RGB PIL image becomes the model's input. Override it: `return weights.transforms()`."""
+    return None
+
+
+@pytest.fixture
+def cam_class_names() -> Sequence[str] | None:
+    """The names of the model's classes. Override it: `return weights.meta["categories"]`."""
+    return None
+
+
+@pytest.fixture
+def cam_device(pytestconfig: pytest.Config) -> Any:
+    """The device from `--cam-device` or the ini key, or None. For the fixture that makes the model."""
+    return options.from_config(pytestconfig, "device")
+
+
+@pytest.fixture
+def cam(request: pytest.FixtureRequest, cam_preprocess: Any, cam_class_names: Any, cam_device: Any) -> Iterator[Cam]:
+    """The verbs of pytest-cam with this test's settings: `cam(model, img)`, `cam.assert_attention_in_region(...)`."""
+    from pytest_cam.checks.bound import Cam
+
+    fixtures = {"preprocess": cam_preprocess, "class_names": cam_class_names, "device": cam_device}
+    bound = Cam(lambda name, given: _setting(request.node, name, given, fixtures))
+    request.node.stash[CAM_KEY] = bound
+    yield bound
+    bound.hooks.remove_all()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Note the hooks that the models among a test's fixtures have when the test itself begins."""
+    cam = item.stash.get(CAM_KEY, None)
+    if cam is not None:
+        for value in getattr(item, "funcargs", {}).values():
+            cam.watch.see(value)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Name the hooks that are left when every fixture of the test has been torn down, and fail the test for them."""
+    try:
+        return (yield)
+    finally:
+        cam = item.stash.get(CAM_KEY, None)
+        if cam is not None:
+            cam.watch.settle()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Save the evidence that a failure carries."""
+    report = yield
+    record(item, call, report, _artifacts(item.config))
+    if call.when == "teardown" and CAM_KEY in item.stash:
+        del item.stash[CAM_KEY]
+    return report
+
+
+def _setting(item: pytest.Item, name: str, given: Any, fixtures: dict[str, Any]) -> Any:
+    setting = options.setting_named(name)
+    value = options.from_markers(item, name) if given is None else given
+    if value is None:
+        value = fixtures[name] if setting.fixture else None
+    if value is None and setting.metavar:
+        value = options.from_config(item.config, name)
+    return setting.builtin if value is None else value
+
+
+def _artifacts(config: pytest.Config) -> Path | None:
+    given: str | None = config.getoption("--cam-artifacts")
+    if given is not None:
+        return config.invocation_params.dir / given
+    from_ini = options.from_config(config, "artifacts")
+    return None if from_ini is None else config.rootpath / from_ini

@@ -1,0 +1,1 @@
+"""What is written and said about failures: artifacts, sections, the exit status."""

@@ -1,0 +1,173 @@
+"""Files written from evidence: pictures, the raw map, and all numbers."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from PIL import Image
+
+from pytest_cam.errors import ArtifactError, DependencyError
+from pytest_cam.images.regions import Region
+from pytest_cam.reporting.pictures import attended, pictures
+from pytest_cam.verdicts.evidence import Evidence, Measurement
+from pytest_cam.verdicts.message import first_line
+
+FORMAT = 1
+FILES = (
+    "attention.json",
+    "grayscale.png",
+    "heatmap.png",
+    "map.npy",
+    "original.png",
+    "overlay.png",
+    "panel.png",
+)
+_LIBRARIES = ("pytest-cam", "pytest", "torch", "torchvision", "numpy", "pillow", "opencv-python")
+
+
+def write_artifact(folder: Path, evidence: Evidence, context: dict[str, str]) -> None:
+    """Write one piece of evidence into a folder of its own, each file atomically.
+
+    The numbers and the original come first: they need no OpenCV, and are there even if drawing fails.
+
+    Args:
+        folder: Where to; made if it is missing.
+        evidence: What was seen and measured.
+        context: What the run says of it: test, phase, outcome.
+
+    Raises:
+        ArtifactError: A file cannot be written, or the pictures cannot be drawn.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / "map.npy", lambda file: np.save(file, evidence.map, allow_pickle=False))
+        _write_image(folder / "original.png", evidence.picture)
+        drawn, problem = _drawn(evidence)
+        for name, picture in drawn.items():
+            _write_image(folder / name, picture)
+        text = json.dumps(
+            _numbers(evidence, context, drawable=not problem), indent=2, allow_nan=False, ensure_ascii=False
+        )
+        _write(folder / "attention.json", lambda file: file.write(text.encode()))
+    except OSError as error:
+        raise ArtifactError(f"artifact {folder} could not be written: {error}") from error
+    if problem:
+        raise ArtifactError(f"artifact {folder} has no pictures: {problem}")
+
+
+def remove_artifact(folder: Path) -> None:
+    """Remove an artifact: the files that `write_artifact` makes, and the folder if nothing else is in it."""
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _drawn(evidence: Evidence) -> tuple[dict[str, Any], str]:
+    try:
+        return pictures(evidence), ""
+    except DependencyError as error:
+        return {}, str(error)
+
+
+def _write_image(path: Path, picture: Any) -> None:
+    _write(path, lambda file: Image.fromarray(picture).save(file, format="PNG"))
+
+
+def _write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
+    buffer = io.BytesIO()
+    fill(buffer)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(buffer.getvalue())
+        # mkstemp makes files that only their owner may read; an artifact is for whoever collects it.
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _numbers(evidence: Evidence, context: dict[str, str], *, drawable: bool) -> dict[str, Any]:
+    geometry = evidence.geometry
+    return {
+        "format": FORMAT,
+        **context,
+        "decision": first_line(evidence),
+        "check": evidence.check,
+        "method": evidence.method,
+        "layer": evidence.layer,
+        "layer_calls": evidence.layer_calls,
+        "explained": {name: _plain(value) for name, value in asdict(evidence.explained).items()},
+        "image": {
+            "name": evidence.image_name,
+            "size": list(geometry.image_size),
+            "input_size": list(geometry.input_size),
+            "image_to_input": [list(row) for row in geometry.matrix],
+            "seen": list(geometry.seen),
+        },
+        "map": {
+            "shape": list(evidence.map.shape),
+            "max": _plain(evidence.map.max()),
+            "sum": _plain(evidence.map.sum(dtype=np.float64)),
+        },
+        "regions": [_region(region) for region in evidence.regions],
+        "measurements": [_measurement(measurement) for measurement in evidence.measurements],
+        "attended_boxes": [_region(box) for box in attended(evidence)] if drawable else None,
+        "versions": _versions(),
+    }
+
+
+def _measurement(measurement: Measurement) -> dict[str, Any]:
+    return {
+        "metric": measurement.metric,
+        "value": _plain(measurement.value),
+        "at_least": measurement.limits.at_least,
+        "at_most": measurement.limits.at_most,
+        "margin": _plain(measurement.margin),
+        "passed": measurement.passed,
+        "region": _region(measurement.region),
+        "energy": measurement.energy,
+        "chance": measurement.chance,
+        "ceiling": measurement.ceiling,
+        "peak": list(measurement.peak),
+        "peak_distance": measurement.peak_distance,
+        "tied_cells": measurement.tied_cells,
+        "visible_share": measurement.visible_share,
+    }
+
+
+def _region(region: Region) -> dict[str, Any]:
+    return {
+        "kind": type(region).__name__.lower(),
+        "outlines": [points.tolist() for points in region.outlines()],
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.generic, float)):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    return value
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed under this name"
+    return versions

@@ -1,0 +1,99 @@
+"""The pictures of one piece of evidence."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_cam.attention import attended_boxes
+from pytest_cam.images import drawing
+from pytest_cam.images.loading import RGB
+from pytest_cam.images.panel import Tile, enlarged, panel
+from pytest_cam.images.regions import Box, Region
+from pytest_cam.verdicts.evidence import Evidence
+from pytest_cam.verdicts.message import explained, first_line, image
+
+_TILE = 320
+_REGION: drawing.Colour = (255, 255, 255)
+_ATTENDED: drawing.Colour = (255, 0, 255)
+_LEGEND = "solid white: the region; dashed magenta: where the map exceeds half of its maximum; ring: its peak"
+
+
+def pictures(evidence: Evidence) -> dict[str, RGB | npt.NDArray[np.uint8]]:
+    """Return the pictures of one piece of evidence by file name.
+
+    Args:
+        evidence: What was seen and measured.
+
+    Returns:
+        `overlay.png`, `heatmap.png`, `grayscale.png` at the image's size (its longer side reduced to 1024 pixels),
+        and `panel.png`, which shows image, heat map and overlay with the region outlined.
+
+    Raises:
+        DependencyError: OpenCV does not import here.
+    """
+    picture = evidence.picture
+    size = (picture.shape[1], picture.shape[0])
+    share = drawing.on_image(drawing.normalised(evidence.map), evidence.geometry, size)
+    seen = drawing.seen_mask(evidence.geometry, size)
+    return {
+        "overlay.png": drawing.overlay(picture, share, seen),
+        "heatmap.png": drawing.heatmap(share),
+        "grayscale.png": drawing.grayscale(share),
+        "panel.png": _panel(evidence),
+    }
+
+
+def _panel(evidence: Evidence) -> RGB:
+    picture = enlarged(evidence.picture, _TILE)
+    size = (picture.shape[1], picture.shape[0])
+    share = drawing.on_image(drawing.normalised(evidence.map), evidence.geometry, size)
+    over = drawing.overlay(picture, share, drawing.seen_mask(evidence.geometry, size))
+    tiles = [
+        Tile("image", _outlined(picture, evidence)),
+        Tile("heat map", _outlined(drawing.heatmap(share), evidence)),
+        Tile("overlay", _marked(over, evidence)),
+    ]
+    lines = [f"explained: {explained(evidence)}", f"image: {image(evidence)}", _LEGEND]
+    for measurement in evidence.measurements[:1]:
+        lines.insert(
+            0,
+            f"energy {measurement.energy:.2f} in the region, chance {measurement.chance:.2f}, "
+            f"ceiling {measurement.ceiling:.2f}",
+        )
+    return panel(tiles, first_line(evidence), lines)
+
+
+def _outlined(tile: RGB, evidence: Evidence) -> RGB:
+    drawn: RGB = tile.copy()
+    for region in _regions(evidence):
+        for points in region.outlines():
+            drawn = drawing.outline(drawn, _on_tile(points, tile, evidence), _REGION)
+    return drawn
+
+
+def _marked(tile: RGB, evidence: Evidence) -> RGB:
+    drawn: RGB = tile.copy()
+    for box in attended(evidence):
+        points = _on_tile(box.outlines()[0], tile, evidence)
+        drawn = drawing.outline(drawn, points, _ATTENDED, dashed=True)
+    drawn = _outlined(drawn, evidence)
+    for measurement in evidence.measurements[:1]:
+        centre = _on_tile(np.array([measurement.peak]), tile, evidence)[0]
+        drawn = drawing.ring(drawn, centre, _ATTENDED)
+    return drawn
+
+
+def _regions(evidence: Evidence) -> list[Region]:
+    return list(dict.fromkeys((*evidence.regions, *(m.region for m in evidence.measurements))))
+
+
+def _on_tile(points: npt.NDArray[np.float64], tile: RGB, evidence: Evidence) -> npt.NDArray[np.float64]:
+    scale = np.array([tile.shape[1], tile.shape[0]]) / np.array(evidence.geometry.image_size)
+    scaled: npt.NDArray[np.float64] = points * scale
+    return scaled
+
+
+def attended(evidence: Evidence) -> list[Box]:
+    """Return the boxes around what the model attends to; none where the map is zero."""
+    return attended_boxes(evidence.map, evidence.geometry) if evidence.map.max() > 0 else []

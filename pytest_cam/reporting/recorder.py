@@ -1,0 +1,132 @@
+"""From a failing test to its artifacts; and what the run says of them at its end.
+
+An error in here must never stop a run, nor be lost: under xdist an exception in a report hook ends the run with exit
+status 0. So errors become sections of the report and a list on it, and that list makes the run fail.
+"""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_cam.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from pytest_cam.checks.bound import Cam
+    from pytest_cam.verdicts.evidence import Evidence
+
+CAM_KEY: pytest.StashKey[Cam] = pytest.StashKey()
+_FOLDERS_KEY = pytest.StashKey[list[Path]]()
+
+
+class RunSummary:
+    """Collects, on the process that ends the run, what reports say of artifacts. A pytest plugin of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._artifacts: list[str] = []
+        self._errors: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take over what a report says; the attributes are plain lists and survive xdist."""
+        # pytest-rerunfailures marks an attempt that is not the last one so, and its pictures are gone by then.
+        if str(report.outcome) != "rerun":
+            self._artifacts += getattr(report, "cam_artifacts", [])
+        self._errors += getattr(report, "cam_errors", [])
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail a run whose artifacts could not be written, even if its tests passed."""
+        if self._errors and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say where the pictures are, and what could not be written."""
+        if self._artifacts:
+            count = len(self._artifacts)
+            terminalreporter.write_sep("-", "attention")
+            terminalreporter.write_line(
+                f"pictures of {count} failed check{'s' if count > 1 else ''} in {self._directory}"
+            )
+        if self._errors:
+            terminalreporter.write_sep("!", "attention: artifacts failed", red=True)
+            for error in self._errors:
+                terminalreporter.write_line(error, red=True)
+
+
+def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, directory: Path | None) -> None:
+    """Write the artifacts of one phase of a test. Never raises.
+
+    Args:
+        item: The test.
+        call: The phase's outcome with its exception.
+        report: The report, which gets sections and two lists of plain strings.
+        directory: The artifacts directory, or None where none is wanted.
+    """
+    if directory is None:
+        return
+    try:
+        if call.when == "setup":
+            _forget_earlier_attempt(item)
+        found = [] if call.excinfo is None else _evidence(item, call.excinfo.value)
+        errors = _write_all(item, found, report, directory)
+    except Exception:
+        errors = [f"pytest-cam could not record {item.nodeid}:\n{traceback.format_exc()}"]
+    if errors:
+        report.sections.append(("pytest-cam: artifacts failed", "\n".join(errors)))
+        report.cam_errors = errors  # type: ignore[attr-defined]  # a plain list, the way to the controller
+
+
+def _evidence(item: pytest.Item, error: BaseException) -> list[Evidence]:
+    # Imports torch by way of the evidence; a test that raised one of our errors, or used `cam`, has done so already.
+    from pytest_cam.reporting.exceptions import evidence_in
+
+    found = evidence_in(error)
+    cam = item.stash.get(CAM_KEY, None)
+    if not found and cam is not None and isinstance(error, AssertionError):
+        found = cam.journal.evidence()
+    return found
+
+
+def _write_all(item: pytest.Item, found: list[Evidence], report: pytest.TestReport, directory: Path) -> list[str]:
+    if not found:
+        return []
+    from pytest_cam.reporting.artifacts import write_artifact
+    from pytest_cam.reporting.naming import folder_name
+
+    folders = item.stash.setdefault(_FOLDERS_KEY, [])
+    context = {"test": item.nodeid, "phase": report.when or "", "outcome": _outcome(report)}
+    errors, written = [], []
+    for evidence in found:
+        folder = directory / folder_name(item.nodeid, len(folders))
+        folders.append(folder)
+        try:
+            write_artifact(folder, evidence, context)
+            written.append(str(folder))
+        except ArtifactError as error:
+            errors.append(str(error))
+    if written:
+        lines = [str(Path(folder) / "panel.png") for folder in written]
+        report.sections.append((f"pytest-cam: pictures ({context['outcome']})", "\n".join(lines)))
+        report.cam_artifacts = written  # type: ignore[attr-defined]  # a plain list, the way to the controller
+    return errors
+
+
+def _outcome(report: pytest.TestReport) -> str:
+    if hasattr(report, "wasxfail"):
+        return "xfailed" if report.skipped else "xpassed"
+    return report.outcome
+
+
+def _forget_earlier_attempt(item: pytest.Item) -> None:
+    """Remove what an earlier attempt of a rerun test wrote: the last attempt is the one that counts."""
+    folders = item.stash.get(_FOLDERS_KEY, [])
+    if not folders:
+        return
+    from pytest_cam.reporting.artifacts import remove_artifact
+
+    for folder in folders:
+        remove_artifact(folder)
+    folders.clear()

@@ -1,0 +1,1 @@
+"""Numbers against limits, and the words for the outcome."""

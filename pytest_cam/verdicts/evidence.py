@@ -1,0 +1,89 @@
+"""What a verdict needs to be drawn and explained: small arrays and plain values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_cam.engine.targets import Explained
+from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.loading import RGB
+from pytest_cam.images.regions import Region
+from pytest_cam.verdicts.limits import Limits
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One metric of one map in one region, and the limits it is held to.
+
+    Attributes:
+        metric: The metric's name.
+        value: Its value.
+        limits: What passes; empty where the value was only asked for.
+        region: Where it was measured, in image pixels: the user's region, or that region widened.
+        energy: The share of the map's mass in the region, in [0, 1].
+        chance: The energy of a map that is the same everywhere.
+        ceiling: The most energy that any map of this grid can put there.
+        peak: Where the map is strongest, (x, y) in image pixels.
+        peak_distance: From there to the region, in image pixels; 0 inside.
+        tied_cells: How many cells share the maximum.
+        visible_share: The share of the region that the model saw.
+    """
+
+    metric: str
+    value: float
+    limits: Limits
+    region: Region
+    energy: float
+    chance: float
+    ceiling: float
+    peak: tuple[float, float]
+    peak_distance: float
+    tied_cells: int
+    visible_share: float
+
+    @property
+    def margin(self) -> float:
+        """How far the value is inside its nearest limit; negative where it fails; infinite without limits."""
+        below = math.inf if self.limits.at_least is None else self.value - self.limits.at_least
+        above = math.inf if self.limits.at_most is None else self.limits.at_most - self.value
+        return min(below, above)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the value lies within its limits. A value that is no number does not."""
+        return self.margin >= 0
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """All that is needed to draw and explain one verdict.
+
+    Attributes:
+        check: What was asked, in words: "attention in box".
+        map: The raw map, (h, w) float32, >= 0.
+        picture: The image for drawing, (H, W, 3) uint8, reduced where it is very large.
+        image_name: What the user passed.
+        geometry: Between image and input.
+        layer: The layer's dotted name.
+        layer_calls: How often the layer ran; the last execution is the one explained.
+        method: The CAM method.
+        explained: The score that is explained.
+        regions: The regions of the check, in image pixels, as the user gave them.
+        measurements: The numbers, one a region and metric.
+    """
+
+    check: str
+    map: npt.NDArray[np.float32]
+    picture: RGB
+    image_name: str
+    geometry: Geometry
+    layer: str
+    layer_calls: int
+    method: str
+    explained: Explained
+    regions: tuple[Region, ...] = ()
+    measurements: tuple[Measurement, ...] = ()

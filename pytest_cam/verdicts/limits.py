@@ -1,0 +1,134 @@
+"""A metric's limits: what they may be, what they are by default, and when they decide nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_cam.errors import LimitError, UnattainableError, VacuousError
+from pytest_cam.measures.localization import GridRegion, Metric
+
+# A positive check in a region larger than this passes for models that look anywhere.
+_LARGEST_SHARE = 0.5
+# With less than this between chance and ceiling, luck and skill give the same figures.
+_LEAST_SPREAD = 0.2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The least and the greatest value that passes; None where there is no such limit."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __str__(self) -> str:
+        """Return the limits in words."""
+        parts = [("at least", self.at_least), ("at most", self.at_most)]
+        return " and ".join(f"{words} {value:g}" for words, value in parts if value is not None)
+
+
+IN_REGION = {"skill": Limits(at_least=0.25), "pointing": Limits(at_least=1.0)}
+NOT_IN_REGION = {"lift": Limits(at_most=1.0), "skill": Limits(at_most=0.0), "pointing": Limits(at_most=0.0)}
+
+
+def limits_for(metric: Metric, at_least: Any, at_most: Any, defaults: dict[str, Limits]) -> Limits:
+    """Return the limits of a check, checked for sense.
+
+    Args:
+        metric: What is measured.
+        at_least: The least value that passes, or None.
+        at_most: The greatest value that passes, or None.
+        defaults: What holds for a metric when neither is given.
+
+    Raises:
+        LimitError: No limit is given where there is no default, a limit is no number, outside the metric's range, or
+            `at_least` is above `at_most`.
+    """
+    if at_least is None and at_most is None:
+        if metric.name not in defaults:
+            known = ", ".join(f"{name} {limits}" for name, limits in defaults.items())
+            raise LimitError(
+                f"metric {metric.name!r} has no default limit in this check: give at_least= or at_most=. "
+                f"Defaults exist for: {known}"
+            )
+        return defaults[metric.name]
+    limits = Limits(_number("at_least", at_least, metric), _number("at_most", at_most, metric))
+    if limits.at_least is not None and limits.at_most is not None and limits.at_least > limits.at_most:
+        raise LimitError(f"at_least={limits.at_least:g} is above at_most={limits.at_most:g}: no value passes")
+    return limits
+
+
+def _number(name: str, value: Any, metric: Metric) -> float | None:
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise LimitError(f"{name} is {value!r}; accepted: a number") from None
+    if math.isnan(number) or math.isinf(number) or not metric.low <= number <= metric.high:
+        raise LimitError(
+            f"{name}={number:g} is outside the range of {metric.name}, {_bound(metric.low)} to {_bound(metric.high)}"
+        )
+    return number
+
+
+def _bound(value: float) -> str:
+    return "any number" if math.isinf(value) else f"{value:g}"
+
+
+def require_spread(metric: Metric, region: GridRegion) -> None:
+    """Check that a positive check of this region can tell looking from luck.
+
+    Raises:
+        VacuousError: The region is more than half of the input, or chance and ceiling are too close to each other.
+    """
+    if region.chance > _LARGEST_SHARE:
+        raise VacuousError(
+            f"vacuous: the region covers {region.chance:.0%} of what the model sees, and more than half is no test: "
+            "a model that looks anywhere passes. Give a smaller region"
+        )
+    if not metric.by_energy:
+        share = float(region.hits.mean())
+        if share > _LARGEST_SHARE:
+            raise VacuousError(
+                f"vacuous: with its tolerance of {region.tolerance:.0f} input pixels the region is hit from "
+                f"{share:.0%} of the map's cells. Give a smaller region, or a layer with a finer grid"
+            )
+    elif region.ceiling - region.chance < _LEAST_SPREAD:
+        raise VacuousError(
+            f"vacuous: {_grid(region)}, so at best an energy of {region.ceiling:.2f} can lie in this region, and "
+            f"chance alone gives {region.chance:.2f}; they must differ by {_LEAST_SPREAD:g}. Take a layer with a finer "
+            "grid, or a larger region"
+        )
+
+
+def require_decidable(metric: Metric, limits: Limits, region: GridRegion) -> None:
+    """Check that there are maps that pass and maps that fail.
+
+    Raises:
+        UnattainableError: No map of this grid can pass.
+        VacuousError: No map of this grid can fail.
+    """
+    low, high = metric.attainable(region)
+    if limits.at_least is not None and limits.at_least > high:
+        raise UnattainableError(
+            f"unattainable: {metric.name} at least {limits.at_least:g}, but {_grid(region)}, and the best possible "
+            f"in this region is {high:.2f}. Take a layer with a finer grid, or a lower limit"
+        )
+    if limits.at_most is not None and limits.at_most < low:
+        raise UnattainableError(
+            f"unattainable: {metric.name} at most {limits.at_most:g}, but {_grid(region)}, and the least possible "
+            f"in this region is {low:.2f}. Take a layer with a finer grid, or a higher limit"
+        )
+    free_below = limits.at_least is None or limits.at_least <= low
+    free_above = limits.at_most is None or limits.at_most >= high
+    if free_below and free_above:
+        raise VacuousError(
+            f"vacuous: {metric.name} {limits} passes whatever the model does, since in this region it lies between "
+            f"{low:.2f} and {high:.2f} for every map"
+        )
+
+
+def _grid(region: GridRegion) -> str:
+    return f"the map has {region.grid[0]} x {region.grid[1]} cells"

@@ -1,0 +1,117 @@
+"""The text of a failure: enough to understand it from a bare log."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pytest_cam.verdicts.evidence import Evidence, Measurement
+from pytest_cam.verdicts.sketch import LEGEND, sketch
+
+# Below this ceiling the grid, not the model, decides much of the figure.
+_COARSE = 0.5
+
+
+def first_line(evidence: Evidence) -> str:
+    """Return the decision in a few words, since a terminal cuts it: "attention in box: skill 0.02 < 0.25 (...)"."""
+    where = f"({evidence.method}, {evidence.layer})"
+    return f"{evidence.check}: {'; '.join(decision(m) for m in evidence.measurements)} {where}"
+
+
+def decision(measurement: Measurement) -> str:
+    """Return one measurement against the limit that is nearest: "skill 0.02 < 0.25"."""
+    value, limits = measurement.value, measurement.limits
+    name = measurement.metric
+    if np.isnan(value):
+        return f"{name} undecided, the peak is shared by {measurement.tied_cells} cells"
+    if limits.at_least is not None and value < limits.at_least:
+        return f"{name} {_apart(value, limits.at_least)} < {limits.at_least:g}"
+    if limits.at_most is not None and value > limits.at_most:
+        return f"{name} {_apart(value, limits.at_most)} > {limits.at_most:g}"
+    bounds = f" ({limits})" if str(limits) else ""
+    return f"{name} {value:.2f}{bounds}"
+
+
+def message(evidence: Evidence) -> str:
+    """Return the whole text of a failed check.
+
+    Args:
+        evidence: What was seen and measured.
+
+    Returns:
+        The decision, then the figures behind it, what was explained, where the peak is, the map as a small picture,
+        and what to try where the cause is known.
+    """
+    facts = [("energy", _energy(evidence.measurements[0]))] if evidence.measurements else []
+    facts += [("explained", explained(evidence)), ("peak", _peak(evidence)), ("image", image(evidence))]
+    lines = [first_line(evidence), "", *(f"  {name:<10} {text}" for name, text in facts), ""]
+    lines += [f"  {line}" for line in sketch(evidence)]
+    lines += [f"  {LEGEND}", *(f"  try: {hint}" for hint in _hints(evidence))]
+    return "\n".join(lines)
+
+
+def explained(evidence: Evidence) -> str:
+    """Return what score the map explains, and whether the model predicts it."""
+    what = evidence.explained
+    if what.target is None:
+        text = f"{what.name} = {what.score:.4g}"
+    else:
+        named = "" if what.name == f"class {what.target}" else f' "{what.name}"'
+        text = f"class {what.target}{named}"
+    if what.probability is not None:
+        text += f", probability {what.probability:.2f}"
+    if what.predicted is None:
+        return text
+    if what.is_predicted:
+        return f"{text}, predicted"
+    return f"{text}; the model predicts {what.predicted_name}"
+
+
+def image(evidence: Evidence) -> str:
+    """Return which image was used and how large it and the model's input are."""
+    width, height = evidence.geometry.image_size
+    text = f"{evidence.image_name}, {width} x {height}"
+    if evidence.geometry.input_size == (width, height):
+        return text
+    return f"{text}; the model sees {evidence.geometry.input_size[0]} x {evidence.geometry.input_size[1]}"
+
+
+def _apart(value: float, limit: float) -> str:
+    """Return a value with as many digits as it takes to tell it from the limit."""
+    for digits in (2, 3, 4):
+        if f"{value:.{digits}f}" != f"{limit:.{digits}f}":
+            return f"{value:.{digits}f}"
+    return repr(value)
+
+
+def _energy(measurement: Measurement) -> str:
+    text = f"{measurement.energy:.2f} in the region; chance {measurement.chance:.2f}, ceiling {measurement.ceiling:.2f}"
+    if measurement.visible_share < 0.995:
+        text += f"; the model saw {measurement.visible_share:.0%} of the region"
+    return text
+
+
+def _peak(evidence: Evidence) -> str:
+    if not evidence.measurements:
+        return "none"
+    measurement = evidence.measurements[0]
+    if measurement.tied_cells > 1:
+        return f"shared by {measurement.tied_cells} of {evidence.map.size} cells"
+    x, y = measurement.peak
+    distance = measurement.peak_distance
+    where = "in the region" if distance == 0 else f"{distance:.0f} px outside the region"
+    given = " ".join(str(region) for region in evidence.regions)
+    widened = "" if measurement.region in evidence.regions else f" widened by one cell to {measurement.region}"
+    return f"({x:.0f}, {y:.0f}), {where} {given}{widened}"
+
+
+def _hints(evidence: Evidence) -> list[str]:
+    hints = []
+    what = evidence.explained
+    if what.target is not None and what.predicted is not None and not what.is_predicted:
+        hints.append(f"the model predicts {what.predicted_name}, not {what.name}: is this a failure of accuracy first?")
+    if any(m.ceiling < _COARSE for m in evidence.measurements):
+        rows, columns = evidence.map.shape
+        hints.append(f"the map has only {rows} x {columns} cells; an earlier layer has a finer grid")
+    if any(m.visible_share < 0.9 for m in evidence.measurements):
+        hints.append("the preprocess crops part of the region away; test with an image that shows all of it")
+    return hints

@@ -1,0 +1,83 @@
+"""Measuring a map in a region, and holding the measurement to its limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.regions import Region, require_visible
+from pytest_cam.measures.localization import GridRegion, Metric, energy, peak_cell, tied_cells
+from pytest_cam.verdicts.evidence import Measurement
+from pytest_cam.verdicts.limits import Limits, require_decidable, require_spread
+
+Map = npt.NDArray[np.float32]
+
+
+def measure(
+    cam: Map,
+    geometry: Geometry,
+    region: Region,
+    metric: Metric,
+    limits: Limits | None = None,
+    *,
+    widen: bool = False,
+) -> Measurement:
+    """Measure one metric of a map in a region.
+
+    Args:
+        cam: The raw map (h, w), not zero everywhere.
+        geometry: Between image and input.
+        region: The region, in image pixels.
+        metric: What to measure.
+        limits: What the value is held to. None only measures; then nothing is asked of the region but what the
+            metric needs in order to have a value.
+        widen: Whether to measure on the region widened by one cell of the map to each side. A small mark's evidence
+            spreads over the cells around it: in the mark's own box a model that reads nothing else keeps a small
+            part of its energy.
+
+    Returns:
+        The value with all that puts it in proportion.
+
+    Raises:
+        RegionError: The region is outside the image or outside what the model saw.
+        UnattainableError: No map of this grid can meet the limits.
+        VacuousError: The check, or the metric's value, means nothing in this region.
+    """
+    visible = require_visible(region, geometry)
+    if widen:
+        region = region.dilate(*geometry.cell_in_image(cam.shape), geometry.image_size)
+    on_grid = GridRegion(region.coverage(geometry), cam.shape)
+    if metric.name == "skill" or (limits is not None and limits.at_least is not None):
+        require_spread(metric, on_grid)
+    if limits is not None:
+        require_decidable(metric, limits, on_grid)
+    exact = cam.astype(np.float64)
+    return Measurement(
+        metric=metric.name,
+        value=metric.value(exact, on_grid),
+        limits=limits or Limits(),
+        region=region,
+        energy=energy(exact, on_grid),
+        chance=on_grid.chance,
+        ceiling=on_grid.ceiling,
+        peak=peak_in_image(cam, geometry),
+        peak_distance=_distance(exact, geometry, on_grid),
+        tied_cells=tied_cells(exact),
+        visible_share=visible,
+    )
+
+
+def peak_in_image(cam: Map, geometry: Geometry) -> tuple[float, float]:
+    """Return the centre of the map's strongest cell, (x, y) in image pixels."""
+    row, column = peak_cell(cam.astype(np.float64))
+    width, height = geometry.input_size
+    point = (column + 0.5) * width / cam.shape[1], (row + 0.5) * height / cam.shape[0]
+    x, y = geometry.to_image([point])[0].tolist()
+    return x, y
+
+
+def _distance(cam: npt.NDArray[np.float64], geometry: Geometry, region: GridRegion) -> float:
+    dx, dy = region.offset_from(region.centre(*peak_cell(cam)))
+    (x0, y0), (x1, y1) = geometry.to_image([(0.0, 0.0), (dx, dy)]).tolist()
+    return float(np.hypot(x1 - x0, y1 - y0))

@@ -1,0 +1,95 @@
+"""A map and its regions as a few lines of characters, for logs without pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_cam.images.regions import Region
+from pytest_cam.measures.localization import peak_cell
+from pytest_cam.verdicts.evidence import Evidence
+
+_SHADES = " ░▒▓█"
+_MOST_ROWS, _LEAST_ROWS = 18, 12
+# The outline's character by which of its neighbours (up, right, down, left) are outline too.
+_JOINTS = dict(zip("0123456789abcdef", "·╹╺┗╻┃┏┣╸┛━┻┓┫┳╋", strict=True))
+
+LEGEND = "fuller is stronger, X is the peak, the heavy line is the region's edge"
+
+
+def sketch(evidence: Evidence) -> list[str]:
+    """Return the map with the region's outline and the peak, as lines of text.
+
+    The picture shows what the model sees: the input, two characters a column, with a thin frame.
+    """
+    shades, grid = _cells(evidence.map)
+    outline = np.zeros((grid[0] + 2, grid[1] + 2), dtype=bool)
+    for region in {measurement.region for measurement in evidence.measurements}:
+        outline |= _ring(_inside(region, evidence, grid))
+    canvas = _frame(grid)
+    for row in range(grid[0]):
+        for column in range(grid[1]):
+            canvas[row + 1][column + 1] = shades[row][column] * 2
+    peak = peak_cell(np.asarray(evidence.map, dtype=np.float64))
+    row = int((peak[0] + 0.5) * grid[0] / evidence.map.shape[0])
+    column = int((peak[1] + 0.5) * grid[1] / evidence.map.shape[1])
+    canvas[row + 1][column + 1] = "X" + canvas[row + 1][column + 1][1]
+    for y, x in zip(*np.nonzero(outline), strict=True):
+        canvas[y][x] = _joint(outline, int(y), int(x), keep=canvas[y][x])
+    return ["".join(line).rstrip() for line in canvas]
+
+
+def _cells(cam: npt.NDArray[np.float32]) -> tuple[list[list[str]], tuple[int, int]]:
+    rows, columns = _reduced(cam.shape[0]), _reduced(cam.shape[1])
+    pooled = np.array(
+        [[cell.max() for cell in np.array_split(band, columns, axis=1)] for band in np.array_split(cam, rows, axis=0)]
+    )
+    times = max(1, -(-_LEAST_ROWS // rows))
+    pooled = pooled.repeat(times, axis=0).repeat(times, axis=1)
+    top = pooled.max()
+    level = np.clip(np.ceil(pooled / top * len(_SHADES)) - 1, 0, len(_SHADES) - 1) if top > 0 else pooled * 0
+    shades = [[_SHADES[int(value)] for value in line] for line in level]
+    return shades, (pooled.shape[0], pooled.shape[1])
+
+
+def _reduced(cells: int) -> int:
+    return min(cells, _MOST_ROWS)
+
+
+def _inside(region: Region, evidence: Evidence, grid: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    coverage = region.coverage(evidence.geometry)
+    # A small region may cover less than half of every cell; then the cells that it covers most stand for it.
+    share = np.array(
+        [
+            [block.mean() if block.size else 0.0 for block in np.array_split(band, grid[1], axis=1)]
+            for band in np.array_split(coverage, grid[0], axis=0)
+        ]
+    )
+    result: npt.NDArray[np.bool_] = share >= min(0.5, 0.999 * share.max())
+    return result
+
+
+def _ring(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    padded = np.pad(inside, 1)
+    grown = np.pad(padded, 1)
+    height, width = padded.shape
+    around = np.zeros_like(padded)
+    for dy in range(3):
+        for dx in range(3):
+            around |= grown[dy : dy + height, dx : dx + width]
+    return around & ~padded
+
+
+def _frame(grid: tuple[int, int]) -> list[list[str]]:
+    rows, columns = grid
+    body = [["│ ", *["  "] * columns, " │"] for _ in range(rows)]
+    return [["┌─", *["──"] * columns, "─┐"], *body, ["└─", *["──"] * columns, "─┘"]]
+
+
+def _joint(outline: npt.NDArray[np.bool_], y: int, x: int, keep: str) -> str:
+    grown = np.pad(outline, 1)
+    up, right = grown[y, x + 1], grown[y + 1, x + 2]
+    down, left = grown[y + 2, x + 1], grown[y + 1, x]
+    code = int(up) + 2 * int(right) + 4 * int(down) + 8 * int(left)
+    joint = _JOINTS[f"{code:x}"]
+    return joint + ("━" if right else keep[1])
