@@ -241,11 +241,26 @@ def _axis_aligned(
             )
         inverse[row, 2] += inverse[row, column] * input_size[column] / 2
         inverse[row, column] = 0.0
+    for row in range(2):
+        _snap(inverse[row], input_size)
     try:
         first, second = np.linalg.inv(inverse)[:2].tolist()
     except np.linalg.LinAlgError as error:
         raise GeometryError(f"the preprocess {_name(preprocess)} flattens the image to a line") from error
     return Geometry(image_size, input_size, (tuple(first), tuple(second)))
+
+
+def _snap(row: npt.NDArray[np.float64], input_size: tuple[int, int]) -> None:
+    """Make a row exact, in place, where it is a crop, a padding or a flip: whole pixels, and no change of scale."""
+    column = int(np.argmax(np.abs(row[:2])))
+    length, sign = input_size[column], np.sign(row[column])
+    # A real change of scale moves the far edge by a whole pixel at least.
+    if abs(row[column] - sign) * length > 0.5:
+        return
+    middle = row[column] * length / 2 + row[2]
+    offset = middle - sign * length / 2
+    if abs(offset - round(offset)) < 0.25:
+        row[column], row[2] = sign, round(offset)
 
 
 def _name(preprocess: Preprocess) -> str:

@@ -87,11 +87,20 @@ class GridRegion:
     @cached_property
     def hits(self) -> npt.NDArray[np.bool_]:
         """Which cells would be a hit in the pointing game if the map's peak lay there, (h, w)."""
-        away = [
-            [np.hypot(*self.offset_from(self.centre(row, column))) for column in range(self.grid[1])]
-            for row in range(self.grid[0])
-        ]
-        return np.asarray(away) <= self.tolerance
+        touched = np.pad((self.coverage > 0).cumsum(axis=1), ((0, 0), (1, 0)))
+        length = self.coverage.shape[1]
+        middles = np.arange(self.coverage.shape[0]) + 0.5
+        columns = np.array([self.centre(0, column)[0] for column in range(self.grid[1])])
+        hits = np.zeros(self.grid, dtype=bool)
+        for row in range(self.grid[0]):
+            # In each pixel row near enough, the pixels that touch the disc around the cell's centre.
+            dy = np.maximum(np.abs(middles - self.centre(row, 0)[1]) - 0.5, 0.0)
+            near = np.flatnonzero(dy <= self.tolerance)
+            reach = np.sqrt(self.tolerance**2 - dy[near] ** 2)[:, None]
+            first = np.ceil(columns - reach - 1).clip(0, length).astype(int)
+            after = (np.floor(columns + reach) + 1).clip(0, length).astype(int)
+            hits[row] = (touched[near[:, None], after] > touched[near[:, None], first]).any(axis=0)
+        return hits
 
     @property
     def tolerance(self) -> float:

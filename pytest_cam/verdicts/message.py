@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from pytest_cam.verdicts.evidence import Evidence, Measurement
@@ -41,7 +43,9 @@ def message(evidence: Evidence) -> str:
         The decision, then the figures behind it, what was explained, where the peak is, the map as a small picture,
         and what to try where the cause is known.
     """
-    facts = [("energy", _energy(evidence.measurements[0]))] if evidence.measurements else []
+    facts = []
+    for measurement in evidence.measurements:
+        facts += [("energy", _energy(measurement)), ("region", _region(measurement, evidence))]
     facts += [("explained", explained(evidence)), ("peak", _peak(evidence)), ("image", image(evidence))]
     lines = [first_line(evidence), "", *(f"  {name:<10} {text}" for name, text in facts), ""]
     lines += [f"  {line}" for line in sketch(evidence)]
@@ -69,10 +73,16 @@ def explained(evidence: Evidence) -> str:
 def image(evidence: Evidence) -> str:
     """Return which image was used and how large it and the model's input are."""
     width, height = evidence.geometry.image_size
-    text = f"{evidence.image_name}, {width} x {height}"
+    text = f"{_short(evidence.image_name)}, {width} x {height}"
     if evidence.geometry.input_size == (width, height):
         return text
     return f"{text}; the model sees {evidence.geometry.input_size[0]} x {evidence.geometry.input_size[1]}"
+
+
+def _short(name: str) -> str:
+    """Return a path relative to the working directory where it lies below it."""
+    path, here = Path(name), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else name
 
 
 def _apart(value: float, limit: float) -> str:
@@ -85,8 +95,15 @@ def _apart(value: float, limit: float) -> str:
 
 def _energy(measurement: Measurement) -> str:
     text = f"{measurement.energy:.2f} in the region; chance {measurement.chance:.2f}, ceiling {measurement.ceiling:.2f}"
+    return text
+
+
+def _region(measurement: Measurement, evidence: Evidence) -> str:
+    text = " ".join(str(region) for region in evidence.regions)
+    if measurement.region not in evidence.regions:
+        text += f" widened by one cell to {measurement.region}"
     if measurement.visible_share < 0.995:
-        text += f"; the model saw {measurement.visible_share:.0%} of the region"
+        text += f"; the model saw {measurement.visible_share:.0%} of it"
     return text
 
 
@@ -99,9 +116,7 @@ def _peak(evidence: Evidence) -> str:
     x, y = measurement.peak
     distance = measurement.peak_distance
     where = "in the region" if distance == 0 else f"{distance:.0f} px outside the region"
-    given = " ".join(str(region) for region in evidence.regions)
-    widened = "" if measurement.region in evidence.regions else f" widened by one cell to {measurement.region}"
-    return f"({x:.0f}, {y:.0f}), {where} {given}{widened}"
+    return f"({x:.0f}, {y:.0f}), {where}"
 
 
 def _hints(evidence: Evidence) -> list[str]:

@@ -40,10 +40,8 @@ def sketch(evidence: Evidence) -> list[str]:
 
 
 def _cells(cam: npt.NDArray[np.float32]) -> tuple[list[list[str]], tuple[int, int]]:
-    rows, columns = _reduced(cam.shape[0]), _reduced(cam.shape[1])
-    pooled = np.array(
-        [[cell.max() for cell in np.array_split(band, columns, axis=1)] for band in np.array_split(cam, rows, axis=0)]
-    )
+    rows, columns = min(cam.shape[0], _MOST_ROWS), min(cam.shape[1], _MOST_ROWS)
+    pooled = _block_means(cam.shape[0], rows) @ cam @ _block_means(cam.shape[1], columns).T
     times = max(1, -(-_LEAST_ROWS // rows))
     pooled = pooled.repeat(times, axis=0).repeat(times, axis=1)
     top = pooled.max()
@@ -52,19 +50,20 @@ def _cells(cam: npt.NDArray[np.float32]) -> tuple[list[list[str]], tuple[int, in
     return shades, (pooled.shape[0], pooled.shape[1])
 
 
-def _reduced(cells: int) -> int:
-    return min(cells, _MOST_ROWS)
+def _block_means(length: int, blocks: int) -> npt.NDArray[np.float64]:
+    """Return the matrix (blocks, length) that averages a line over equal blocks of it."""
+    means = np.zeros((blocks, length))
+    for block in range(blocks):
+        start = block * length // blocks
+        stop = max(start + 1, (block + 1) * length // blocks)
+        means[block, start:stop] = 1 / (stop - start)
+    return means
 
 
 def _inside(region: Region, evidence: Evidence, grid: tuple[int, int]) -> npt.NDArray[np.bool_]:
     coverage = region.coverage(evidence.geometry)
+    share = _block_means(coverage.shape[0], grid[0]) @ coverage @ _block_means(coverage.shape[1], grid[1]).T
     # A small region may cover less than half of every cell; then the cells that it covers most stand for it.
-    share = np.array(
-        [
-            [block.mean() if block.size else 0.0 for block in np.array_split(band, grid[1], axis=1)]
-            for band in np.array_split(coverage, grid[0], axis=0)
-        ]
-    )
     result: npt.NDArray[np.bool_] = share >= min(0.5, 0.999 * share.max())
     return result
 

@@ -1,0 +1,128 @@
+"""What `img` may be, and what is said of everything else."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pytest_cam.errors import ImageError
+from pytest_cam.images.loading import load
+
+RED, GREEN = (255, 0, 0), (0, 255, 0)
+
+
+@pytest.fixture
+def two_pixels() -> Image.Image:
+    """Red on the left, green on the right."""
+    image = Image.new("RGB", (2, 1), RED)
+    image.putpixel((1, 0), GREEN)
+    return image
+
+
+def test_path_pil_and_array_give_the_same_pixels(two_pixels: Image.Image, tmp_path: Path) -> None:
+    two_pixels.save(tmp_path / "two.png")
+    forms = [str(tmp_path / "two.png"), tmp_path / "two.png", two_pixels, np.array(two_pixels)]
+    for form in forms:
+        loaded = load(form)
+        assert loaded.size == (2, 1)
+        assert loaded.rgb().tolist() == [[[*RED], [*GREEN]]]
+
+
+@pytest.mark.parametrize("as_path", [True, False])
+def test_exif_orientation_turns_the_image_upright(two_pixels: Image.Image, tmp_path: Path, as_path: bool) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: a viewer shows it a quarter turn clockwise
+    two_pixels.save(tmp_path / "turned.png", exif=exif)
+    loaded = load(tmp_path / "turned.png" if as_path else Image.open(tmp_path / "turned.png"))
+    assert loaded.size == (1, 2)
+    assert loaded.rgb().tolist() == [[[*RED]], [[*GREEN]]]
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (Image.new("L", (1, 1), 7), [7, 7, 7]),
+        (Image.new("LA", (1, 1), (7, 0)), [7, 7, 7]),
+        (Image.new("RGBA", (1, 1), (1, 2, 3, 0)), [1, 2, 3]),
+        (Image.new("1", (1, 1), 1), [255, 255, 255]),
+        (Image.new("P", (1, 1), 0), [0, 0, 0]),
+        (np.full((1, 1), 9, np.uint8), [9, 9, 9]),
+        (np.full((1, 1, 1), 9, np.uint8), [9, 9, 9]),
+        (np.array([[[1, 2, 3, 0]]], np.uint8), [1, 2, 3]),
+    ],
+)
+def test_grayscale_alpha_and_palettes_become_rgb(image: object, expected: list[int]) -> None:
+    assert load(image).rgb().tolist() == [[expected]]
+
+
+def test_palette_with_transparency_gives_no_warning() -> None:
+    image = Image.new("P", (1, 1), 0)
+    image.info["transparency"] = b"\x00"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load(image).size == (1, 1)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 6), (1, 3, 4, 6)])
+def test_tensor_is_its_own_image(shape: tuple[int, ...]) -> None:
+    loaded = load(torch.arange(72.0).reshape(shape))
+    assert loaded.size == (6, 4)
+    assert loaded.is_input
+    assert loaded.rgb().shape == (4, 6, 3)
+    assert (loaded.rgb().min(), loaded.rgb().max()) == (0, 255)
+
+
+def test_constant_and_single_channel_tensors_can_be_drawn() -> None:
+    assert load(torch.ones(1, 2, 2)).rgb().tolist() == [[[0, 0, 0]] * 2] * 2
+
+
+def _truncated(folder: Path) -> Path:
+    path = folder / "truncated.png"
+    Image.effect_noise((64, 64), 50).save(path)
+    path.write_bytes(path.read_bytes()[:1500])
+    return path
+
+
+def _text(folder: Path) -> Path:
+    path = folder / "note.png"
+    path.write_text("not an image")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda folder: folder / "absent.png", ["not found", "absent.png"]),
+        (_text, ["unreadable", "note.png", "no format"]),
+        (_truncated, ["truncated or damaged", "truncated.png"]),
+        (lambda folder: folder, ["unreadable"]),
+        (lambda _: np.zeros((4, 4, 3), np.float32), ["float32 array", "uint8", ".astype('uint8')", "tensor"]),
+        (lambda _: np.zeros((4, 4, 3), np.int64), ["int64 array", "uint8"]),
+        (lambda _: np.zeros((3, 5, 5), np.uint8), ["(3, 5, 5)", "(H, W, 3)", "transpose(1, 2, 0)"]),
+        (lambda _: np.zeros((0, 4, 3), np.uint8), ["(0, 4, 3)"]),
+        (lambda _: torch.zeros(3, 4, 4, dtype=torch.uint8), ["torch.uint8", "permute(1, 2, 0)"]),
+        (lambda _: torch.zeros(2, 3, 4, 4), ["batch of 2", "attend_batch"]),
+        (lambda _: torch.zeros(4, 4), ["(4, 4)", "(C, H, W)"]),
+        (lambda _: torch.zeros(3, 0, 4), ["(3, 0, 4)"]),
+        (lambda _: Image.new("I;16", (2, 2)), ["8 bits", "I;16"]),
+        (lambda _: Image.new("F", (2, 2)), ["8 bits", "'F'"]),
+        (lambda _: 7, ["int", "a path, a PIL image"]),
+        (lambda _: None, ["NoneType"]),
+    ],
+)
+def test_what_cannot_be_used_is_named(make, words: list[str], tmp_path: Path) -> None:
+    with pytest.raises(ImageError) as raised:
+        load(make(tmp_path))
+    for word in words:
+        assert word in str(raised.value)
+
+
+@pytest.mark.parametrize("limit", [150, 50], ids=["pillow warns", "pillow raises"])
+def test_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    Image.new("RGB", (16, 16)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(ImageError, match=r"decompression bomb.*bomb\.png.*MAX_IMAGE_PIXELS"):
+        load(tmp_path / "bomb.png")

@@ -1,0 +1,62 @@
+"""From the user's image to the model's input."""
+
+import numpy as np
+import pytest
+import torch
+import torchvision.transforms as v1
+from PIL import Image
+
+from pytest_cam.errors import GeometryError, PreprocessError
+from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.preprocessing import prepare
+
+PHOTO = Image.new("RGB", (12, 8), (10, 20, 30))
+
+
+def test_image_without_a_preprocess_is_an_error_that_shows_how() -> None:
+    with pytest.raises(PreprocessError) as raised:
+        prepare(PHOTO, None)
+    for word in ("PIL image 12 x 8", "preprocess=weights.transforms()", "cam_preprocess", "conftest.py"):
+        assert word in str(raised.value)
+
+
+def test_tensor_is_not_preprocessed() -> None:
+    tensor = torch.rand(3, 4, 6)
+    prepared = prepare(tensor, lambda image: torch.zeros(3, 1, 1))
+    assert prepared.tensor is tensor
+    assert prepared.geometry == Geometry.identity((6, 4))
+
+
+def test_image_goes_through_the_preprocess() -> None:
+    prepared = prepare(np.array(PHOTO), v1.Compose([v1.Pad(2), v1.ToTensor()]))
+    assert prepared.tensor.shape == (3, 12, 16)
+    assert prepared.geometry.matrix == ((1.0, 0.0, 2.0), (0.0, 1.0, 2.0))
+    assert prepared.source.size == (12, 8)
+
+
+def test_batch_dimension_of_one_is_taken_off() -> None:
+    assert prepare(PHOTO, lambda image: v1.functional.to_tensor(image)[None]).tensor.shape == (3, 8, 12)
+
+
+def test_preprocess_may_draw_on_what_it_gets() -> None:
+    def blackened(image: Image.Image) -> torch.Tensor:
+        before = v1.functional.to_tensor(image)
+        image.paste((0, 0, 0), (0, 0, 12, 8))
+        return before
+
+    assert prepare(PHOTO, blackened).source.rgb()[0, 0].tolist() == [10, 20, 30]
+
+
+def test_preprocess_that_depends_on_the_content_is_an_error() -> None:
+    def dark_is_cropped(image: Image.Image) -> torch.Tensor:
+        colours = image.getcolors(maxcolors=1)
+        cropped = image.crop((0, 0, 4, 4)) if colours and colours[0][1] == (10, 20, 30) else image
+        return v1.functional.to_tensor(cropped)
+
+    with pytest.raises(GeometryError, match="depends on the content"):
+        prepare(PHOTO, dark_is_cropped)
+
+
+def test_preprocess_that_cannot_be_called_is_named() -> None:
+    with pytest.raises(PreprocessError, match=r"preprocess is a int.*callable"):
+        prepare(PHOTO, 3)  # type: ignore[arg-type]  # what a user may do

@@ -1,0 +1,139 @@
+"""The metrics, on maps small enough to do by hand, and against torch's own upsampling."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from pytest_cam.errors import MetricError
+from pytest_cam.measures.localization import (
+    METRICS,
+    GridRegion,
+    bilinear,
+    energy,
+    lift,
+    metric_named,
+    pointing,
+    skill,
+    upsample,
+)
+
+MAPS = arrays(np.float64, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.floats(0, 10)).filter(np.any)
+
+
+def region(grid: tuple[int, int], size: tuple[int, int], box: tuple[int, int, int, int]) -> GridRegion:
+    coverage = np.zeros(size)
+    x1, y1, x2, y2 = box
+    coverage[y1:y2, x1:x2] = 1
+    return GridRegion(coverage, grid)
+
+
+def interpolated(cam: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    tensor = torch.from_numpy(cam)[None, None]
+    return torch.nn.functional.interpolate(tensor, size=size, mode="bilinear", align_corners=False)[0, 0].numpy()
+
+
+def test_upsampling_by_hand() -> None:
+    # Two cells on four pixels: the cells' centres are at 1 and 3, the pixels' at 0.5, 1.5, 2.5 and 3.5.
+    assert bilinear(2, 4).tolist() == [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]
+
+
+@given(MAPS, st.integers(1, 25), st.integers(1, 25))
+def test_upsampling_equals_torch(cam: np.ndarray, height: int, width: int) -> None:
+    np.testing.assert_allclose(upsample(cam, (height, width)), interpolated(cam, (height, width)), atol=1e-9)
+
+
+def test_metrics_by_hand_on_one_cell_a_pixel() -> None:
+    # Without upsampling the ceiling is 1: E = (3 + 1) / 8, chance = 2 / 4.
+    cam = np.array([[3.0, 2.0], [1.0, 2.0]])
+    left = region((2, 2), (2, 2), (0, 0, 1, 2))
+    assert (left.chance, left.ceiling, left.floor) == (0.5, 1.0, 0.0)
+    assert energy(cam, left) == 0.5
+    assert skill(cam, left) == 0.0
+    assert lift(cam, left) == 1.0
+
+
+def test_ceiling_by_hand() -> None:
+    # One row of two cells on four pixels; the region is the first pixel. U^T 1 = (2, 2), U^T m = (1, 0).
+    first = region((1, 2), (1, 4), (0, 0, 1, 1))
+    assert first.weight.tolist() == [[2, 2]]
+    assert first.share.tolist() == [[0.5, 0]]
+    assert (first.chance, first.ceiling) == (0.25, 0.5)
+    # All mass in the first cell: the ceiling is reached, so skill is 1 and lift 2.
+    assert skill(np.array([[7.0, 0.0]]), first) == 1.0
+    assert lift(np.array([[7.0, 0.0]]), first) == 2.0
+
+
+@pytest.mark.parametrize(("corner", "expected"), [(96, 0.56), (112, 0.25)], ids=["on a cell", "on a corner"])
+def test_ceiling_of_a_32_pixel_box_on_a_7_by_7_map(corner: int, expected: float) -> None:
+    box = region((7, 7), (224, 224), (corner, corner, corner + 32, corner + 32))
+    assert box.ceiling == pytest.approx(expected, abs=0.005)
+
+
+@given(MAPS, st.data())
+def test_energy_equals_that_of_the_upsampled_map(cam: np.ndarray, data: st.DataObject) -> None:
+    size = data.draw(st.integers(cam.shape[0], 20)), data.draw(st.integers(cam.shape[1], 20))
+    coverage = data.draw(arrays(np.float64, size, elements=st.floats(0, 1)).filter(np.any))
+    upsampled = interpolated(cam, size)
+    expected = (upsampled * coverage).sum() / upsampled.sum()
+    assert energy(cam, GridRegion(coverage, cam.shape)) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@given(MAPS, st.data())
+def test_no_map_leaves_the_attainable_range(cam: np.ndarray, data: st.DataObject) -> None:
+    size = cam.shape[0] * 2, cam.shape[1] * 2
+    x1, y1 = data.draw(st.integers(0, size[1] - 1)), data.draw(st.integers(0, size[0] - 1))
+    box = region(
+        cam.shape, size, (x1, y1, data.draw(st.integers(x1 + 1, size[1])), data.draw(st.integers(y1 + 1, size[0])))
+    )
+    for metric in METRICS.values():
+        if metric.name == "skill" and box.ceiling - box.chance < 1e-6:
+            continue
+        low, high = metric.attainable(box)
+        value = metric.value(cam, box)
+        assert np.isnan(value) or low - 1e-9 <= value <= high + 1e-9
+
+
+@given(MAPS, st.floats(1e-6, 1e6))
+def test_metrics_do_not_depend_on_the_maps_scale(cam: np.ndarray, scale: float) -> None:
+    half = region(cam.shape, (cam.shape[0] * 2, cam.shape[1] * 2), (0, 0, cam.shape[1], cam.shape[0] * 2))
+    assert energy(cam * scale, half) == pytest.approx(energy(cam, half), rel=1e-9)
+
+
+def test_peak_within_the_tolerance_hits() -> None:
+    # 10 x 10 cells of 10 pixels: half a cell is 5, 15 at 500 is 3, so the tolerance is 5 input pixels.
+    box = region((10, 10), (100, 100), (20, 20, 40, 40))
+    assert box.tolerance == 5
+    assert [bool(box.hits[2, column]) for column in range(7)] == [False, True, True, True, True, False, False]
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(4, 40), st.data())
+def test_hits_are_the_cells_near_enough_to_a_touched_pixel(h: int, w: int, size: int, data: st.DataObject) -> None:
+    coverage = data.draw(
+        arrays(np.float64, (size, size), elements=st.sampled_from([0.0, 0.0, 0.0, 0.3])).filter(np.any)
+    )
+    some = GridRegion(coverage, (h, w))
+    for row in range(h):
+        for column in range(w):
+            distance = np.hypot(*some.offset_from(some.centre(row, column)))
+            if abs(distance - some.tolerance) > 1e-9:
+                assert some.hits[row, column] == (distance < some.tolerance)
+
+
+def test_tolerance_grows_with_the_image() -> None:
+    assert region((100, 100), (1000, 1000), (0, 0, 1, 1)).tolerance == 30
+
+
+def test_shared_peak_points_nowhere() -> None:
+    box = region((2, 2), (4, 4), (0, 0, 2, 2))
+    assert np.isnan(pointing(np.array([[1.0, 1.0], [0.0, 0.0]]), box))
+    assert np.isnan(pointing(np.ones((2, 2)), box))
+    assert pointing(np.array([[1.0, 0.9], [0.0, 0.0]]), box) == 1.0
+    assert pointing(np.array([[0.0, 0.0], [0.0, 1.0]]), box) == 0.0
+
+
+def test_unknown_metric_is_answered_with_the_nearest() -> None:
+    with pytest.raises(MetricError, match=r"'skil'.*Did you mean 'skill'"):
+        metric_named("skil")

@@ -1,0 +1,45 @@
+"""What the README claims is what the project does."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_cam import AttentionError, attend, options
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_settings_table_is_the_one_table() -> None:
+    table = README.split("<!-- settings: made from pytest_cam/options.py -->\n")[1].split("\n<!-- end of settings -->")[
+        0
+    ]
+    assert table == options.markdown_table()
+
+
+def test_failure_text_is_what_the_shortcut_model_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(ROOT / "example_project")
+    import network
+
+    names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    attention = attend(
+        network.load("shortcut"),
+        Path("example_project/photos/001_digit8.png"),
+        layer="features",
+        target=8,
+        preprocess=network.preprocess,
+        class_names=names,
+    )
+    sys.modules.pop("network")
+    with pytest.raises(AttentionError) as raised:
+        attention.assert_in_region((12, 1, 36, 25))
+    shown = README.split("```text\n")[1].split("\n```")[0]
+    assert shown == f"pytest_cam.AttentionError: {raised.value}"
+
+
+def test_pictures_of_the_readme_exist() -> None:
+    for name in ("shortcut", "honest"):
+        assert f"docs/{name}.png" in README
+        assert (ROOT / "docs" / f"{name}.png").is_file()

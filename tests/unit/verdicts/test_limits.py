@@ -1,0 +1,115 @@
+"""What limits may be, and when a check decides nothing."""
+
+import numpy as np
+import pytest
+
+from pytest_cam.errors import LimitError, UnattainableError, VacuousError
+from pytest_cam.measures.localization import METRICS, GridRegion
+from pytest_cam.verdicts.limits import (
+    IN_REGION,
+    NOT_IN_REGION,
+    Limits,
+    limits_for,
+    require_decidable,
+    require_spread,
+)
+
+SKILL, ENERGY, LIFT, POINTING = (METRICS[name] for name in ("skill", "energy", "lift", "pointing"))
+
+
+def region(grid: tuple[int, int], size: tuple[int, int], box: tuple[int, int, int, int]) -> GridRegion:
+    coverage = np.zeros(size)
+    x1, y1, x2, y2 = box
+    coverage[y1:y2, x1:x2] = 1
+    return GridRegion(coverage, grid)
+
+
+@pytest.mark.parametrize(
+    ("metric", "defaults", "expected"),
+    [
+        (SKILL, IN_REGION, Limits(at_least=0.25)),
+        (POINTING, IN_REGION, Limits(at_least=1.0)),
+        (LIFT, NOT_IN_REGION, Limits(at_most=1.0)),
+        (POINTING, NOT_IN_REGION, Limits(at_most=0.0)),
+    ],
+)
+def test_defaults_are_those_of_the_documentation(metric, defaults, expected) -> None:
+    assert limits_for(metric, None, None, defaults) == expected
+
+
+def test_one_limit_given_takes_the_place_of_all_defaults() -> None:
+    assert limits_for(SKILL, None, 0.9, IN_REGION) == Limits(at_most=0.9)
+    assert limits_for(SKILL, 0, None, IN_REGION) == Limits(at_least=0.0)
+
+
+@pytest.mark.parametrize(
+    ("metric", "at_least", "at_most", "words"),
+    [
+        (ENERGY, None, None, ["'energy' has no default limit", "skill at least 0.25"]),
+        (SKILL, 0.6, 0.5, ["at_least=0.6 is above at_most=0.5"]),
+        (SKILL, 1.5, None, ["at_least=1.5 is outside the range of skill", "to 1"]),
+        (ENERGY, 25, None, ["at_least=25 is outside the range of energy, 0 to 1"]),
+        (ENERGY, None, -0.1, ["at_most=-0.1 is outside the range"]),
+        (LIFT, None, -1, ["at_most=-1 is outside the range of lift, 0 to any number"]),
+        (LIFT, float("inf"), None, ["at_least=inf"]),
+        (SKILL, float("nan"), None, ["at_least=nan"]),
+        (SKILL, "high", None, ["at_least is 'high'", "a number"]),
+    ],
+)
+def test_senseless_limits_are_named(metric, at_least, at_most, words) -> None:
+    with pytest.raises(LimitError) as raised:
+        limits_for(metric, at_least, at_most, IN_REGION)
+    for word in words:
+        assert word in str(raised.value)
+
+
+def test_limit_above_the_ceiling_is_unattainable() -> None:
+    corner = region((7, 7), (224, 224), (112, 112, 144, 144))
+    with pytest.raises(
+        UnattainableError, match=r"unattainable: energy at least 0.3, but the map has 7 x 7 cells.*0\.25"
+    ):
+        require_decidable(ENERGY, Limits(at_least=0.3), corner)
+    require_decidable(ENERGY, Limits(at_least=0.25), corner)
+
+
+def test_limit_below_the_floor_is_unattainable() -> None:
+    # A 1 x 2 map on 4 pixels, all but the first pixel: at least half of any map's mass lies there.
+    most = region((1, 2), (1, 4), (1, 0, 4, 1))
+    with pytest.raises(UnattainableError, match=r"at most 0.4.*least possible in this region is 0\.50"):
+        require_decidable(ENERGY, Limits(at_most=0.4), most)
+
+
+@pytest.mark.parametrize(
+    ("metric", "limits"),
+    [
+        (ENERGY, Limits(at_least=0.0)),
+        (ENERGY, Limits(at_most=1.0)),
+        (LIFT, Limits(at_most=100)),
+        (SKILL, Limits(at_least=-5.0)),
+        (SKILL, Limits(at_least=-5.0, at_most=1.0)),
+        (POINTING, Limits(at_least=0.0)),
+        (POINTING, Limits(at_most=1.0)),
+    ],
+)
+def test_limit_that_every_map_meets_is_vacuous(metric, limits) -> None:
+    with pytest.raises(VacuousError, match="passes whatever the model does"):
+        require_decidable(metric, limits, region((8, 8), (64, 64), (16, 16, 40, 40)))
+
+
+def test_region_of_more_than_half_the_input_is_vacuous() -> None:
+    for metric in METRICS.values():
+        with pytest.raises(VacuousError, match=r"covers 56% of what the model sees"):
+            require_spread(metric, region((8, 8), (64, 64), (0, 0, 64, 36)))
+        require_spread(metric, region((8, 8), (64, 64), (0, 0, 64, 30)))
+
+
+def test_ceiling_too_close_to_chance_is_vacuous() -> None:
+    # One 8 px box in the corner where four 32 px cells meet: the ceiling is 0.017, chance 0.001.
+    with pytest.raises(VacuousError, match=r"7 x 7 cells.*energy of 0\.02.*chance alone gives 0\.00"):
+        require_spread(SKILL, region((7, 7), (224, 224), (124, 124, 132, 132)))
+
+
+def test_pointing_game_that_most_cells_win_is_vacuous() -> None:
+    # 2 x 2 cells of 32 px: the tolerance is 16 px, and from each cell's centre the middle is that near.
+    with pytest.raises(VacuousError, match=r"hit from 100% of the map's cells"):
+        require_spread(POINTING, region((2, 2), (64, 64), (20, 20, 44, 44)))
