@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_cam.attention import Attention, attend, attend_batch
+    from pytest_cam.attending import attend, attend_batch
+    from pytest_cam.attention import Attention
     from pytest_cam.checks.bound import Cam
     from pytest_cam.checks.in_region import assert_attention_in_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
@@ -25,8 +26,8 @@ _HOMES = {
     "Region": "images.regions",
     "assert_attention_in_region": "checks.in_region",
     "assert_attention_not_in_region": "checks.not_in_region",
-    "attend": "attention",
-    "attend_batch": "attention",
+    "attend": "attending",
+    "attend_batch": "attending",
 }
 
 __all__ = [

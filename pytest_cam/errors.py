@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pytest_cam.verdicts.evidence import Evidence
+from typing import Any
 
 
 class CamError(Exception):
     """The base of every error that pytest-cam raises.
 
     Attributes:
-        evidence: What is needed to draw and explain the failure, where a map was computed before it.
+        evidence: What is needed to draw and explain the failure, where a map was computed before it: a
+            `pytest_cam.verdicts.evidence.Evidence`, else None.
     """
 
-    evidence: Evidence | None = None
-
-    def __init__(self, message: str, evidence: Evidence | None = None) -> None:
+    def __init__(self, message: str, evidence: Any = None) -> None:
         super().__init__(message)
         self.evidence = evidence
 

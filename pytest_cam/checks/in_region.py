@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_cam.attention import Attention, attend
+from pytest_cam.attending import attend
+from pytest_cam.attention import Attention
 from pytest_cam.engine.layers import LayerLike
 from pytest_cam.engine.targets import Target
 from pytest_cam.images.geometry import Preprocess

@@ -90,7 +90,7 @@ def seen_mask(geometry: Geometry, size: tuple[int, int]) -> npt.NDArray[np.float
 
 
 def _picture_to_input(geometry: Geometry, size: tuple[int, int]) -> npt.NDArray[np.float64]:
-    matrix = np.array(geometry.matrix)
+    matrix = np.array(geometry.matrix, dtype=np.float64)
     matrix[:, 0] *= geometry.image_size[0] / size[0]
     matrix[:, 1] *= geometry.image_size[1] / size[1]
     # OpenCV puts pixel centres at whole numbers, this package at halves.
@@ -98,11 +98,11 @@ def _picture_to_input(geometry: Geometry, size: tuple[int, int]) -> npt.NDArray[
     return matrix
 
 
-def heatmap(share: npt.NDArray[np.float32]) -> RGB:
-    """Return the colours of a map in [0, 1]: JET, blue for nothing and red for the maximum."""
+def heatmap(share: npt.NDArray[np.float32], seen: npt.NDArray[np.float32]) -> RGB:
+    """Return the colours of a map in [0, 1]: JET, blue for nothing and red for the maximum; black where unseen."""
     cv2 = opencv()
     coloured: RGB = cv2.applyColorMap(grayscale(share), cv2.COLORMAP_JET)
-    return np.ascontiguousarray(coloured[:, :, ::-1])
+    return np.where(seen[:, :, None] > 0, coloured[:, :, ::-1], np.uint8(0))
 
 
 def grayscale(share: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
@@ -122,7 +122,7 @@ def overlay(picture: RGB, share: npt.NDArray[np.float32], seen: npt.NDArray[np.f
     Returns:
         (H, W, 3) uint8.
     """
-    blended = (1 - alpha) * picture + alpha * heatmap(share)
+    blended = (1 - alpha) * picture + alpha * heatmap(share, seen)
     where = seen[:, :, None] > 0
     return np.asarray(np.where(where, blended, picture * _DIMMED).round(), dtype=np.uint8)
 
@@ -151,8 +151,8 @@ def outline(
     cv2 = opencv()
     drawn = np.ascontiguousarray(picture)
     height, length = picture.shape[:2]
-    # The line's middle runs through pixel centres; keep it inside, where a region touches the border.
-    corners = np.clip(points - 0.5, 0, [length - 1, height - 1])
+    # The line's middle runs through pixel centres; keep all of it inside, where a region touches the border.
+    corners = np.clip(points - 0.5, width, [length - 1 - width, height - 1 - width])
     closed = np.vstack([corners, corners[:1]])
     for colours, thickness in (((0, 0, 0), width + 2), (colour, width)):
         for start, stop in pairwise(closed):

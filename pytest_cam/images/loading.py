@@ -74,9 +74,9 @@ def load(img: Any) -> SourceImage:
     if isinstance(img, torch.Tensor):
         return _from_tensor(img)
     if isinstance(img, np.ndarray):
-        return _from_pil(_array_to_pil(img), f"array {img.shape}")
+        return _from_pil(_array_to_pil(img), "array")
     if isinstance(img, Image.Image):
-        return _from_pil(img, getattr(img, "filename", "") or f"PIL image {img.size[0]} x {img.size[1]}")
+        return _from_pil(img, getattr(img, "filename", "") or "PIL image")
     if isinstance(img, (str, os.PathLike)):
         return _from_path(os.fspath(img))
     raise ImageError(f"img is a {type(img).__name__}; accepted: {ACCEPTED}")
@@ -154,4 +154,4 @@ def _from_tensor(tensor: torch.Tensor) -> SourceImage:
         tensor = tensor[0]
     if tensor.ndim != 3 or 0 in tensor.shape:
         raise ImageError(f"img is a tensor of shape {shape}; accepted: (C, H, W) or (1, C, H, W)")
-    return SourceImage(f"input tensor {shape}", (tensor.shape[2], tensor.shape[1]), tensor)
+    return SourceImage("input tensor", (tensor.shape[2], tensor.shape[1]), tensor)

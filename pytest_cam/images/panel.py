@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,8 +66,11 @@ def panel(tiles: Sequence[Tile], headline: str, lines: Sequence[str]) -> RGB:
 
 
 def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+    # Pillow's own font is the only one that is everywhere, and it has no letters beyond ASCII.
+    plain = unicodedata.normalize("NFKD", text)
+    shown = "".join(letter for letter in plain if not unicodedata.combining(letter)).encode("ascii", "replace").decode()
     lines = [""]
-    for word in text.split(" "):
+    for word in shown.split(" "):
         candidate = f"{lines[-1]} {word}".strip()
         if lines[-1] and font.getlength(candidate) > width:
             lines.append(word)

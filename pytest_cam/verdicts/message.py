@@ -15,7 +15,8 @@ _COARSE = 0.5
 
 def first_line(evidence: Evidence) -> str:
     """Return the decision in a few words, since a terminal cuts it: "attention in box: skill 0.02 < 0.25 (...)"."""
-    where = f"({evidence.method}, {evidence.layer})"
+    runs = evidence.layer_calls
+    where = f"({evidence.method}, {evidence.layer}{f' in run {runs} of {runs}' if runs > 1 else ''})"
     return f"{evidence.check}: {'; '.join(decision(m) for m in evidence.measurements)} {where}"
 
 
@@ -94,8 +95,8 @@ def _apart(value: float, limit: float) -> str:
 
 
 def _energy(measurement: Measurement) -> str:
-    text = f"{measurement.energy:.2f} in the region; chance {measurement.chance:.2f}, ceiling {measurement.ceiling:.2f}"
-    return text
+    share, chance, ceiling = measurement.energy, measurement.chance, measurement.ceiling
+    return f"{share:.2f} in the region; chance {chance:.2f}, ceiling {ceiling:.2f}"
 
 
 def _region(measurement: Measurement, evidence: Evidence) -> str:

@@ -63,8 +63,8 @@ def _block_means(length: int, blocks: int) -> npt.NDArray[np.float64]:
 def _inside(region: Region, evidence: Evidence, grid: tuple[int, int]) -> npt.NDArray[np.bool_]:
     coverage = region.coverage(evidence.geometry)
     share = _block_means(coverage.shape[0], grid[0]) @ coverage @ _block_means(coverage.shape[1], grid[1]).T
-    # A small region may cover less than half of every cell; then the cells that it covers most stand for it.
-    result: npt.NDArray[np.bool_] = share >= min(0.5, 0.999 * share.max())
+    # Half of a cell along each side counts. Of a region too small for that, the cells that it covers most do.
+    result: npt.NDArray[np.bool_] = share >= min(0.25, 0.999 * share.max())
     return result
 
 

@@ -139,7 +139,7 @@ def test_text_of_a_failure_explains_itself(model: Mirror) -> None:
         "predicted",
         "region     (20, 20, 28, 28)",
         "peak       (6, 6), 21 px outside the region",
-        "input tensor (1, 32, 32), 32 x 32",
+        "input tensor, 32 x 32",
         "┏",
         "X",
     ):

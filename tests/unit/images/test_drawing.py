@@ -1,0 +1,117 @@
+"""Pictures: the map lies where it belongs, and what is drawn can be seen."""
+
+import builtins
+
+import numpy as np
+import pytest
+
+from pytest_cam.errors import DependencyError
+from pytest_cam.images import drawing
+from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.panel import Tile, enlarged, panel
+
+SAME = Geometry.identity((4, 4))
+SEEN = np.ones((4, 4), np.float32)
+
+
+def test_map_lies_on_the_pixels_that_it_is_of() -> None:
+    cam = np.zeros((4, 4))
+    cam[1, 2] = 1
+    assert drawing.on_image(cam, SAME, (4, 4)) == pytest.approx(cam)
+
+
+def test_map_of_a_crop_lies_on_the_crop_and_is_zero_outside() -> None:
+    right_half = Geometry((8, 4), (4, 4), ((1, 0, -4), (0, 1, 0)))
+    drawn = drawing.on_image(np.ones((2, 2)), right_half, (8, 4))
+    assert drawn[:, :4].max() == 0
+    assert drawn[:, 4:] == pytest.approx(np.ones((4, 4)))
+
+
+def test_map_of_a_mirrored_input_is_mirrored_back() -> None:
+    mirrored = Geometry((4, 4), (4, 4), ((-1, 0, 4), (0, 1, 0)))
+    cam = np.arange(16.0).reshape(4, 4)
+    assert drawing.on_image(cam, mirrored, (4, 4)) == pytest.approx(cam[:, ::-1])
+
+
+def test_map_is_drawn_at_the_scale_of_a_reduced_picture() -> None:
+    left = np.array([[1.0, 0.0], [1.0, 0.0]])
+    half = drawing.on_image(left, SAME, (2, 2))
+    assert half[:, 0] == pytest.approx([1, 1], abs=0.2)
+    assert half[:, 1] == pytest.approx([0, 0], abs=0.2)
+
+
+def test_normalisations_differ_by_the_minimum() -> None:
+    assert drawing.normalised([[1.0, 2.0, 4.0]], "max").tolist() == [[0.25, 0.5, 1.0]]
+    assert drawing.normalised([[1.0, 2.0, 3.0]], "min-max").tolist() == [[0.0, 0.5, 1.0]]
+    assert drawing.normalised([[0.0, 0.0]]).tolist() == [[0.0, 0.0]]
+
+
+def test_colours_run_from_blue_to_red_and_are_black_where_unseen() -> None:
+    share = np.array([[0.0, 1.0, 1.0]], np.float32)
+    blue, red, black = drawing.heatmap(share, np.array([[1, 1, 0]], np.float32))[0].tolist()
+    assert blue[2] > 100 > blue[0]
+    assert red[0] > 100 > red[2]
+    assert black == [0, 0, 0]
+
+
+def test_alpha_blends_between_picture_and_heat_map() -> None:
+    picture = np.full((4, 4, 3), 100, np.uint8)
+    share = np.ones((4, 4), np.float32)
+    assert (drawing.overlay(picture, share, SEEN, alpha=0) == picture).all()
+    assert (drawing.overlay(picture, share, SEEN, alpha=1) == drawing.heatmap(share, SEEN)).all()
+    assert drawing.overlay(picture, share, np.zeros((4, 4), np.float32))[0, 0].tolist() == [35, 35, 35]
+
+
+def test_rectangles_around_the_parts_of_a_mask_come_largest_first() -> None:
+    mask = np.zeros((8, 8), bool)
+    mask[0:1, 0:2] = mask[3:6, 4:8] = True
+    assert drawing.contour_rectangles(mask) == [(4, 3, 8, 6), (0, 0, 2, 1)]
+
+
+def test_outline_is_drawn_in_its_colour_and_leaves_the_inside() -> None:
+    picture = np.full((64, 64, 3), 90, np.uint8)
+    corners = np.array([(10, 10), (50, 10), (50, 40), (10, 40)], float)
+    drawn = drawing.outline(picture.copy(), corners, (255, 255, 255))
+    assert drawn[10, 30].tolist() == [255, 255, 255]
+    assert drawn[25, 30].tolist() == [90, 90, 90]
+    dashed = drawing.outline(picture.copy(), corners, (255, 255, 255), dashed=True)
+    white = (dashed[10] == 255).all(axis=1)
+    assert 0.3 < white[10:50].mean() < 0.9
+
+
+def test_outline_of_the_whole_picture_is_visible_on_all_sides() -> None:
+    picture = np.zeros((64, 64, 3), np.uint8)
+    drawn = drawing.outline(picture, np.array([(0, 0), (64, 0), (64, 64), (0, 64)], float), (255, 255, 255))
+    for line in (drawn[:4, 32], drawn[-4:, 32], drawn[32, :4], drawn[32, -4:]):
+        assert (line == 255).all(axis=1).sum() >= 2
+
+
+def test_large_picture_is_reduced_and_a_small_one_is_not() -> None:
+    assert drawing.reduced(np.zeros((1500, 3000, 3), np.uint8)).shape == (512, 1024, 3)
+    small = np.zeros((10, 20, 3), np.uint8)
+    assert drawing.reduced(small) is small
+
+
+def test_missing_opencv_is_answered_with_both_cures(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported = builtins.__import__
+
+    def without_cv2(name: str, *args: object, **kwargs: object) -> object:
+        if name == "cv2":
+            raise ImportError("libGL.so.1: cannot open shared object file")
+        return imported(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_cv2)
+    with pytest.raises(DependencyError, match=r"libGL\.so\.1.*libgl1.*opencv-python-headless"):
+        drawing.opencv()
+
+
+def test_panel_holds_its_tiles_side_by_side_above_the_caption() -> None:
+    red = enlarged(np.full((2, 2, 3), (255, 0, 0), np.uint8), 200)
+    blue = enlarged(np.full((2, 2, 3), (0, 0, 255), np.uint8), 200)
+    sheet = panel([Tile("one", red), Tile("two", blue)], "headline", ["a line " * 40, "grün 狗"])
+    assert sheet[100, 100].tolist() == [255, 0, 0]
+    assert sheet[100, 320].tolist() == [0, 0, 255]
+    caption = sheet[240:]
+    assert (caption < 128).any()
+    # The long line is wrapped, so the margin at the right stays white.
+    assert (caption[:, -10:] == 255).all()

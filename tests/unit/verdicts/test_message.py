@@ -1,0 +1,115 @@
+"""The text of a failure, read as someone at the end of a week would."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pytest_cam.engine.targets import Explained
+from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.regions import Box
+from pytest_cam.measures.localization import metric_named
+from pytest_cam.verdicts.evidence import Evidence
+from pytest_cam.verdicts.limits import Limits
+from pytest_cam.verdicts.message import message
+from pytest_cam.verdicts.region import measure
+
+PREDICTED = Explained(3, "horse", 4.2, 0.981, 3, "horse")
+
+
+def evidence(cam: np.ndarray, box: Box, metric: str = "skill", limits: Limits | None = None) -> Evidence:
+    geometry = Geometry.identity((64, 64))
+    measurement = measure(cam.astype(np.float32), geometry, box, metric_named(metric), limits or Limits(at_least=0.25))
+    return Evidence(
+        check="attention in box",
+        map=cam.astype(np.float32),
+        picture=np.zeros((64, 64, 3), np.uint8),
+        image_name="horse.png",
+        geometry=geometry,
+        layer="layer4",
+        layer_calls=1,
+        method="gradcam++",
+        explained=PREDICTED,
+        regions=(box,),
+        measurements=(measurement,),
+    )
+
+
+@pytest.fixture
+def corner() -> Evidence:
+    """All attention in the top left cell of 4 x 4, the region in the bottom right quarter."""
+    cam = np.zeros((4, 4))
+    cam[0, 0] = 2
+    return evidence(cam, Box(32, 32, 64, 64))
+
+
+def test_whole_message(corner: Evidence) -> None:
+    assert message(corner).splitlines() == [
+        "attention in box: skill -0.33 < 0.25 (gradcam++, layer4)",
+        "",
+        "  energy     0.00 in the region; chance 0.25, ceiling 1.00",
+        "  region     (32, 32, 64, 64)",
+        '  explained  class 3 "horse", probability 0.98, predicted',
+        "  peak       (8, 8), 34 px outside the region",
+        "  image      horse.png, 64 x 64",
+        "",
+        "  ┌──────────────────────────┐",
+        "  │ ██████                   │",
+        "  │ ██X███                   │",
+        "  │ ██████                   │",
+        "  │                          │",
+        "  │                          │",
+        "  │           ┏━━━━━━━━━━━━━┓│",
+        "  │           ┃             ┃│",
+        "  │           ┃             ┃│",
+        "  │           ┃             ┃│",
+        "  │           ┃             ┃│",
+        "  │           ┃             ┃│",
+        "  │           ┃             ┃│",
+        "  └───────────┗━━━━━━━━━━━━━┛┘",
+        "  fuller is stronger, X is the peak, the heavy line is the region's edge",
+    ]
+
+
+def test_value_next_to_its_limit_is_given_enough_digits(corner: Evidence) -> None:
+    near = replace(corner.measurements[0], value=0.2496)
+    assert "skill 0.2496 < 0.25" in message(replace(corner, measurements=(near,)))
+
+
+def test_model_that_predicts_something_else_is_said(corner: Evidence) -> None:
+    text = message(replace(corner, explained=replace(PREDICTED, predicted=5, predicted_name="cow")))
+    assert "the model predicts cow" in text
+    assert "try: the model predicts cow, not horse" in text
+
+
+def test_layer_that_ran_twice_is_said(corner: Evidence) -> None:
+    assert "(gradcam++, layer4 in run 2 of 2)" in message(replace(corner, layer_calls=2))
+
+
+def test_score_of_a_callable_is_given_by_value(corner: Evidence) -> None:
+    text = message(replace(corner, explained=Explained(None, "margin", 1.25, None, None, None)))
+    assert "  explained  margin = 1.25\n" in text
+
+
+def test_coarse_map_gets_a_hint() -> None:
+    cam = np.zeros((4, 4))
+    cam[3, 3] = 1
+    text = message(evidence(cam, Box(7, 7, 25, 25)))
+    assert "try: the map has only 4 x 4 cells; an earlier layer has a finer grid" in text
+
+
+def test_shared_peak_is_said_and_fails_the_pointing_game() -> None:
+    cam = np.zeros((4, 4))
+    cam[0, :2] = 1
+    found = evidence(cam, Box(0, 0, 16, 16), "pointing", Limits(at_least=1))
+    assert found.measurements[0].passed is False
+    assert message(found).startswith("attention in box: pointing undecided, the peak is shared by 2 cells")
+    assert "peak       shared by 2 of 16 cells" in message(found)
+
+
+def test_small_region_is_still_outlined() -> None:
+    cam = np.zeros((4, 4))
+    cam[3, 3] = 1
+    tiny = evidence(cam, Box(20, 20, 32, 32))
+    tiny = replace(tiny, measurements=(replace(tiny.measurements[0], region=Box(22, 22, 24, 24)),))
+    assert "┏" in message(tiny)
