@@ -1,0 +1,1 @@
+"""What pytest-cam costs: `python -m benchmarks`."""
