@@ -1,1 +1,1 @@
-"""What pytest-cam costs: `python -m benchmarks`."""
+"""What measures the speed of pytest-cam: `python -m benchmarks`."""
