@@ -20,11 +20,11 @@ def first_tensor(output: Any) -> torch.Tensor | None:
 
 
 def with_first_tensor(output: Any, tensor: torch.Tensor) -> Any:
-    """Return a layer's output with its first tensor replaced."""
+    """Return a layer's output with its first tensor replaced, wherever the output holds that same tensor."""
     if isinstance(output, torch.Tensor):
         return tensor
-    position = next(i for i, item in enumerate(output) if isinstance(item, torch.Tensor))
-    items = [*output[:position], tensor, *output[position + 1 :]]
+    first = first_tensor(output)
+    items = [tensor if item is first else item for item in output]
     if isinstance(output, tuple) and hasattr(output, "_make"):
         return output._make(items)
     return type(output)(items)

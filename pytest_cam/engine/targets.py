@@ -23,8 +23,8 @@ class Explained:
         target: The class index, or None for a callable.
         name: The class name, the callable's name, or "class K".
         score: The explained score, raw (a logit, as a rule).
-        probability: The softmax probability of the class, or None where there are no class scores.
-        predicted: The class with the highest score, or None where there are no class scores.
+        probability: The softmax probability of the class, or None where there are not two classes to compare.
+        predicted: The class with the highest score, or None where there are not two classes to compare.
         predicted_name: Its name.
     """
 
@@ -86,7 +86,7 @@ def scores_of(
     scores, explained = [], []
     for index, target in enumerate(targets):
         if callable(target):
-            score, chosen, name = _called(target, output, index), None, _name_of_callable(target)
+            score, chosen, name = _called(target, output, index, len(targets)), None, _name_of_callable(target)
         else:
             if logits is None:
                 raise _no_class_scores(output, len(targets))
@@ -104,10 +104,25 @@ def _class_scores(output: Any, batch: int) -> torch.Tensor | None:
 
 
 def _no_class_scores(output: Any, batch: int) -> OutputError:
-    given = f"a tensor {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
     return OutputError(
-        f"the model returned {given}; accepted: class scores (B, K), here ({batch}, K). For other outputs pass "
-        "target=<callable>, which gets the image's own part of the output and returns a scalar tensor"
+        f"the model returned {_described(output)}; accepted: class scores (B, K), here ({batch}, K). For other outputs "
+        "pass target=<callable>, which gets the image's own part of the output and returns a scalar tensor"
+    )
+
+
+def _has_one_part_each(output: Any, batch: int) -> bool:
+    if isinstance(output, torch.Tensor):
+        return output.ndim > 0 and output.shape[0] == batch
+    return isinstance(output, (list, tuple)) and len(output) == batch
+
+
+def _described(output: Any) -> str:
+    if isinstance(output, torch.Tensor):
+        return f"a tensor {tuple(output.shape)}"
+    return (
+        f"a {type(output).__name__} of {len(output)}"
+        if isinstance(output, (list, tuple))
+        else f"a {type(output).__name__}"
     )
 
 
@@ -123,7 +138,7 @@ def _class_index(target: Any, logits: torch.Tensor, class_names: Sequence[str] |
     if isinstance(target, str):
         return _named_class(target, class_names)
     try:
-        if isinstance(target, bool):
+        if isinstance(target, bool) or getattr(target, "dtype", None) == torch.bool:
             raise TypeError
         index = operator.index(target)
     except TypeError:
@@ -158,15 +173,13 @@ def _name_of_callable(target: Callable[[Any], torch.Tensor]) -> str:
     return getattr(target, "__name__", None) or type(target).__name__
 
 
-def _called(target: Callable[[Any], torch.Tensor], output: Any, index: int) -> torch.Tensor:
-    try:
-        part = output[index]
-    except (TypeError, KeyError, IndexError):
+def _called(target: Callable[[Any], torch.Tensor], output: Any, index: int, batch: int) -> torch.Tensor:
+    if not _has_one_part_each(output, batch):
         raise OutputError(
-            f"the model returned a {type(output).__name__}, in which image {index}'s own part cannot be found; "
-            "accepted: a tensor (B, ...) or a list of B parts"
-        ) from None
-    score = target(part)
+            f"the model returned {_described(output)}, in which each image's own part cannot be found; accepted: a "
+            f"tensor (B, ...) or a list of B parts, here of length {batch}"
+        )
+    score = target(output[index])
     name = _name_of_callable(target)
     if not isinstance(score, torch.Tensor):
         raise TargetError(
@@ -184,7 +197,7 @@ def _explained(
     logits: torch.Tensor | None,
     class_names: Sequence[str] | None,
 ) -> Explained:
-    if logits is None:
+    if logits is None or logits.numel() == 1:
         return Explained(chosen, name, float(score.detach()), None, None, None)
     probabilities = logits.detach().float().softmax(dim=0)
     predicted = int(logits.detach().argmax())

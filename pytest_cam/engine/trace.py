@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,9 @@ from torch import nn
 
 from pytest_cam.engine.hooks import HookManager, ModelState
 from pytest_cam.engine.layers import Layer, LayerLike, resolve
-from pytest_cam.engine.layouts import first_tensor, is_spatial, with_first_tensor
+from pytest_cam.engine.tap import Tap
 from pytest_cam.engine.targets import Explained, Targets, one_each, scores_of
-from pytest_cam.errors import IndependentScoreError, LayerError, ModelError, NonFiniteError
+from pytest_cam.errors import IndependentScoreError, NonFiniteError
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,8 @@ def trace(
         model: The model.
         inputs: The batch (B, C, H, W), on any device.
         layer: A name, a module, or None for the last executed module whose output has spatial extent (the
-            outermost one where several return that same output).
+            outermost one where several return that same output; adaptive pooling, which only changes the grid,
+            does not count).
         targets: One for all, or one each: a class index, a class name, a callable on the image's own part of
             the output, or None for the predicted class.
         class_names: The names of the K classes.
@@ -63,7 +65,7 @@ def trace(
 
     Raises:
         ModelError: The model runs the layer under `inference_mode`.
-        LayerError: The layer is unknown, never ran, or has no spatial extent.
+        LayerError: The layer is unknown, never ran, has no spatial extent, or another batch size than the input.
         OutputError, TargetError: The explained score cannot be found in the output.
         IndependentScoreError: The score does not depend on the layer.
         NonFiniteError: Activations, scores or gradients hold NaN or infinity.
@@ -74,94 +76,33 @@ def trace(
     # An input made under inference_mode cannot enter a graph; outside of that mode a clone is an ordinary tensor.
     with torch.inference_mode(False):
         inputs = inputs.clone() if inputs.is_inference() else inputs
-        with torch.no_grad():
-            tap, scores, explained = _forward(model, inputs, found, wanted, class_names)
-        if not scores.requires_grad:
-            # A no_grad block inside the model switched gradients off again when it ended.
-            with torch.enable_grad(), _frozen(model):
-                tap, scores, explained = _forward(model, inputs, found, wanted, class_names)
+        tap, scores, explained = _scored(model, inputs, found, wanted, class_names, state)
         gradients = _gradients(tap, scores, explained)
         return Trace(tap.name, tap.calls[tap.name], _exact(tap.leaf.detach()), gradients, explained)
 
 
-class _Tap:
-    """Cuts the graph at a layer: gradients are on from its output onwards, and off before it."""
-
-    def __init__(self, model: nn.Module, layer: Layer | None, hooks: HookManager) -> None:
-        self.name = "" if layer is None else layer.name
-        self.calls: Counter[str] = Counter()
-        self._output: torch.Tensor | None = None
-        self._leaf: torch.Tensor | None = None
-        self._version = 0
-        if layer is not None:
-            hooks.add(layer.module, self._at(layer))
-            return
-        for name, module in model.named_modules():
-            if name:
-                hooks.add(module, self._after(Layer(name, module)))
-
-    @property
-    def leaf(self) -> torch.Tensor:
-        """The activations as the leaf of the graph."""
-        if self._leaf is None and self.name:
-            raise LayerError(
-                f"layer {self.name!r} never ran in the forward pass: it is an unused branch, or the model uses its "
-                "parameters without calling it"
-            )
-        if self._leaf is None:
-            raise LayerError(
-                "no layer of this model has an output (B, C, h, w) with spatial extent, so there is nothing to map"
-            )
-        if self._leaf._version != self._version:
-            raise LayerError(
-                f"the output of layer {self.name!r} is overwritten in place by the model later on; take the layer "
-                "that does so, or the one before it"
-            )
-        return self._leaf
-
-    def _at(self, layer: Layer) -> Any:
-        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            tensor = first_tensor(output)
-            if tensor is None or not is_spatial(tensor):
-                shape = type(output).__name__ if tensor is None else f"tensor {tuple(tensor.shape)}"
-                raise LayerError(
-                    f"layer {layer.name!r} ({type(module).__name__}) has no spatial extent: its output is a {shape}; "
-                    "accepted: (B, C, h, w) with a grid larger than 1 x 1. Take a layer before the pooling, or "
-                    "layer=None for the last one that has a grid"
-                )
-            return self._cut(layer.name, tensor, args, output)
-
-        return hook
-
-    def _after(self, layer: Layer) -> Any:
-        """Cut anew at each spatial output: when the pass ends, the last cut is the one that holds."""
-
-        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            tensor = first_tensor(output)
-            if tensor is None or not is_spatial(tensor):
-                return None
-            if tensor is self._output:
-                self.name = layer.name
-                self.calls[layer.name] += 1
-                return None
-            return self._cut(layer.name, tensor, args, output)
-
-        return hook
-
-    def _cut(self, name: str, tensor: torch.Tensor, args: tuple[Any, ...], output: Any) -> Any:
-        if torch.is_inference_mode_enabled():
-            raise ModelError(
-                f"the model runs layer {name!r} under torch.inference_mode, where no gradient exists; use "
-                "torch.no_grad there instead"
-            )
-        torch.set_grad_enabled(True)
-        shares = any(isinstance(arg, torch.Tensor) and arg.data_ptr() == tensor.data_ptr() for arg in args)
-        leaf = (tensor.clone() if shares or tensor.is_inference() else tensor).detach().requires_grad_()
-        self.name, self._leaf, self._version = name, leaf, leaf._version
-        self.calls[name] += 1
-        # A copy goes on through the model, so that what follows may overwrite it without changing the leaf.
-        self._output = leaf.clone()
-        return with_first_tensor(output, self._output)
+def _scored(
+    model: nn.Module,
+    inputs: torch.Tensor,
+    layer: Layer | None,
+    targets: list[Any],
+    class_names: Sequence[str] | None,
+    state: ModelState,
+) -> tuple[Tap, torch.Tensor, list[Explained]]:
+    """Run the model so that its scores have a gradient at the layer, and parameters have none."""
+    try:
+        with torch.no_grad():
+            tap, scores, explained = _forward(model, inputs, layer, targets, class_names)
+        if scores.requires_grad:
+            return tap, scores, explained
+        # Else a no_grad block inside the model switched gradients off again when it ended.
+    except RuntimeError as error:
+        # A view made before the layer, without gradients, may not be written to in place after it.
+        if "no_grad mode" not in str(error):
+            raise
+    state.rewind()
+    with torch.enable_grad(), _frozen(model):
+        return _forward(model, inputs, layer, targets, class_names)
 
 
 def _forward(
@@ -170,13 +111,22 @@ def _forward(
     layer: Layer | None,
     targets: list[Any],
     class_names: Sequence[str] | None,
-) -> tuple[_Tap, torch.Tensor, list[Explained]]:
-    with HookManager() as hooks:
-        tap = _Tap(model, layer, hooks)
+) -> tuple[Tap, torch.Tensor, list[Explained]]:
+    with HookManager() as hooks, _uncompiled():
+        tap = Tap(model, layer, inputs.shape[0], hooks)
         output = model(inputs)
     _ = tap.leaf  # a layer that never ran is named before anything else is asked of the output
-    scores, explained = scores_of(output, targets, class_names)
+    # The model may have left gradients switched off, although its output has one.
+    with torch.enable_grad():
+        scores, explained = scores_of(output, targets, class_names)
     return tap, scores, explained
+
+
+def _uncompiled() -> AbstractContextManager[object]:
+    # What torch.compile made of a model does not call hooks that were placed later. Nothing is compiled before dynamo
+    # is imported, which takes seconds.
+    stance = getattr(torch.compiler, "set_stance", None) if "torch._dynamo" in sys.modules else None
+    return nullcontext() if stance is None else stance("force_eager")
 
 
 @contextmanager
@@ -191,24 +141,25 @@ def _frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _gradients(tap: _Tap, scores: torch.Tensor, explained: list[Explained]) -> torch.Tensor:
-    _check_finite("activations", tap.leaf.detach(), f"at layer {tap.name}")
-    _check_finite("scores", scores.detach(), f"of target {explained[0].name}")
+def _gradients(tap: Tap, scores: torch.Tensor, explained: list[Explained]) -> torch.Tensor:
+    names = [item.name for item in explained]
+    _check_finite("activations", tap.leaf.detach(), [f"at layer {tap.name}"] * len(names))
+    _check_finite("scores", scores.detach(), [f"of target {name}" for name in names])
     gradient = None
     if scores.requires_grad:
         (gradient,) = torch.autograd.grad(scores.sum(), [tap.leaf], allow_unused=True)
     if gradient is None:
         raise IndependentScoreError(
-            f"the score of {explained[0].name} does not depend on layer {tap.name}: no path leads from its output "
-            "to the score (a side branch, or a detach() on the way)"
+            f"the score of {names[0]} does not depend on layer {tap.name}: no path leads from its output "
+            "to the score (a side branch, or a detach() or a no_grad block on the way)"
         )
     gradient = _exact(gradient)
-    _check_finite("gradients", gradient, f"of {explained[0].name} at layer {tap.name}")
-    nothing = gradient.flatten(1).abs().amax(dim=1) == 0
+    _check_finite("gradients", gradient, [f"of {name} at layer {tap.name}" for name in names])
+    nothing = ~gradient.flatten(1).any(dim=1)
     if bool(nothing.any()):
         index = int(nothing.nonzero()[0])
         raise IndependentScoreError(
-            f"the score of {explained[index].name} does not depend on layer {tap.name}{_which(index, nothing)}: its "
+            f"the score of {names[index]} does not depend on layer {tap.name}{_which(index, nothing)}: its "
             "gradient there is exactly zero (a saturated or dead unit, or a part of the output that the head does "
             "not read). Explain a logit, not a probability, or take another layer"
         )
@@ -219,8 +170,9 @@ def _exact(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
-def _check_finite(what: str, tensor: torch.Tensor, where: str) -> None:
-    if bool(torch.isfinite(tensor).all()):
+def _check_finite(what: str, tensor: torch.Tensor, where: list[str]) -> None:
+    # The sum is finite only if all are (or, where it overflows, is not although all are): one cheap look at most maps.
+    if math.isfinite(float(tensor.sum())) or bool(torch.isfinite(tensor).all()):
         return
     broken = ~torch.isfinite(tensor).flatten(1).all(dim=1) if tensor.ndim > 1 else ~torch.isfinite(tensor)
     index = int(broken.nonzero()[0])
@@ -228,7 +180,7 @@ def _check_finite(what: str, tensor: torch.Tensor, where: str) -> None:
     kind = "NaN" if bool(row.isnan().any()) else "infinity"
     count = int((~torch.isfinite(row)).sum())
     raise NonFiniteError(
-        f"{kind} in the {what} {where}{_which(index, broken)}: {count} of {row.numel()} values are not finite"
+        f"{kind} in the {what} {where[index]}{_which(index, broken)}: {count} of {row.numel()} values are not finite"
     )
 
 

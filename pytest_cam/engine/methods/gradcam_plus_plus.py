@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from pytest_cam.engine.methods.precision import widest
+
 
 def gradcam_plus_plus(activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
     """Return relu(sum_k w_k A_k) with w_k = sum_ij a_ij relu(G_ij).
@@ -21,7 +23,7 @@ def gradcam_plus_plus(activations: torch.Tensor, gradients: torch.Tensor) -> tor
         The maps (B, h, w), >= 0, not normalised.
     """
     # Near the pole of a_ij two numbers of about 2 cancel; only double precision leaves digits there.
-    wide = torch.float32 if activations.device.type == "mps" else torch.float64
+    wide = widest(activations)
     total = activations.sum(dim=(2, 3), keepdim=True, dtype=wide)
     denominator = 2 + gradients.to(wide) * total
     alpha = torch.where(denominator == 0, 0.0, 1 / denominator)

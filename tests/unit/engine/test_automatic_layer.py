@@ -1,0 +1,144 @@
+"""layer=None: the last executed module whose output has a grid, by its outermost name."""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from pytest_cam import attend
+from pytest_cam.errors import LayerError, ModelError
+
+
+def chosen(model: nn.Module, picture: torch.Tensor, target: Any = None) -> str:
+    """Return the layer that was chosen, after checking that its map is that of the same layer by name."""
+    found = attend(model, picture, method="hirescam", target=target)
+    named = attend(model, picture, layer=found.layer, method="hirescam", target=target)
+    assert float(named.map.max()) > 0
+    assert found.map.tolist() == named.map.tolist()
+    return found.layer
+
+
+def head(channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("resnet18", "layer4"),
+        # The adaptive pooling to 7 x 7 after the features comes later, and changes nothing but the grid.
+        ("vgg11", "features"),
+        ("alexnet", "features"),
+        ("densenet121", "features"),
+        ("mobilenet_v3_small", "features"),
+        ("shufflenet_v2_x0_5", "conv5"),
+        # Classifies by a convolution: its own class maps are the last with a grid.
+        ("squeezenet1_1", "classifier.2"),
+    ],
+)
+def test_of_torchvision_networks(name: str, layer: str) -> None:
+    torch.manual_seed(8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some networks announce other defaults
+        model = getattr(torchvision.models, name)(weights=None)
+    assert attend(model, torch.randn(1, 3, 96, 96)).layer == layer
+
+
+def test_order_of_execution_counts_and_not_that_of_registration(picture: torch.Tensor) -> None:
+    class Backwards(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = head(6)
+            self.second = nn.Conv2d(4, 6, 3)
+            self.unused = nn.Conv2d(6, 6, 3)
+            self.first = nn.Conv2d(3, 4, 3)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.head(self.second(self.first(images)))
+
+    assert chosen(Backwards(), picture) == "second"
+
+
+def test_outermost_of_those_that_return_the_same_output(picture: torch.Tensor) -> None:
+    body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.Conv2d(4, 4, 3)))
+    model = nn.Sequential(OrderedDict(body=body, rest=nn.Sequential(nn.Dropout(), *head(4))))
+    # body.1.0, body.1 and body return one tensor, and so does the dropout in eval mode, which runs last.
+    assert chosen(model, picture) == "rest.0"
+    model.rest = head(4)
+    assert chosen(model, picture) == "body"
+
+
+def test_block_that_adds_in_place_is_explained_after_the_addition(picture: torch.Tensor) -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.relu = nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(inplace=True)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            # One tensor all along, and three values of it.
+            features = self.conv(images)
+            features += images
+            return self.relu(features)
+
+    model = nn.Sequential(OrderedDict(block=Block(), head=head(3)))
+    assert chosen(model, picture) == "block"
+    expected = torch.relu(picture + model.block.conv(picture))
+    weights = model.head[2].weight / 64
+    attention = attend(model, picture, method="hirescam", target=0)
+    by_hand = (weights[0][:, None, None] * expected[0]).sum(dim=0).relu().detach()
+    torch.testing.assert_close(torch.tensor(attention.map), by_hand)
+
+
+def test_adaptive_pooling_at_the_end_of_a_container_does_not_count(picture: torch.Tensor) -> None:
+    model = nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(2), nn.Identity()), nn.Flatten(), nn.Linear(16, 3)
+    )
+    assert chosen(model, picture) == "0.0"
+
+
+def test_output_for_another_number_of_images_does_not_count(picture: torch.Tensor) -> None:
+    class Mirrored(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.both, self.head = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), head(4)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            features = self.stem(images)
+            return self.head(self.both(torch.cat([features, features.flip(3)]))).mean(dim=0, keepdim=True)
+
+    assert chosen(Mirrored(), picture) == "stem"
+
+
+class FirstWithoutGradient(nn.Module):
+    """A stem under inference_mode, as one that is frozen for good."""
+
+    def __init__(self, rest: nn.Module) -> None:
+        super().__init__()
+        self.stem, self.rest = nn.Conv2d(3, 4, 3), rest
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            features = self.stem(images)
+        return self.rest(features)
+
+
+def test_stem_under_inference_mode_is_no_obstacle_to_later_layers(picture: torch.Tensor) -> None:
+    model = FirstWithoutGradient(nn.Sequential(nn.Conv2d(4, 4, 3), *head(4)))
+    assert chosen(model, picture) == "rest.0"
+
+
+def test_layer_under_inference_mode_is_an_error_if_it_is_the_last(picture: torch.Tensor) -> None:
+    with pytest.raises(ModelError, match=r"runs layer 'stem' under torch\.inference_mode"):
+        attend(FirstWithoutGradient(head(4)), picture)
+
+
+def test_model_without_any_grid_is_an_error(picture: torch.Tensor) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 5))
+    with pytest.raises(LayerError, match=r"no layer of this model has an output .* with spatial extent"):
+        attend(model, picture)

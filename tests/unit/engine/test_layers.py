@@ -1,0 +1,76 @@
+"""A layer from a name, a module or nothing."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pytest_cam import attend
+from pytest_cam.engine.layers import name_of, resolve
+from pytest_cam.errors import LayerError
+
+
+def test_by_name_by_module_and_by_nothing(classifier: nn.Sequential) -> None:
+    by_name, by_module = resolve(classifier, "layer"), resolve(classifier, classifier.layer)
+    assert by_name is not None
+    assert by_module is not None
+    assert (by_name.name, by_name.module) == (by_module.name, by_module.module) == ("layer", classifier.layer)
+    assert resolve(classifier, None) is None
+
+
+def test_name_and_module_give_the_same_map(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    by_name = attend(classifier, picture, layer="stem")
+    by_module = attend(classifier, picture, layer=classifier.stem)
+    assert (by_name.layer, by_name.map.tolist()) == (by_module.layer, by_module.map.tolist())
+
+
+def test_nested_layer(classifier: nn.Sequential) -> None:
+    found = resolve(nn.Sequential(classifier), "0.layer")
+    assert found is not None
+    assert found.module is classifier.layer
+
+
+def test_module_with_two_names_has_the_first_one(classifier: nn.Sequential) -> None:
+    classifier.append(classifier.layer)
+    assert name_of(classifier, classifier.layer) == "layer"
+
+
+def test_model_itself_may_be_the_layer(picture: torch.Tensor) -> None:
+    model = nn.Conv2d(3, 5, 3)
+    attention = attend(model, picture, layer=model, method="hirescam", target=lambda scores: scores[2].sum())
+    # Only channel 2 is in the score, with a gradient of 1: the map is what is positive of it.
+    assert attention.layer == "(the model)"
+    torch.testing.assert_close(torch.tensor(attention.map), model(picture)[0, 2].relu().detach())
+
+
+@pytest.mark.parametrize(
+    ("name", "suggested"),
+    [
+        ("layr", "Did you mean 'layer'"),
+        ("layer.0", "Did you mean 'layer'"),
+        ("", "Accepted: 'stem', 'layer', 'pool', 'flatten', 'head'."),
+        # An attribute, but no module.
+        ("training", "Accepted: 'stem', 'layer', 'pool', 'flatten', 'head'."),
+    ],
+)
+def test_unknown_name_answers_with_the_nearest(classifier: nn.Sequential, name: str, suggested: str) -> None:
+    with pytest.raises(LayerError) as caught:
+        resolve(classifier, name)
+    assert f"Sequential has no layer {name!r}. {suggested}" in str(caught.value)
+
+
+def test_module_of_another_model_is_an_error(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    with pytest.raises(LayerError, match=r"a Conv2d that is not part of this Sequential; .* another instance"):
+        attend(classifier, picture, layer=copy.deepcopy(classifier).layer)
+
+
+@pytest.mark.parametrize(("layer", "named"), [(4, "int"), (["layer"], "list"), (nn.Conv2d, "type")])
+def test_layer_of_another_kind_is_an_error(
+    classifier: nn.Sequential, picture: torch.Tensor, layer: Any, named: str
+) -> None:
+    with pytest.raises(LayerError, match=rf"layer is a {named}; accepted: a dotted name"):
+        attend(classifier, picture, layer=layer)

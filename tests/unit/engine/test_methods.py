@@ -1,0 +1,50 @@
+"""The registry of methods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pytest_cam import attend
+from pytest_cam.engine.methods import METHODS, method_named
+from pytest_cam.errors import MethodError
+
+
+def test_names_of_the_methods() -> None:
+    assert sorted(METHODS) == ["gradcam", "gradcam++", "hirescam", "layercam", "xgradcam"]
+    assert method_named("gradcam++") is METHODS["gradcam++"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_map_for_each_image_on_the_layers_grid(name: str) -> None:
+    activations = torch.rand(2, 3, 4, 5)
+    assert METHODS[name](activations, torch.rand(2, 3, 4, 5)).shape == (2, 4, 5)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_activations_and_gradients_are_left_alone(name: str) -> None:
+    activations, gradients = torch.randn(1, 3, 4, 5), torch.randn(1, 3, 4, 5)
+    before = activations.clone(), gradients.clone()
+    METHODS[name](activations, gradients)
+    assert torch.equal(activations, before[0])
+    assert torch.equal(gradients, before[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "suggested"),
+    [
+        ("gradcam+", "Did you mean 'gradcam++'"),
+        ("GradCAM++", "Did you mean 'gradcam++'"),
+        ("xyz", "Accepted: 'gradcam', 'gradcam++', 'hirescam', 'layercam', 'xgradcam'."),
+        (7, "Accepted: 'gradcam', "),
+    ],
+)
+def test_unknown_method_answers_with_the_nearest(
+    classifier: nn.Sequential, picture: torch.Tensor, name: Any, suggested: str
+) -> None:
+    with pytest.raises(MethodError) as caught:
+        attend(classifier, picture, layer="layer", method=name)
+    assert f"there is no method {name!r}. {suggested}" in str(caught.value)

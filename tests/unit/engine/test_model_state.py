@@ -1,0 +1,283 @@
+"""The model comes back as it was: bit for bit, after any call, raised or not."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pytest_cam import attend, attend_batch
+from pytest_cam.engine.hooks import ModelState
+from pytest_cam.errors import LayerError, ModelError, TargetError
+
+
+class Restless(nn.Module):
+    """A network whose forward pass writes to everything that it can reach."""
+
+    def __init__(self, *, frozen_backbone: bool = False, fails: bool = False) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.layer = nn.Conv2d(4, 4, 3, padding=1)
+        self.tied = nn.Conv2d(4, 4, 3, padding=1)
+        self.tied.weight = self.layer.weight
+        self.unused = nn.Conv2d(4, 4, 1)
+        self.drop = nn.Dropout(0.5)
+        self.head = nn.Linear(4, 5)
+        self.frozen_backbone, self.fails = frozen_backbone, fails
+        self.register_buffer("added_to", torch.arange(3))
+        self.register_buffer("written_through_data", torch.ones(2, 2))
+        self.register_buffer("replaced", torch.ones(1), persistent=False)
+        self.register_buffer("grown", torch.ones(2))
+        self.register_buffer("absent", None)
+        self.register_buffer("deleted", torch.ones(2))
+        self.register_buffer("zero", torch.zeros(2))
+        self.register_buffer("undefined", torch.tensor([float("nan"), 1.0]))
+        self.register_buffer("narrow", torch.ones(2, dtype=torch.float16))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.norm.train()
+        with torch.no_grad() if self.frozen_backbone else nullcontext():
+            features = self.tied(self.layer(self.norm(self.stem(images))))
+        noise = random.random() + float(np.random.rand()) + torch.rand(1)
+        scores = self.head(self.drop(features).mean(dim=(2, 3))) + noise
+        self._write()
+        if self.fails:
+            raise KeyError("broken")
+        return scores
+
+    def _write(self) -> None:
+        self.added_to += 1
+        self.written_through_data.data.mul_(2)
+        # A module of torch itself, written to by another one, behind the back of the version counter.
+        self.norm.running_var.data.mul_(2)
+        self.replaced = self.replaced + 1
+        self.grown.data = torch.cat([self.grown, self.grown])
+        self.absent = torch.ones(3)
+        del self.deleted
+        self.register_buffer("new", torch.zeros(1))
+        self.zero.neg_()
+        self.undefined[1] = 2
+        self.narrow.zero_()
+        torch.set_grad_enabled(not torch.is_grad_enabled())
+
+
+def restless(**settings: bool) -> Restless:
+    """Return one with some modules in training and some not, some parameters frozen, and some gradients there."""
+    torch.manual_seed(7)
+    model = Restless(**settings).train()
+    model.norm.eval()
+    model.head.eval()
+    model.stem.requires_grad_(False)
+    model.stem.weight.grad = torch.randn(4, 3, 3, 3)
+    model.layer.weight.grad = torch.randn(4, 4, 3, 3)
+    model.head.register_forward_hook(lambda *_: None)
+    return model
+
+
+def bits(tensor: torch.Tensor | None) -> tuple[Any, ...] | None:
+    return None if tensor is None else (id(tensor), tensor.shape, tensor.dtype, tensor.detach().numpy().tobytes())
+
+
+def state_of(model: nn.Module) -> dict[str, Any]:
+    modules, parameters = dict(model.named_modules()), dict(model.named_parameters(remove_duplicate=False))
+    return {
+        "hooks": {
+            (name, table): list(hooks)
+            for name, module in modules.items()
+            for table, hooks in vars(module).items()
+            if "_hooks" in table
+        },
+        "training": {name: module.training for name, module in modules.items()},
+        "requires_grad": {name: parameter.requires_grad for name, parameter in parameters.items()},
+        "parameters": {name: bits(parameter) for name, parameter in parameters.items()},
+        "gradients": {name: bits(parameter.grad) for name, parameter in parameters.items()},
+        "buffers": {
+            (name, key): bits(buffer) for name, module in modules.items() for key, buffer in module._buffers.items()
+        },
+        "grad mode": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
+        "random": (torch.get_rng_state().tolist(), random.getstate(), repr(np.random.get_state())),
+    }
+
+
+MODES = {"enable_grad": torch.enable_grad, "no_grad": torch.no_grad, "inference_mode": torch.inference_mode}
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> AbstractContextManager[Any]:
+    """What the test that calls runs under."""
+    return MODES[request.param]()
+
+
+@pytest.mark.parametrize("frozen_backbone", [False, True])
+@pytest.mark.parametrize("layer", ["layer", None])
+def test_after_a_map(layer: str | None, frozen_backbone: bool, mode: Any, picture: torch.Tensor) -> None:
+    model = restless(frozen_backbone=frozen_backbone)
+    with mode:
+        before = state_of(model)
+        attend(model, picture, layer=layer, method="gradcam")
+        assert state_of(model) == before
+
+
+@pytest.mark.parametrize("frozen_backbone", [False, True])
+@pytest.mark.parametrize(
+    ("error", "settings", "request_"),
+    [
+        (TargetError, {}, {"layer": "layer", "target": 99}),
+        (TargetError, {}, {"layer": None, "target": 99}),
+        (KeyError, {"fails": True}, {"layer": "layer"}),
+        (KeyError, {"fails": True}, {"layer": None}),
+        (LayerError, {}, {"layer": "unused"}),
+        (LayerError, {}, {"layer": "head"}),
+        (ZeroDivisionError, {}, {"layer": "layer", "target": lambda row: 1 / 0}),
+    ],
+    ids=["target", "target-auto", "forward", "forward-auto", "never-ran", "no-grid", "callable"],
+)
+def test_after_an_error(
+    error: type[Exception],
+    settings: dict[str, bool],
+    request_: dict[str, Any],
+    frozen_backbone: bool,
+    mode: Any,
+    picture: torch.Tensor,
+) -> None:
+    model = restless(frozen_backbone=frozen_backbone, **settings)
+    with mode:
+        before = state_of(model)
+        with pytest.raises(error):
+            attend(model, picture, **request_)
+        assert state_of(model) == before
+
+
+def test_after_a_batch(picture: torch.Tensor) -> None:
+    model = restless()
+    before = state_of(model)
+    attend_batch(model, torch.cat([picture, -picture]), layer="layer", method="gradcam", target=[0, 1])
+    assert state_of(model) == before
+
+
+def test_the_forward_pass_did_write() -> None:
+    # Or the tests above would hold for a network that writes nothing.
+    model = restless()
+    before = state_of(model)
+    model(torch.zeros(2, 3, 8, 8))
+    after = state_of(model)
+    torch.set_grad_enabled(True)
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed == {"training", "buffers", "grad mode", "random"}
+    assert sum(value != after["buffers"].get(key) for key, value in before["buffers"].items()) == 12
+
+
+def test_every_module_is_in_eval_mode_during_the_pass(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    seen = []
+    classifier.train()
+    classifier.head.register_forward_pre_hook(
+        lambda *_: seen.append([module.training for module in classifier.modules()])
+    )
+    attend(classifier, picture, layer="layer")
+    assert seen == [[False] * 6]
+
+
+def test_methods_of_the_model_that_switch_modes_are_not_called(picture: torch.Tensor) -> None:
+    class Refusing(nn.Sequential):
+        def train(self, mode: bool = True) -> nn.Module:
+            raise AssertionError("called")
+
+    model = Refusing(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    attend(model, picture, layer="0", target=lambda row: row.sum())
+
+
+def test_buffer_made_under_inference_mode_comes_back(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    with torch.inference_mode():
+        classifier.register_buffer("counter", torch.zeros(2))
+
+    def count(*_: Any) -> None:
+        with torch.inference_mode():
+            classifier.counter.add_(1)
+
+    classifier.register_forward_pre_hook(count)
+    attend(classifier, picture, layer="layer")
+    assert classifier.counter.tolist() == [0, 0]
+
+
+def test_sparse_buffer_is_no_obstacle(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    sparse = torch.eye(3).to_sparse()
+    classifier.register_buffer("sparse", sparse)
+    attend(classifier, picture, layer="layer")
+    assert classifier.sparse is sparse
+
+
+def test_untouched_buffers_keep_their_version(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    # A graph of the user's own that was built before, through a buffer, can still be differentiated after.
+    classifier.append(nn.BatchNorm1d(5).eval())
+    scores = classifier(picture)
+    attend(classifier, picture, layer="layer")
+    scores.sum().backward()
+    assert classifier.stem.weight.grad is not None
+
+
+def test_numpys_generator_may_be_of_any_kind(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    usual = np.random.get_bit_generator()
+    try:
+        np.random.set_bit_generator(np.random.PCG64(1))
+        expected = np.random.RandomState(np.random.PCG64(1)).rand()
+        attend(classifier, picture, layer="layer")
+        assert np.random.rand() == expected
+    finally:
+        np.random.set_bit_generator(usual)
+
+
+def test_modules_that_refer_to_each_other_are_no_obstacle(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    classifier.layer.parent = classifier
+    assert attend(classifier, picture, layer="layer").layer == "layer"
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [
+        (nn.Linear, r"class \(Linear\)"),
+        ({"weight": 1}, "dict"),
+        (lambda images: images, "function"),
+        (None, "NoneType"),
+    ],
+)
+def test_what_is_no_module_is_named(model: Any, named: str, picture: torch.Tensor) -> None:
+    with pytest.raises(ModelError, match=rf"model is a {named}; accepted: a torch\.nn\.Module \(an instance"):
+        attend(model, picture)
+
+
+def test_scripted_model_is_refused(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript announces its end
+        scripted = torch.jit.trace(classifier, picture)
+    with pytest.raises(ModelError, match="TorchScript"):
+        attend(scripted, picture, layer="layer")
+
+
+def test_lazy_modules_are_refused_until_they_have_run(picture: torch.Tensor) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # lazy modules announce that they may change
+        model = nn.Sequential(nn.LazyConv2d(4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(5))
+    with pytest.raises(ModelError, match="run it once before"):
+        attend(model, picture)
+    assert type(model[0]) is nn.LazyConv2d
+    model(picture)
+    assert attend(model, picture).layer == "0"
+
+
+def test_parameters_made_under_inference_mode_are_refused(picture: torch.Tensor) -> None:
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    with pytest.raises(ModelError, match=r"parameters were made under torch\.inference_mode"):
+        attend(model, picture)
+
+
+def test_device_is_that_of_the_first_parameter(classifier: nn.Sequential) -> None:
+    assert ModelState(nn.Sequential(nn.ReLU(), nn.Linear(1, 1, device="meta"), classifier)).device.type == "meta"
+    assert ModelState(nn.ReLU()).device.type == "cpu"

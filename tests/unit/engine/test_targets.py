@@ -1,0 +1,168 @@
+"""The scalar that is explained. Two classes with logits 0 and ln 3 have the probabilities 1/4 and 3/4."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pytest_cam import attend, attend_batch
+from pytest_cam.engine.targets import Explained, one_each, scores_of
+from pytest_cam.errors import OutputError, TargetError
+
+LOGITS = torch.tensor([[0.0, math.log(3)]])
+
+
+def explain(output: Any, target: Any, class_names: list[str] | None = None) -> Explained:
+    scores, (explained,) = scores_of(output, [target], class_names)
+    assert scores.tolist() == pytest.approx([explained.score])
+    return explained
+
+
+def test_nothing_asked_explains_the_prediction() -> None:
+    explained = explain(LOGITS, None, ["cat", "dog"])
+    assert (explained.target, explained.name, explained.predicted, explained.predicted_name) == (1, "dog", 1, "dog")
+    assert (explained.score, explained.probability) == pytest.approx((math.log(3), 0.75))
+    assert explained.is_predicted
+
+
+@pytest.mark.parametrize("target", [0, np.int64(0), torch.tensor(0), "cat"])
+def test_class_by_index_or_name(target: Any) -> None:
+    explained = explain(LOGITS, target, ["cat", "dog"])
+    assert (explained.target, explained.name, explained.predicted, explained.predicted_name) == (0, "cat", 1, "dog")
+    assert (explained.score, explained.probability) == pytest.approx((0.0, 0.25))
+    assert not explained.is_predicted
+
+
+def test_without_names_a_class_is_called_by_its_index() -> None:
+    assert explain(LOGITS, 0).name == "class 0"
+
+
+def test_callable_gets_its_images_own_part() -> None:
+    def difference(row: torch.Tensor) -> torch.Tensor:
+        return row[1] - row[0]
+
+    scores, explained = scores_of(torch.tensor([[1.0, 2.0], [3.0, 7.0]]), [difference, difference], None)
+    assert scores.tolist() == [1.0, 4.0]
+    assert [(item.target, item.name, item.probability) for item in explained] == [(None, "difference", None)] * 2
+    assert [item.predicted for item in explained] == [1, 1]
+
+
+def test_callable_object_is_called_by_its_class() -> None:
+    class Margin:
+        def __call__(self, row: torch.Tensor) -> torch.Tensor:
+            return row.max() - row.min()
+
+    assert explain(LOGITS, Margin()).name == "Margin"
+
+
+def test_scalar_of_any_shape_is_accepted() -> None:
+    assert explain(LOGITS, lambda row: row[:1].reshape(1, 1)).score == 0.0
+
+
+def test_list_of_parts_has_one_part_each() -> None:
+    detections = [{"scores": torch.tensor([0.25])}, {"scores": torch.tensor([0.5])}]
+    scores, explained = scores_of(detections, [lambda part: part["scores"].max()] * 2, None)
+    assert scores.tolist() == [0.25, 0.5]
+    assert explained[0].predicted is None
+
+
+def test_single_score_can_be_asked_for_and_has_no_probability() -> None:
+    explained = explain(torch.tensor([[2.5]]), 0)
+    assert (explained.score, explained.probability, explained.predicted) == (2.5, None, None)
+
+
+def test_single_score_has_no_prediction() -> None:
+    with pytest.raises(OutputError, match=r"single score .* pass target=0"):
+        explain(torch.tensor([[2.5]]), None)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (2, "target 2 is out of range: the model has 2 classes, 0 to 1"),
+        (-1, "target -1 is out of range"),
+        (True, "target is True; accepted: a class index"),
+        (np.bool_(True), "target is .*True.*; accepted: a class index"),
+        (torch.tensor(True), r"target is tensor\(True\); accepted: a class index"),
+        (1.0, r"target is 1\.0; accepted: a class index"),
+        (torch.tensor(0.5), r"target is tensor\(0\.5000\); accepted"),
+        ({"class": 1}, "accepted: a class index, a class name, a callable"),
+        ("dog", "'dog' is a class name, and no class names are known"),
+        (lambda row: row, r"returned a tensor \(2,\); accepted: one scalar"),
+        (lambda row: row.sum().item(), r"returned a float; accepted: a scalar tensor \(without \.item\(\)\)"),
+        (lambda row: None, "returned a NoneType"),
+    ],
+)
+def test_target_that_names_no_score_is_an_error(target: Any, message: str) -> None:
+    with pytest.raises(TargetError, match=message):
+        explain(LOGITS, target)
+
+
+@pytest.mark.parametrize(
+    ("target", "names", "message"),
+    [
+        ("dgo", ["cat", "dog"], "there is no class 'dgo'. Did you mean 'dog'"),
+        ("dog", ["dog", "dog"], "'dog' names 2 classes; pass the class index"),
+        (0, ["cat", "dog", "cow"], "3 class names for a model with 2 classes"),
+    ],
+)
+def test_wrong_class_names_are_an_error(target: Any, names: list[str], message: str) -> None:
+    with pytest.raises(TargetError, match=message):
+        explain(LOGITS, target, names)
+
+
+class Outputs(NamedTuple):
+    logits: torch.Tensor
+    features: torch.Tensor
+
+
+@pytest.mark.parametrize(
+    ("output", "given"),
+    [
+        (torch.zeros(5), r"a tensor \(5,\)"),
+        (torch.zeros(2, 5), r"a tensor \(2, 5\)"),
+        (torch.zeros(1, 5, 2, 2), r"a tensor \(1, 5, 2, 2\)"),
+        ((LOGITS, LOGITS), "a tuple of 2"),
+        (Outputs(LOGITS, LOGITS), "a Outputs of 2"),
+        ({"logits": LOGITS}, "a dict"),
+        (None, "a NoneType"),
+    ],
+)
+def test_output_that_is_no_batch_of_class_scores_is_an_error(output: Any, given: str) -> None:
+    with pytest.raises(
+        OutputError, match=rf"the model returned {given}; accepted: class scores \(B, K\), here \(1, K\)"
+    ):
+        explain(output, 0)
+
+
+@pytest.mark.parametrize("output", [torch.tensor(1.0), torch.zeros(3, 5), (LOGITS, LOGITS), {0: LOGITS}, None])
+def test_output_without_one_part_for_each_image_is_an_error_for_a_callable(output: Any) -> None:
+    # Element 0 of a pair (logits, features) is not image 0's part of it.
+    with pytest.raises(OutputError, match="each image's own part cannot be found"):
+        explain(output, lambda part: part.sum())
+
+
+def test_one_target_is_for_all_and_a_list_is_one_each() -> None:
+    assert one_each("dog", 2) == ["dog", "dog"]
+    assert one_each([0, None], 2) == [0, None]
+    assert one_each((0, 1), 2) == [0, 1]
+    assert one_each(torch.tensor([3, 4]), 2) == [3, 4]
+
+
+def test_another_number_of_targets_than_images_is_an_error(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    with pytest.raises(TargetError, match="3 targets for a batch of 2 images; accepted: one for all, or one each"):
+        attend_batch(classifier, torch.cat([picture, picture]), layer="layer", target=[0, 1, 2])
+
+
+def test_targets_of_a_batch_are_each_images_own(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    images = torch.cat([picture, picture])
+    first, second = attend_batch(classifier, images, layer="layer", method="hirescam", target=[0, 3])
+    assert (first.target, second.target) == (0, 3)
+    assert first.map.tolist() != second.map.tolist()
+    alone = attend(classifier, picture, layer="layer", method="hirescam", target=3)
+    assert second.map == pytest.approx(alone.map, rel=1e-5, abs=1e-9)
