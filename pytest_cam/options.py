@@ -93,14 +93,24 @@ def marker_line() -> str:
     return f"cam({keys}): settings of the `cam` fixture for this test; the closest marker wins."
 
 
-def marker_problem(mark: pytest.Mark) -> str | None:
-    """Return what is wrong with a `cam` marker, or None."""
-    if mark.args:
-        return f"@pytest.mark.cam takes keywords only, and was given {', '.join(map(repr, mark.args))}"
-    for key in mark.kwargs:
-        if key not in MARKER_KEYS:
-            return f"@pytest.mark.cam has no setting {key!r}. {nearest(key, MARKER_KEYS)}"
-    return None
+def marker_problems(node: pytest.Item) -> list[str]:
+    """Return what is wrong with the `cam` markers of a test, its class and its module."""
+    found = (_problem(mark) for mark in node.iter_markers("cam"))
+    return [problem for problem in found if problem is not None]
+
+
+def read_all(config: pytest.Config) -> None:
+    """Read each setting of the command line and the ini file once, so that a value of a wrong type shows now.
+
+    Raises:
+        pytest.UsageError: A native table holds a value of another type than a string.
+    """
+    for setting in SETTINGS:
+        if setting.metavar is not None:
+            try:
+                from_config(config, setting.name)
+            except TypeError as error:  # pytest makes a UsageError of it since 9.2
+                raise pytest.UsageError(str(error)) from None
 
 
 def from_config(config: pytest.Config, name: str) -> str | None:
@@ -138,6 +148,16 @@ def markdown_table() -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     return "\n".join([*head, *(f"| {' | '.join(_row(setting))} |" for setting in SETTINGS)])
+
+
+def _problem(mark: pytest.Mark) -> str | None:
+    if mark.args:
+        given = ", ".join(map(repr, mark.args))
+        return f"@pytest.mark.cam takes keywords only, and was given {given}. Accepted: {', '.join(MARKER_KEYS)}."
+    for key in mark.kwargs:
+        if key not in MARKER_KEYS:
+            return f"@pytest.mark.cam has no setting {key!r}. {nearest(key, MARKER_KEYS)}"
+    return None
 
 
 def _row(setting: Setting) -> Iterator[str]:

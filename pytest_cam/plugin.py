@@ -6,14 +6,13 @@ This module imports the standard library and pytest only, so that the plugin cos
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_cam import options
-from pytest_cam.errors import ArtifactError
-from pytest_cam.reporting.directory import prepare_directory
+from pytest_cam.errors import ArtifactError, SettingError
+from pytest_cam.reporting.directory import DIRECTORY_KEY, directory_for, prepare_directory
 from pytest_cam.reporting.recorder import CAM_KEY, RunSummary, record
 
 if TYPE_CHECKING:
@@ -26,13 +25,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker, and try the artifacts directory before any test runs."""
+    """Declare the marker."""
     config.addinivalue_line("markers", options.marker_line())
-    directory = _artifacts(config)
-    # Under xdist the controller answers for the run; it tries the directory before there are workers.
-    if directory is None or hasattr(config, "workerinput"):
-        return
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Try settings and the artifacts directory before any test runs, and before xdist starts its workers."""
+    config = session.config
+    options.read_all(config)
     try:
+        directory = directory_for(config)
+        config.stash[DIRECTORY_KEY] = directory
+        # Under xdist the controller answers for the run.
+        if directory is None or hasattr(config, "workerinput"):
+            return
         prepare_directory(directory)
     except ArtifactError as error:
         raise pytest.UsageError(str(error)) from None
@@ -51,8 +58,7 @@ def pytest_make_collect_report(
         f"{item.nodeid}: {problem}"
         for item in report.result or []
         if isinstance(item, pytest.Item)
-        for mark in item.iter_markers("cam")
-        if (problem := options.marker_problem(mark)) is not None
+        for problem in options.marker_problems(item)
     ]
     if problems:
         report.outcome = "failed"
@@ -84,6 +90,9 @@ def cam(request: pytest.FixtureRequest, cam_preprocess: Any, cam_class_names: An
     """The verbs of pytest-cam with this test's settings: `cam(model, img)`, `cam.assert_attention_in_region(...)`."""
     from pytest_cam.checks.bound import Cam
 
+    # Collection has seen the markers of the source; a hook or a fixture may have added others since.
+    if problems := options.marker_problems(request.node):
+        raise SettingError("; ".join(problems))
     fixtures = {"preprocess": cam_preprocess, "class_names": cam_class_names, "device": cam_device}
     bound = Cam(lambda name, given: _setting(request.node, name, given, fixtures))
     request.node.stash[CAM_KEY] = bound
@@ -93,23 +102,28 @@ def cam(request: pytest.FixtureRequest, cam_preprocess: Any, cam_class_names: An
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Note the hooks that the models among a test's fixtures have when the test itself begins."""
+    """Note the hooks that the models within a test's reach have when the test itself begins."""
     cam = item.stash.get(CAM_KEY, None)
     if cam is not None:
-        for value in getattr(item, "funcargs", {}).values():
-            cam.watch.see(value)
+        for owner in (getattr(item, name, None) for name in ("module", "cls", "instance")):
+            cam.watch.see_all(getattr(owner, "__dict__", {}))
+        cam.watch.see_all(getattr(item, "funcargs", {}))
     return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     """Name the hooks that are left when every fixture of the test has been torn down, and fail the test for them."""
+    __tracebackhide__ = True
     try:
-        return (yield)
-    finally:
-        cam = item.stash.get(CAM_KEY, None)
-        if cam is not None:
-            cam.watch.settle()
+        result = yield
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        raise  # these end the run; an error of ours in their place would let it go on
+    except BaseException:
+        _settle(item)
+        raise
+    _settle(item)
+    return result
 
 
 @pytest.hookimpl(wrapper=True)
@@ -118,7 +132,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Save the evidence that a failure carries."""
     report = yield
-    record(item, call, report, _artifacts(item.config))
+    record(item, call, report)
     if call.when == "teardown" and CAM_KEY in item.stash:
         del item.stash[CAM_KEY]
     return report
@@ -134,9 +148,8 @@ def _setting(item: pytest.Item, name: str, given: Any, fixtures: dict[str, Any])
     return setting.builtin if value is None else value
 
 
-def _artifacts(config: pytest.Config) -> Path | None:
-    given: str | None = config.getoption("--cam-artifacts")
-    if given is not None:
-        return config.invocation_params.dir / given
-    from_ini = options.from_config(config, "artifacts")
-    return None if from_ini is None else config.rootpath / from_ini
+def _settle(item: pytest.Item) -> None:
+    __tracebackhide__ = True
+    cam = item.stash.get(CAM_KEY, None)
+    if cam is not None:
+        cam.watch.settle()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from pytest_cam.attention import Attention, attend, attend_batch
+from pytest_cam.attending import attend, attend_batch
+from pytest_cam.attention import Attention
 from pytest_cam.engine.hooks import ForwardHook, HookManager, HookTable, hooks_on, remove_hooks
 from pytest_cam.engine.layers import LayerLike, resolve
 from pytest_cam.engine.targets import Target, Targets
@@ -19,32 +21,43 @@ from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.regions import Region
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 
+_MOST_MODELS = 100
+
 
 @dataclass(eq=False)
+class _Entry:
+    attention: Attention
+    measured: list[tuple[Region, Measurement]] = field(default_factory=list)
+    told: bool = False
+
+    def observe(self, _: Attention, region: Region, measurement: Measurement) -> None:
+        self.measured.append((region, measurement))
+        self.told = False
+
+    def evidence(self) -> Evidence:
+        self.told = True
+        regions = tuple(dict.fromkeys(region for region, _ in self.measured))
+        return self.attention.evidence("attention", regions, tuple(found for _, found in self.measured))
+
+
 class Journal:
     """What a test computed and measured through the `cam` fixture, for pictures of a plain failing assert."""
 
-    entries: list[tuple[Attention, list[tuple[Region, Measurement]]]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._entries: list[_Entry] = []
 
     def watch(self, attention: Attention) -> Attention:
         """Return the attention such that what is measured on it is written down here."""
-        measured: list[tuple[Region, Measurement]] = []
-
-        def observe(_: Attention, region: Region, measurement: Measurement) -> None:
-            measured.append((region, measurement))
-
-        watched = replace(attention, _observer=observe)
-        self.entries.append((watched, measured))
-        return watched
+        entry = _Entry(attention)
+        self._entries.append(entry)
+        return replace(attention, _observer=entry.observe)
 
     def evidence(self) -> list[Evidence]:
-        """Return one evidence for each map, with all that was measured on it."""
-        found = []
-        for attention, measured in self.entries:
-            regions = tuple(dict.fromkeys(region for region, _ in measured))
-            measurements = tuple(measurement for _, measurement in measured)
-            found.append(attention.evidence("attention", regions, measurements))
-        return found
+        """Return one evidence for each map, with all that was measured on it.
+
+        A test may fail several times, once in each of its subtests: each failure gets what is new since the last.
+        """
+        return [entry.evidence() for entry in self._entries if not entry.told]
 
 
 class ModelWatch:
@@ -55,8 +68,18 @@ class ModelWatch:
 
     def see(self, model: Any) -> None:
         """Note the hooks that a model has now, when it is seen for the first time."""
-        if isinstance(model, nn.Module) and all(known is not model for known, _ in self._models):
+        # By its type: a mock or proxy of a model says that it is one, and has no hooks to show.
+        if issubclass(type(model), nn.Module) and all(known is not model for known, _ in self._models):
             self._models.append((model, set(hooks_on(model))))
+
+    def see_all(self, named: Mapping[str, Any]) -> None:
+        """Note the hooks of the models among these values, and among the items of lists, tuples and dicts there."""
+        for value in list(named.values()):
+            self.see(value)
+            # A longer one is data, and a look at each of its items would cost every test.
+            if isinstance(value, (list, tuple, dict)) and len(value) <= _MOST_MODELS:
+                for item in value.values() if isinstance(value, dict) else value:
+                    self.see(item)
 
     def settle(self) -> None:
         """Take away the hooks that have come since, and name them.
@@ -64,6 +87,7 @@ class ModelWatch:
         Raises:
             HookLeakError: There are any.
         """
+        __tracebackhide__ = True
         leaks = []
         for model, before in self._models:
             left: HookTable = {key: value for key, value in hooks_on(model).items() if key not in before}
@@ -79,6 +103,8 @@ class ModelWatch:
 
 
 def _leak(model: nn.Module, name: str, kind: str, hook: ForwardHook) -> str:
+    while isinstance(hook, partial):
+        hook = hook.func
     function = getattr(hook, "__qualname__", None) or type(hook).__name__
     where = name or "(the model)"
     return f"{kind} {getattr(hook, '__module__', '?')}.{function} on {type(model).__name__} layer {where}"

@@ -8,6 +8,7 @@ import math
 import os
 import platform
 import tempfile
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -39,7 +40,7 @@ _LIBRARIES = ("pytest-cam", "pytest", "torch", "torchvision", "numpy", "pillow",
 def write_artifact(folder: Path, evidence: Evidence, context: dict[str, str]) -> None:
     """Write one piece of evidence into a folder of its own, each file atomically.
 
-    The numbers and the original come first: they need no OpenCV, and are there even if drawing fails.
+    The numbers and the original need no OpenCV, and are there even if drawing fails.
 
     Args:
         folder: Where to; made if it is missing.
@@ -56,10 +57,7 @@ def write_artifact(folder: Path, evidence: Evidence, context: dict[str, str]) ->
         drawn, problem = _drawn(evidence)
         for name, picture in drawn.items():
             _write_image(folder / name, picture)
-        text = json.dumps(
-            _numbers(evidence, context, drawable=not problem), indent=2, allow_nan=False, ensure_ascii=False
-        )
-        _write(folder / "attention.json", lambda file: file.write(text.encode()))
+        _write_json(folder / "attention.json", _numbers(evidence, context, drawable=not problem))
     except OSError as error:
         raise ArtifactError(f"artifact {folder} could not be written: {error}") from error
     if problem:
@@ -68,9 +66,11 @@ def write_artifact(folder: Path, evidence: Evidence, context: dict[str, str]) ->
 
 def remove_artifact(folder: Path) -> None:
     """Remove an artifact: the files that `write_artifact` makes, and the folder if nothing else is in it."""
+    if not folder.is_dir():
+        return
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
-    if folder.is_dir() and not any(folder.iterdir()):
+    if not any(folder.iterdir()):
         folder.rmdir()
 
 
@@ -79,6 +79,14 @@ def _drawn(evidence: Evidence) -> tuple[dict[str, Any], str]:
         return pictures(evidence), ""
     except DependencyError as error:
         return {}, str(error)
+    except Exception:
+        return {}, f"drawing failed\n{traceback.format_exc()}"
+
+
+def _write_json(path: Path, document: dict[str, Any]) -> None:
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
+    # A path may hold bytes that are no UTF-8; what backslashreplace makes of them is JSON's own escape.
+    _write(path, lambda file: file.write(text.encode("utf-8", "backslashreplace")))
 
 
 def _write_image(path: Path, picture: Any) -> None:

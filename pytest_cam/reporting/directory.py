@@ -1,11 +1,34 @@
-"""The artifacts directory: found, made and tried before any test runs. Standard library only."""
+"""The artifacts directory: found, made and tried before any test runs. Standard library and pytest only."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from pytest_cam.errors import ArtifactError
+from pytest_cam.options import from_config, setting_named
+
+DIRECTORY_KEY = pytest.StashKey[Path | None]()
+
+
+def directory_for(config: pytest.Config) -> Path | None:
+    """Return the artifacts directory of a run, or None where none is wanted.
+
+    The command line's is relative to where pytest was started, the ini file's to that file.
+
+    Raises:
+        ArtifactError: An empty name was given, as by an unset variable.
+    """
+    given = from_config(config, "artifacts")
+    if given is None:
+        return None
+    if not given.strip():
+        raise ArtifactError("--cam-artifacts is empty; accepted: a directory. Leave it out to write no artifacts")
+    by_flag = config.getoption(setting_named("artifacts").flag) is not None
+    base = config.invocation_params.dir if by_flag or config.inipath is None else config.inipath.parent
+    return base / given
 
 
 def prepare_directory(path: Path) -> None:

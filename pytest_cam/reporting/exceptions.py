@@ -1,31 +1,41 @@
-"""The evidence that an exception carries, wherever in it."""
+"""The evidence that an exception carries, wherever in it. Standard library only: it is asked of every failure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from pytest_cam.errors import CamError
-from pytest_cam.verdicts.evidence import Evidence
+
+if TYPE_CHECKING:
+    from pytest_cam.verdicts.evidence import Evidence
 
 
 def evidence_in(error: BaseException) -> list[Evidence]:
     """Return all evidence in an exception, its group members, its cause and its unsuppressed context."""
     found: dict[int, Evidence] = {}
-    for link in _links(error, set()):
+    for link in _links(error):
         if isinstance(link, CamError) and link.evidence is not None:
             found[id(link.evidence)] = link.evidence
     return list(found.values())
 
 
-def _links(error: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
-    if error is None or id(error) in seen:
-        return
-    seen.add(id(error))
-    yield error
-    # Python 3.10 has no exception groups, but pytest's backport has the same attribute.
-    for member in getattr(error, "exceptions", ()):
-        if isinstance(member, BaseException):
-            yield from _links(member, seen)
-    yield from _links(error.__cause__, seen)
-    if not error.__suppress_context__:
-        yield from _links(error.__context__, seen)
+def _links(error: BaseException) -> Iterator[BaseException]:
+    # A loop, not a recursion: a chain may be as long as the retries that made it, and may lead back to itself.
+    waiting, seen = [error], set[int]()
+    while waiting:
+        link = waiting.pop()
+        if id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        context = None if link.__suppress_context__ else link.__context__
+        further = [*_members(link), link.__cause__, context]
+        waiting += [other for other in reversed(further) if other is not None]
+
+
+def _members(error: BaseException) -> list[BaseException]:
+    # Python 3.10 has no exception groups, but the backport that pytest uses has the same attribute. Exceptions that
+    # are no groups may have it too, with anything in it.
+    members = getattr(error, "exceptions", ())
+    return [member for member in members if isinstance(member, BaseException)] if isinstance(members, tuple) else []

@@ -38,21 +38,24 @@ def pictures(evidence: Evidence) -> dict[str, RGB | npt.NDArray[np.uint8]]:
     seen = drawing.seen_mask(evidence.geometry, size)
     return {
         "overlay.png": drawing.overlay(picture, share, seen),
-        "heatmap.png": drawing.heatmap(share),
+        "heatmap.png": drawing.heatmap(share, seen),
         "grayscale.png": drawing.grayscale(share),
         "panel.png": _panel(evidence),
     }
 
 
 def _panel(evidence: Evidence) -> RGB:
-    picture = enlarged(evidence.picture, _TILE)
+    height, width = evidence.picture.shape[:2]
+    # A long strip is drawn larger, so that its short side can still be read.
+    longest = min(2 * _TILE, max(_TILE, round(_TILE / 2 * max(height, width) / min(height, width))))
+    picture = enlarged(evidence.picture, longest)
     size = (picture.shape[1], picture.shape[0])
     share = drawing.on_image(drawing.normalised(evidence.map), evidence.geometry, size)
-    over = drawing.overlay(picture, share, drawing.seen_mask(evidence.geometry, size))
+    seen = drawing.seen_mask(evidence.geometry, size)
     tiles = [
         Tile("image", _outlined(picture, evidence)),
-        Tile("heat map", _outlined(drawing.heatmap(share), evidence)),
-        Tile("overlay", _marked(over, evidence)),
+        Tile("heat map", _outlined(drawing.heatmap(share, seen), evidence)),
+        Tile("overlay", _marked(drawing.overlay(picture, share, seen), evidence)),
     ]
     lines = [f"explained: {explained(evidence)}", f"image: {image(evidence)}", _LEGEND]
     for measurement in evidence.measurements[:1]:

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_cam.errors import ArtifactError
+from pytest_cam.reporting.directory import DIRECTORY_KEY
+from pytest_cam.reporting.exceptions import evidence_in
+from pytest_cam.reporting.naming import folder_name
 
 if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
@@ -56,33 +59,34 @@ class RunSummary:
                 terminalreporter.write_line(error, red=True)
 
 
-def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, directory: Path | None) -> None:
+def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Write the artifacts of one phase of a test. Never raises.
 
     Args:
         item: The test.
         call: The phase's outcome with its exception.
         report: The report, which gets sections and two lists of plain strings.
-        directory: The artifacts directory, or None where none is wanted.
     """
-    if directory is None:
-        return
     try:
+        directory = item.config.stash.get(DIRECTORY_KEY, None)
+        if directory is None:
+            return
         if call.when == "setup":
             _forget_earlier_attempt(item)
-        found = [] if call.excinfo is None else _evidence(item, call.excinfo.value)
+        found = _evidence(item, call, report)
         errors = _write_all(item, found, report, directory)
-    except Exception:
-        errors = [f"pytest-cam could not record {item.nodeid}:\n{traceback.format_exc()}"]
+    except Exception as error:
+        errors = [_reason(item, error)]
     if errors:
         report.sections.append(("pytest-cam: artifacts failed", "\n".join(errors)))
         report.cam_errors = errors  # type: ignore[attr-defined]  # a plain list, the way to the controller
 
 
-def _evidence(item: pytest.Item, error: BaseException) -> list[Evidence]:
-    # Imports torch by way of the evidence; a test that raised one of our errors, or used `cam`, has done so already.
-    from pytest_cam.reporting.exceptions import evidence_in
-
+def _evidence(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> list[Evidence]:
+    # A test that gives up with pytest.skip() because of a failed check has not failed.
+    if call.excinfo is None or _outcome(report) not in ("failed", "xfailed"):
+        return []
+    error = call.excinfo.value
     found = evidence_in(error)
     cam = item.stash.get(CAM_KEY, None)
     if not found and cam is not None and isinstance(error, AssertionError):
@@ -93,8 +97,8 @@ def _evidence(item: pytest.Item, error: BaseException) -> list[Evidence]:
 def _write_all(item: pytest.Item, found: list[Evidence], report: pytest.TestReport, directory: Path) -> list[str]:
     if not found:
         return []
+    # Imports torch, which a test that has evidence has done already.
     from pytest_cam.reporting.artifacts import write_artifact
-    from pytest_cam.reporting.naming import folder_name
 
     folders = item.stash.setdefault(_FOLDERS_KEY, [])
     context = {"test": item.nodeid, "phase": report.when or "", "outcome": _outcome(report)}
@@ -104,9 +108,9 @@ def _write_all(item: pytest.Item, found: list[Evidence], report: pytest.TestRepo
         folders.append(folder)
         try:
             write_artifact(folder, evidence, context)
-            written.append(str(folder))
-        except ArtifactError as error:
-            errors.append(str(error))
+            written.append(_sendable(str(folder)))
+        except Exception as error:
+            errors.append(_reason(item, error))
     if written:
         lines = [str(Path(folder) / "panel.png") for folder in written]
         report.sections.append((f"pytest-cam: pictures ({context['outcome']})", "\n".join(lines)))
@@ -118,6 +122,17 @@ def _outcome(report: pytest.TestReport) -> str:
     if hasattr(report, "wasxfail"):
         return "xfailed" if report.skipped else "xpassed"
     return report.outcome
+
+
+def _reason(item: pytest.Item, error: Exception) -> str:
+    if isinstance(error, ArtifactError):
+        return _sendable(str(error))
+    return _sendable(f"pytest-cam could not record {item.nodeid}:\n{''.join(traceback.format_exception(error))}")
+
+
+def _sendable(text: str) -> str:
+    # A path may hold bytes that are no UTF-8, and a report with such a string does not get through xdist.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _forget_earlier_attempt(item: pytest.Item) -> None:

@@ -1,0 +1,24 @@
+"""What all tests share.
+
+pytester forgets what is imported during an in-process run, and libraries with compiled parts cannot be loaded twice in
+one process: those that such runs use are imported here, before the first of them.
+"""
+
+from __future__ import annotations
+
+import cv2  # noqa: F401  (see above)
+import numpy.random  # noqa: F401  (see above)
+import pytest
+import torch  # noqa: F401  (see above)
+
+import pytest_cam.checks.bound
+import pytest_cam.reporting.artifacts  # noqa: F401  (so that its classes are the same ones in every run)
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(params=[("-p", "no:xdist"), ("-n0",), ("-n2",)], ids=["plain", "n0", "n2"])
+def plugin_args(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The three ways in which every integration test runs: without xdist, with it idle, and with two workers."""
+    args: tuple[str, ...] = request.param
+    return args

@@ -1,0 +1,106 @@
+"""--cam-artifacts: a directory that cannot be used, or an artifact that cannot be written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_cam.reporting.naming import folder_name
+
+WITNESS = """
+def test_runs():
+    with open("ran", "a") as file:
+        file.write("x")
+"""
+FAILING = """
+def test_looks(model, photo):
+    assert_attention_in_region(model, photo, DARK, "0")
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        pytest.param("occupied", "*occupied is, or lies below, a file; accepted: a directory*", id="a file"),
+        pytest.param("occupied/below", "*below is, or lies below, a file; accepted: a directory*", id="below a file"),
+        pytest.param("/proc/cam/artifacts", "*artifacts cannot be written to (*", id="unwritable"),
+        pytest.param("", "*--cam-artifacts is empty; accepted: a directory*", id="empty"),
+    ],
+)
+def test_unusable_directory_ends_the_run_before_any_test(project, given, complaint):
+    if given.startswith("/proc") and not Path("/proc/self").exists():
+        pytest.skip("needs a file system in which not even root can make a directory")
+    (project.path / "occupied").write_text("")
+    project.write(test_witness=WITNESS)
+
+    result = project.run(f"--cam-artifacts={given}")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {complaint}"])
+    assert not (project.path / "ran").exists()
+
+
+def test_unusable_directory_in_the_ini_file_does_not_stop_the_help(project):
+    (project.path / "occupied").write_text("")
+    project.pytester.makeini("[pytest]\ncam_artifacts = occupied")
+
+    result = project.run("--help")
+
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*--cam-artifacts=DIR*"])
+
+
+def test_directory_in_the_ini_file_is_relative_to_that_file(project, monkeypatch):
+    project.pytester.makeini("[pytest]\ncam_artifacts = artifacts\npythonpath = .")
+    project.write(test_looks=FAILING)
+    elsewhere = project.path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+
+    result = project.run("..", "-c", "../tox.ini")
+
+    result.assert_outcomes(failed=1)
+    assert [path.name for path in project.directory.iterdir()] == [folder_name("test_looks.py::test_looks", 0)]
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_artifact_that_cannot_be_written_hides_no_failure_and_no_other_artifact(project):
+    project.write(test_first=FAILING, test_second=FAILING)
+    occupied = project.directory / folder_name("test_first.py::test_looks", 0)
+    others = project.directory / folder_name("test_second.py::test_looks", 0)
+    others.mkdir(parents=True)
+    occupied.write_text("mine")
+    (others / "notes.txt").write_text("mine too")
+
+    result = project.run_with_artifacts()
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        ["*AttentionError: attention in box: skill -0.16 < 0.25*", "*- pytest-cam: artifacts failed -*"]
+    )
+    result.stdout.fnmatch_lines(["*attention: artifacts failed*", f"artifact {occupied} could not be written: *"])
+    assert occupied.read_text() == "mine"
+    assert (others / "notes.txt").read_text() == "mine too"
+    assert [document["test"] for document in project.documents()["test_looks"]] == ["test_second.py::test_looks"]
+
+
+def test_artifact_that_cannot_be_written_fails_a_run_of_expected_failures(project):
+    project.write(
+        test_expected="""
+        @pytest.mark.xfail
+        def test_looks(cam, model, photo):
+            cam.assert_attention_in_region(model, photo, DARK)
+        """
+    )
+    project.directory.mkdir()
+    occupied = project.directory / folder_name("test_expected.py::test_looks", 0)
+    occupied.write_text("mine")
+
+    result = project.run_with_artifacts()
+
+    result.assert_outcomes(xfailed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*attention: artifacts failed*", f"artifact {occupied} could not be written: *"])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")

@@ -1,0 +1,82 @@
+"""@pytest.mark.cam: what it accepts is checked when tests are collected."""
+
+from __future__ import annotations
+
+import pytest
+
+REJECTED = {
+    "function": """
+        @pytest.mark.cam(metod="gradcam")
+        def test_it():
+            pass
+    """,
+    "parameter": """
+        @pytest.mark.parametrize("n", [1, pytest.param(2, marks=pytest.mark.cam(metod="gradcam"))])
+        def test_it(n):
+            pass
+    """,
+    "class": """
+        @pytest.mark.cam(metod="gradcam")
+        class TestIt:
+            def test_it(self):
+                pass
+    """,
+    "module": """
+        pytestmark = [pytest.mark.cam(layer="0"), pytest.mark.cam(metod="gradcam")]
+
+        def test_it():
+            pass
+    """,
+    "unittest": """
+        @pytest.mark.cam(metod="gradcam")
+        class TestCase(unittest.TestCase):
+            def test_it(self):
+                pass
+    """,
+}
+
+
+def test_unknown_and_positional_settings_are_errors_before_the_test_runs(project):
+    project.write(**{f"test_{where}": source for where, source in REJECTED.items()})
+    project.pytester.makeconftest(
+        """
+        import pytest
+
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                if item.name == "test_late":
+                    item.add_marker(pytest.mark.cam(metod="gradcam"))
+        """
+    )
+    project.write(
+        test_positional="""
+        @pytest.mark.cam("layer4")
+        def test_it():
+            pass
+        """,
+        test_good="""
+        @pytest.mark.cam
+        @pytest.mark.cam(method="gradcam", layer="0", target=1, class_names=None)
+        def test_it(cam):
+            pass
+
+        def test_late(cam):
+            pass
+        """,
+    )
+
+    result = project.run("--continue-on-collection-errors")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=1, errors=len(REJECTED) + 2)
+    for where in REJECTED:
+        result.stdout.fnmatch_lines(
+            [f"test_{where}.py::*test_it*: @pytest.mark.cam has no setting 'metod'. Did you mean 'method'?"]
+        )
+    result.stdout.fnmatch_lines(["E *SettingError: @pytest.mark.cam has no setting 'metod'. Did you mean 'method'?"])
+    result.stdout.fnmatch_lines(
+        [
+            "test_positional.py::test_it: @pytest.mark.cam takes keywords only, and was given 'layer4'. "
+            "Accepted: method, layer, device, target, preprocess, class_names."
+        ]
+    )

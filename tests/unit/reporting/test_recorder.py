@@ -1,0 +1,127 @@
+"""From a failing phase of a test to its artifacts."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_cam import AttentionError
+from pytest_cam.reporting.directory import DIRECTORY_KEY
+from pytest_cam.reporting.recorder import RunSummary, record
+
+
+@pytest.fixture
+def item(tmp_path):
+    config = SimpleNamespace(stash=pytest.Stash())
+    config.stash[DIRECTORY_KEY] = tmp_path
+    return SimpleNamespace(nodeid="test_model.py::test_dog", stash=pytest.Stash(), config=config)
+
+
+def recorded(item, error=None, outcome="failed", when="call", **attributes):
+    """Return the report of one phase after it was recorded."""
+    excinfo = None if error is None else SimpleNamespace(value=error)
+    report = SimpleNamespace(
+        outcome=outcome, skipped=outcome == "skipped", when=when, sections=[], nodeid=item.nodeid, **attributes
+    )
+    record(item, SimpleNamespace(when=when, excinfo=excinfo), report)
+    return report
+
+
+@pytest.mark.parametrize(
+    ("outcome", "attributes", "label"),
+    [
+        ("failed", {}, "failed"),
+        ("skipped", {"wasxfail": "known"}, "xfailed"),
+    ],
+)
+def test_failure_is_recorded_with_its_label(item, failure, tmp_path, outcome, attributes, label):
+    report = recorded(item, failure, outcome, **attributes)
+
+    (folder,) = tmp_path.iterdir()
+    assert report.cam_artifacts == [str(folder)]
+    assert report.sections == [(f"pytest-cam: pictures ({label})", str(folder / "panel.png"))]
+    assert not hasattr(report, "cam_errors")
+
+
+def test_skip_because_of_a_failed_check_leaves_nothing(item, failure, tmp_path):
+    report = recorded(item, failure, "skipped")
+
+    assert list(tmp_path.iterdir()) == []
+    assert report.sections == []
+
+
+def test_without_a_directory_nothing_happens(item, failure, tmp_path):
+    item.config.stash[DIRECTORY_KEY] = None
+
+    report = recorded(item, failure)
+
+    assert list(tmp_path.iterdir()) == []
+    assert report.sections == []
+
+
+def test_error_of_its_own_becomes_a_section_and_a_list_of_text(item, tmp_path):
+    report = recorded(item, AttentionError("made by hand", "no evidence"))
+
+    assert [title for title, _ in report.sections] == ["pytest-cam: artifacts failed"]
+    (error,) = report.cam_errors
+    assert error.startswith("pytest-cam could not record test_model.py::test_dog:\nTraceback")
+
+
+def test_what_a_report_carries_can_be_sent_wherever_the_directory_lies(item, failure, tmp_path):
+    item.config.stash[DIRECTORY_KEY] = tmp_path / "\udcff"
+    (tmp_path / "\udcff").mkdir()
+
+    written = recorded(item, failure)
+    for path in (tmp_path / "\udcff").glob("*/*"):
+        path.unlink()
+        path.mkdir()
+    failed = recorded(item, failure, when="setup")
+
+    texts = [*written.cam_artifacts, *failed.cam_errors, *(text for _, text in written.sections + failed.sections)]
+    assert len(texts) == 4
+    assert all(text.encode() for text in texts)
+
+
+def test_next_attempt_replaces_what_the_one_before_wrote(item, failure, tmp_path):
+    recorded(item, failure)
+    recorded(item, failure, when="teardown")
+    assert len(list(tmp_path.iterdir())) == 2
+
+    recorded(item, outcome="passed", when="setup")
+    assert list(tmp_path.iterdir()) == []
+
+    report = recorded(item, failure)
+    assert report.cam_artifacts == [str(path) for path in tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("before", "errors", "after"),
+    [
+        (pytest.ExitCode.OK, [], pytest.ExitCode.OK),
+        (pytest.ExitCode.OK, ["disk full"], pytest.ExitCode.TESTS_FAILED),
+        (pytest.ExitCode.INTERRUPTED, ["disk full"], pytest.ExitCode.INTERRUPTED),
+    ],
+)
+def test_run_that_could_not_write_fails_whatever_its_tests_did(tmp_path, before, errors, after):
+    summary = RunSummary(tmp_path)
+    summary.pytest_runtest_logreport(SimpleNamespace(outcome="passed"))
+    if errors:
+        summary.pytest_runtest_logreport(SimpleNamespace(outcome="skipped", cam_errors=errors))
+    session = SimpleNamespace(exitstatus=before)
+
+    summary.pytest_sessionfinish(session)
+
+    assert session.exitstatus == after
+
+
+def test_summary_counts_the_last_attempt_only(tmp_path):
+    lines = []
+    terminal = SimpleNamespace(write_sep=lambda *_, **__: None, write_line=lambda line, **_: lines.append(line))
+    summary = RunSummary(tmp_path)
+    for outcome in ("rerun", "failed"):
+        summary.pytest_runtest_logreport(SimpleNamespace(outcome=outcome, cam_artifacts=["folder"]))
+
+    summary.pytest_terminal_summary(terminal)
+
+    assert lines == [f"pictures of 1 failed check in {tmp_path}"]
