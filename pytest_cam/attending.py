@@ -16,9 +16,11 @@ from pytest_cam.engine.layers import LayerLike
 from pytest_cam.engine.methods import method_named
 from pytest_cam.engine.targets import Target, Targets
 from pytest_cam.engine.trace import Trace, trace
-from pytest_cam.errors import ImageError, ModelError, NonFiniteError
+from pytest_cam.errors import ImageError, ModelError, NonFiniteError, is_ours
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.preprocessing import PreparedImage, prepare
+
+__tracebackhide__ = is_ours
 
 
 def attend(
@@ -56,7 +58,6 @@ def attend(
     Raises:
         CamError: One of its kinds for each thing that can be wrong: see `pytest_cam.errors`.
     """
-    __tracebackhide__ = True
     return _attend(model, [img], layer, method, target, preprocess, class_names, device)[0]
 
 
@@ -92,7 +93,6 @@ def attend_batch(
         ImageError: There are no images, or their inputs differ in shape.
         CamError: As for `attend`.
     """
-    __tracebackhide__ = True
     if isinstance(images, torch.Tensor) and images.ndim != 4:
         raise ImageError(
             f"images is a tensor of shape {tuple(images.shape)}; accepted: (B, C, H, W), or a list of images"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cam.engine.targets import Explained
-from pytest_cam.errors import AttentionError, EmptyMapError
+from pytest_cam.errors import AttentionError, EmptyMapError, is_ours
 from pytest_cam.images import drawing
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB, SourceImage
@@ -20,6 +20,8 @@ from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.limits import IN_REGION, NOT_IN_REGION, Limits, limits_for
 from pytest_cam.verdicts.message import message
 from pytest_cam.verdicts.region import measure, peak_in_image
+
+__tracebackhide__ = is_ours
 
 Observer = Callable[["Attention", Region, Measurement], None]
 
@@ -163,7 +165,6 @@ class Attention:
             RegionError: The region is malformed, outside the image, or outside what the model saw.
             EmptyMapError: The map is zero everywhere.
         """
-        __tracebackhide__ = True
         limits = limits_for(metric_named(metric), at_least, at_most, IN_REGION)
         given = as_region(region)
         self._judge("attention in box", given, self._measured(given, metric, limits))
@@ -184,7 +185,6 @@ class Attention:
             RegionError: The region is malformed, outside the image, or outside what the model saw.
             EmptyMapError: The map is zero everywhere.
         """
-        __tracebackhide__ = True
         limits = limits_for(metric_named(metric), None, at_most, NOT_IN_REGION)
         given = as_region(region)
         self._judge("attention not in box", given, self._measured(given, metric, limits, widen=True))
@@ -198,7 +198,6 @@ class Attention:
         return measurement
 
     def _judge(self, check: str, region: Region, measurement: Measurement) -> None:
-        __tracebackhide__ = True
         if not measurement.passed:
             evidence = self.evidence(check, (region,), (measurement,))
             raise AttentionError(message(evidence), evidence)

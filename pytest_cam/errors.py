@@ -110,6 +110,18 @@ for _error in list(globals().values()):
         _error.__module__ = "pytest_cam"
 
 
+def is_ours(excinfo: Any) -> bool:
+    """Return whether an error is one of this package's own.
+
+    A module that says `__tracebackhide__ = is_ours` has its frames left out of pytest's traceback of such errors, so
+    that the user's line stands above the message. Other errors, which would be our mistakes, keep every frame.
+
+    Args:
+        excinfo: The `pytest.ExceptionInfo` of the error.
+    """
+    return bool(excinfo.errisinstance(CamError))
+
+
 def nearest(given: object, accepted: Iterable[str], count: int = 3) -> str:
     """Return "Did you mean ...?" with the names closest to the given one, or all of them if none is close.
 

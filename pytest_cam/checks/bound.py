@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import nn
@@ -16,11 +18,16 @@ from pytest_cam.attention import Attention
 from pytest_cam.engine.hooks import ForwardHook, HookManager, HookTable, hooks_on, remove_hooks
 from pytest_cam.engine.layers import LayerLike, resolve
 from pytest_cam.engine.targets import Target, Targets
-from pytest_cam.errors import HookLeakError, LayerError
+from pytest_cam.errors import HookLeakError, LayerError, is_ours
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.regions import Region
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 
+__tracebackhide__ = is_ours
+
+# How many maps, each with its image, are kept for the pictures of a plain failing assert.
+_MOST_MAPS = 20
+# From how many items on a list, tuple or dict within a test's reach is taken for data, and not for a family of models.
 _MOST_MODELS = 100
 
 
@@ -41,19 +48,27 @@ class _Entry:
 
 
 class Journal:
-    """What a test computed and measured through the `cam` fixture, for pictures of a plain failing assert."""
+    """What a test computed and measured through the `cam` fixture, for pictures of a plain failing assert.
+
+    Only the latest maps are kept: one test may go through thousands of images.
+
+    Attributes:
+        computed: How many maps the test computed.
+    """
 
     def __init__(self) -> None:
-        self._entries: list[_Entry] = []
+        self.computed = 0
+        self._entries: deque[_Entry] = deque(maxlen=_MOST_MAPS)
 
     def watch(self, attention: Attention) -> Attention:
         """Return the attention such that what is measured on it is written down here."""
         entry = _Entry(attention)
         self._entries.append(entry)
+        self.computed += 1
         return replace(attention, _observer=entry.observe)
 
     def evidence(self) -> list[Evidence]:
-        """Return one evidence for each map, with all that was measured on it.
+        """Return one evidence for each map that is kept, with all that was measured on it.
 
         A test may fail several times, once in each of its subtests: each failure gets what is new since the last.
         """
@@ -64,19 +79,19 @@ class ModelWatch:
     """Tells which hooks a test left behind on the models that it used."""
 
     def __init__(self) -> None:
-        self._models: list[tuple[nn.Module, set[int]]] = []
+        # Weak, since a test may go through many models: one that is gone leaves no hook behind.
+        self._models: list[tuple[ref[nn.Module], set[int]]] = []
 
     def see(self, model: Any) -> None:
         """Note the hooks that a model has now, when it is seen for the first time."""
         # By its type: a mock or proxy of a model says that it is one, and has no hooks to show.
-        if issubclass(type(model), nn.Module) and all(known is not model for known, _ in self._models):
-            self._models.append((model, set(hooks_on(model))))
+        if issubclass(type(model), nn.Module) and all(known() is not model for known, _ in self._models):
+            self._models.append((ref(model), set(hooks_on(model))))
 
     def see_all(self, named: Mapping[str, Any]) -> None:
         """Note the hooks of the models among these values, and among the items of lists, tuples and dicts there."""
         for value in list(named.values()):
             self.see(value)
-            # A longer one is data, and a look at each of its items would cost every test.
             if isinstance(value, (list, tuple, dict)) and len(value) <= _MOST_MODELS:
                 for item in value.values() if isinstance(value, dict) else value:
                     self.see(item)
@@ -87,9 +102,11 @@ class ModelWatch:
         Raises:
             HookLeakError: There are any.
         """
-        __tracebackhide__ = True
         leaks = []
-        for model, before in self._models:
+        for known, before in self._models:
+            model = known()
+            if model is None:
+                continue
             left: HookTable = {key: value for key, value in hooks_on(model).items() if key not in before}
             remove_hooks(model, set(left))
             leaks += [_leak(model, *value) for value in left.values()]
@@ -171,7 +188,6 @@ class Cam:
         device: str | torch.device | None = None,
     ) -> Attention:
         """Compute the attention of one image: `pytest_cam.attend` with the test's settings."""
-        __tracebackhide__ = True
         self.watch.see(model)
         bound = self._bound(layer, method, target, preprocess, class_names, device)
         return self.journal.watch(attend(model, img, **bound))
@@ -189,7 +205,6 @@ class Cam:
         device: str | torch.device | None = None,
     ) -> list[Attention]:
         """Compute the attentions of B images in one pass: `pytest_cam.attend_batch` with the test's settings."""
-        __tracebackhide__ = True
         self.watch.see(model)
         bound = self._bound(layer, method, target, preprocess, class_names, device)
         return [self.journal.watch(attention) for attention in attend_batch(model, images, **bound)]
@@ -208,7 +223,6 @@ class Cam:
         **settings: Any,
     ) -> Attention:
         """Fail unless the attention lies in a region: `pytest_cam.assert_attention_in_region`, same arguments."""
-        __tracebackhide__ = True
         attention = self(model, img, layer=layer, method=method, **settings)
         attention.assert_in_region(box, metric=metric, at_least=at_least, at_most=at_most)
         return attention
@@ -226,7 +240,6 @@ class Cam:
         **settings: Any,
     ) -> Attention:
         """Fail if the attention lies in a region: `pytest_cam.assert_attention_not_in_region`, same arguments."""
-        __tracebackhide__ = True
         attention = self(model, img, layer=layer, method=method, **settings)
         attention.assert_not_in_region(box, metric=metric, at_most=at_most)
         return attention

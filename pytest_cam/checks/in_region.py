@@ -12,7 +12,10 @@ from pytest_cam.attending import attend
 from pytest_cam.attention import Attention
 from pytest_cam.engine.layers import LayerLike
 from pytest_cam.engine.targets import Target
+from pytest_cam.errors import is_ours
 from pytest_cam.images.geometry import Preprocess
+
+__tracebackhide__ = is_ours
 
 
 def assert_attention_in_region(
@@ -69,7 +72,6 @@ def assert_attention_in_region(
         >>> assert_attention_in_region(model, image, (2, 2, 6, 6), "0", target=1).peak
         (2.5, 2.5)
     """
-    __tracebackhide__ = True
     attention = attend(
         model,
         img,

@@ -12,7 +12,10 @@ from pytest_cam.attending import attend
 from pytest_cam.attention import Attention
 from pytest_cam.engine.layers import LayerLike
 from pytest_cam.engine.targets import Target
+from pytest_cam.errors import is_ours
 from pytest_cam.images.geometry import Preprocess
+
+__tracebackhide__ = is_ours
 
 
 def assert_attention_not_in_region(
@@ -53,7 +56,6 @@ def assert_attention_not_in_region(
         AttentionError: The model looks there.
         CamError: The question makes no sense as it was asked; each of its kinds names what was given and accepted.
     """
-    __tracebackhide__ = True
     attention = attend(
         model,
         img,

@@ -14,9 +14,12 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils.hooks import RemovableHandle
 
-from pytest_cam.errors import ModelError
+from pytest_cam.errors import ModelError, is_ours
+
+__tracebackhide__ = is_ours
 
 ForwardHook = Callable[..., Any]
+BufferTable = dict[str, torch.Tensor | None]
 
 
 class HookManager:
@@ -56,14 +59,9 @@ class HookManager:
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.int64}
 
 
-def _bits(tensors: list[torch.Tensor]) -> torch.Tensor:
-    joined = torch.cat([tensor if tensor.ndim == 1 else tensor.reshape(-1) for tensor in tensors])
-    return joined.view(_BITS[joined.element_size()])
-
-
 @dataclass(frozen=True)
 class _Values:
-    """What some tensors of one type on one device hold.
+    """What some tensors hold that have one type, one device and one number of dimensions.
 
     They are kept end to end: one copy and one comparison for all, since one each is what a small network would feel.
     """
@@ -74,38 +72,63 @@ class _Values:
 
     @classmethod
     def of(cls, tensors: list[torch.Tensor]) -> _Values:
-        return cls(tensors, [tensor.shape for tensor in tensors], _bits(tensors))
+        return cls(tensors, [tensor.shape for tensor in tensors], _end_to_end(tensors))
 
     def put_back(self) -> None:
-        if torch.equal(_bits(self.tensors), self.held):
+        if self._untouched():
             return
         start = 0
-        held = self.held.view(self.tensors[0].dtype)
         for tensor, shape in zip(self.tensors, self.shapes, strict=True):
-            before = held[start : start + shape.numel()].view(shape)
+            before = self.held[start : start + shape.numel()].view(shape)
             start += shape.numel()
-            if tensor.shape != shape:
+            if tensor.shape != shape or tensor.dtype != before.dtype:
                 tensor.data = before.clone()
-            elif not torch.equal(_bits([tensor]), _bits([before])):
+            elif not _same_bits(tensor, before):
                 with torch.inference_mode(tensor.is_inference()), torch.no_grad():
                     tensor.copy_(before)
+
+    def _untouched(self) -> bool:
+        try:
+            return _same_bits(_end_to_end(self.tensors), self.held)
+        except RuntimeError:  # one of them has another number of dimensions now
+            return False
+
+
+def _end_to_end(tensors: list[torch.Tensor]) -> torch.Tensor:
+    dimensions = tensors[0].ndim
+    if dimensions == 0:
+        return torch.stack(tensors)
+    return torch.cat(tensors if dimensions == 1 else [tensor.reshape(-1) for tensor in tensors])
+
+
+def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    kind = _BITS[one.element_size()]
+    return torch.equal(one.reshape(-1).view(kind), other.reshape(-1).view(kind))
 
 
 class _Buffers:
     """The buffers of some modules: which tensors they are, and what those hold."""
 
     def __init__(self, modules: list[nn.Module]) -> None:
-        self._tables = [(module._buffers, dict(module._buffers)) for module in modules]
-        alike: dict[tuple[torch.dtype, torch.device], list[torch.Tensor]] = {}
-        for _, before in self._tables:
-            for tensor in before.values():
-                # A sparse buffer has no bytes end to end; it is put back only where it was replaced.
+        self._empty: list[BufferTable] = []
+        self._tables: list[tuple[BufferTable, BufferTable]] = []
+        alike: dict[tuple[torch.dtype, torch.device, int], list[torch.Tensor]] = {}
+        for module in modules:
+            table = module._buffers
+            if not table:
+                self._empty.append(table)
+                continue
+            self._tables.append((table, table.copy()))
+            for tensor in table.values():
+                # A sparse buffer has no values end to end; it is put back only where it was replaced.
                 if tensor is not None and tensor.layout == torch.strided:
-                    alike.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+                    alike.setdefault((tensor.dtype, tensor.device, tensor.ndim), []).append(tensor)
         with torch.no_grad():
             self._values = [_Values.of(tensors) for tensors in alike.values()]
 
     def put_back(self) -> None:
+        for table in self._empty:
+            table.clear()
         for table, before in self._tables:
             if table.keys() != before.keys() or not all(map(operator.is_, table.values(), before.values())):
                 table.clear()
@@ -170,15 +193,19 @@ def _kind(value: object) -> str:
 
 
 def _walk(model: nn.Module) -> list[nn.Module]:
-    # In the order of `modules()`, several times faster, which a small network feels.
-    waiting, found = [model], dict[nn.Module, None]()
+    # In the order of `modules()`, and faster, which a small network feels.
+    found: list[nn.Module] = []
+    seen: set[nn.Module] = set()
+    waiting: list[nn.Module | None] = [model]
     while waiting:
         module = waiting.pop()
-        if module not in found:
-            found[module] = None
-            if module._modules:
-                waiting += [child for child in reversed(module._modules.values()) if child is not None]
-    return list(found)
+        if module is None or module in seen:
+            continue
+        seen.add(module)
+        found.append(module)
+        if module._modules:
+            waiting.extend(reversed(module._modules.values()))
+    return found
 
 
 def _require_differentiable(model: nn.Module, modules: list[nn.Module]) -> None:
@@ -187,7 +214,8 @@ def _require_differentiable(model: nn.Module, modules: list[nn.Module]) -> None:
             f"model is a {type(model).__name__}: TorchScript runs its layers without the hooks that read them; pass "
             "the torch.nn.Module that it was made from"
         )
-    if any(isinstance(module, LazyModuleMixin) and module.has_uninitialized_params() for module in modules):
+    lazy = tuple(kind for kind in set(map(type, modules)) if issubclass(kind, LazyModuleMixin))
+    if lazy and any(isinstance(module, lazy) and module.has_uninitialized_params() for module in modules):
         raise ModelError(
             "the model has lazy modules whose parameters do not exist yet, and making them would change the model; "
             "run it once before"

@@ -7,7 +7,9 @@ from typing import TypeAlias
 
 from torch import nn
 
-from pytest_cam.errors import LayerError, nearest
+from pytest_cam.errors import LayerError, is_ours, nearest
+
+__tracebackhide__ = is_ours
 
 LayerLike: TypeAlias = str | nn.Module | None
 

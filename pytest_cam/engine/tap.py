@@ -11,7 +11,9 @@ from torch import nn
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layers import Layer
 from pytest_cam.engine.layouts import first_tensor, is_spatial, with_first_tensor
-from pytest_cam.errors import LayerError, ModelError
+from pytest_cam.errors import LayerError, ModelError, is_ours
+
+__tracebackhide__ = is_ours
 
 # These change the grid, not what is seen; where one is the last to have a grid, the features before it are explained.
 _RESAMPLING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)

@@ -9,7 +9,9 @@ from typing import Any, TypeAlias
 
 import torch
 
-from pytest_cam.errors import OutputError, TargetError, nearest
+from pytest_cam.errors import OutputError, TargetError, is_ours, nearest
+
+__tracebackhide__ = is_ours
 
 Target: TypeAlias = int | str | Callable[[Any], torch.Tensor] | None
 Targets: TypeAlias = Target | Sequence[Target]
@@ -199,7 +201,7 @@ def _explained(
 ) -> Explained:
     if logits is None or logits.numel() == 1:
         return Explained(chosen, name, float(score.detach()), None, None, None)
-    probabilities = logits.detach().float().softmax(dim=0)
-    predicted = int(logits.detach().argmax())
-    probability = None if chosen is None else float(probabilities[chosen])
+    logits = logits.detach().float()
+    predicted = int(logits.argmax())
+    probability = None if chosen is None else float(logits.softmax(dim=0)[chosen])
     return Explained(chosen, name, float(score.detach()), probability, predicted, _class_name(predicted, class_names))

@@ -16,7 +16,9 @@ from pytest_cam.engine.hooks import HookManager, ModelState
 from pytest_cam.engine.layers import Layer, LayerLike, resolve
 from pytest_cam.engine.tap import Tap
 from pytest_cam.engine.targets import Explained, Targets, one_each, scores_of
-from pytest_cam.errors import IndependentScoreError, NonFiniteError
+from pytest_cam.errors import IndependentScoreError, NonFiniteError, is_ours
+
+__tracebackhide__ = is_ours
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +145,8 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 
 def _gradients(tap: Tap, scores: torch.Tensor, explained: list[Explained]) -> torch.Tensor:
     names = [item.name for item in explained]
-    _check_finite("activations", tap.leaf.detach(), [f"at layer {tap.name}"] * len(names))
-    _check_finite("scores", scores.detach(), [f"of target {name}" for name in names])
+    _largest("activations", tap.leaf.detach(), [f"at layer {tap.name}"] * len(names))
+    _largest("scores", scores.detach(), [f"of target {name}" for name in names])
     gradient = None
     if scores.requires_grad:
         (gradient,) = torch.autograd.grad(scores.sum(), [tap.leaf], allow_unused=True)
@@ -154,12 +156,11 @@ def _gradients(tap: Tap, scores: torch.Tensor, explained: list[Explained]) -> to
             "to the score (a side branch, or a detach() or a no_grad block on the way)"
         )
     gradient = _exact(gradient)
-    _check_finite("gradients", gradient, [f"of {name} at layer {tap.name}" for name in names])
-    nothing = ~gradient.flatten(1).any(dim=1)
-    if bool(nothing.any()):
-        index = int(nothing.nonzero()[0])
+    largest = _largest("gradients", gradient, [f"of {name} at layer {tap.name}" for name in names])
+    if 0 in largest:
+        index = largest.index(0)
         raise IndependentScoreError(
-            f"the score of {names[index]} does not depend on layer {tap.name}{_which(index, nothing)}: its "
+            f"the score of {names[index]} does not depend on layer {tap.name}{_which(index, len(names))}: its "
             "gradient there is exactly zero (a saturated or dead unit, or a part of the output that the head does "
             "not read). Explain a logit, not a probability, or take another layer"
         )
@@ -170,19 +171,20 @@ def _exact(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
-def _check_finite(what: str, tensor: torch.Tensor, where: list[str]) -> None:
-    # The sum is finite only if all are (or, where it overflows, is not although all are): one cheap look at most maps.
-    if math.isfinite(float(tensor.sum())) or bool(torch.isfinite(tensor).all()):
-        return
-    broken = ~torch.isfinite(tensor).flatten(1).all(dim=1) if tensor.ndim > 1 else ~torch.isfinite(tensor)
-    index = int(broken.nonzero()[0])
-    row = tensor[index]
-    kind = "NaN" if bool(row.isnan().any()) else "infinity"
-    count = int((~torch.isfinite(row)).sum())
-    raise NonFiniteError(
-        f"{kind} in the {what} {where[index]}{_which(index, broken)}: {count} of {row.numel()} values are not finite"
-    )
+def _largest(what: str, tensor: torch.Tensor, where: list[str]) -> list[float]:
+    """Return the largest absolute value of each image's part, or raise if it is not finite."""
+    rows = tensor.reshape(len(where), -1)
+    largest: list[float] = rows.abs().amax(dim=1).tolist()
+    for index, value in enumerate(largest):
+        if not math.isfinite(value):
+            kind = "NaN" if bool(rows[index].isnan().any()) else "infinity"
+            count = int((~rows[index].isfinite()).sum())
+            raise NonFiniteError(
+                f"{kind} in the {what} {where[index]}{_which(index, len(where))}: {count} of {rows.shape[1]} values "
+                "are not finite"
+            )
+    return largest
 
 
-def _which(index: int, batch: torch.Tensor) -> str:
-    return f" for image {index} of the batch" if batch.numel() > 1 else ""
+def _which(index: int, count: int) -> str:
+    return f" for image {index} of the batch" if count > 1 else ""

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pytest_cam.errors import DependencyError
+from pytest_cam.errors import DependencyError, is_ours
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB
+
+__tracebackhide__ = is_ours
 
 Normalisation: TypeAlias = Literal["max", "min-max"]
 Colour: TypeAlias = tuple[int, int, int]

@@ -17,7 +17,9 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from pytest_cam.errors import GeometryError, PreprocessError
+from pytest_cam.errors import GeometryError, PreprocessError, is_ours
+
+__tracebackhide__ = is_ours
 
 Points = npt.NDArray[np.float64]
 Rectangle = tuple[float, float, float, float]

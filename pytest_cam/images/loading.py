@@ -12,7 +12,9 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pytest_cam.errors import ImageError
+from pytest_cam.errors import ImageError, is_ours
+
+__tracebackhide__ = is_ours
 
 RGB: TypeAlias = npt.NDArray[np.uint8]
 ACCEPTED = (

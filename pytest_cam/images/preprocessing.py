@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from PIL import Image
 
-from pytest_cam.errors import GeometryError, PreprocessError
+from pytest_cam.errors import GeometryError, PreprocessError, is_ours
 from pytest_cam.images.geometry import Geometry, Preprocess, as_input, geometry_of
 from pytest_cam.images.loading import SourceImage, load
+
+__tracebackhide__ = is_ours
 
 _HOW = """\
 img is {name}, and the model needs a tensor: say how to make one. Either of

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cam.errors import RegionError
+from pytest_cam.errors import RegionError, is_ours
 from pytest_cam.images.geometry import Geometry, Rectangle
+
+__tracebackhide__ = is_ours
 
 # Annotation tools round; a corner this many pixels outside the image is one of their roundings.
 _ROUNDING = 1.0

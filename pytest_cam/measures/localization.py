@@ -1,5 +1,7 @@
 """Is the map where the region is? Energy, chance, ceiling, skill, lift and the pointing game.
 
+__tracebackhide__ = is_ours
+
 A map A is (h, w), a region is its coverage M of the input's pixels, (H, W) in [0, 1], and U is the bilinear
 upsampling (align_corners=False) from the one grid to the other. Sums over pixels of U A are sums over cells of A
 times U^T, so nothing is ever upsampled, and what a map of this resolution can reach at all is known exactly.

@@ -113,6 +113,9 @@ def _write_all(item: pytest.Item, found: list[Evidence], report: pytest.TestRepo
             errors.append(_reason(item, error))
     if written:
         lines = [str(Path(folder) / "panel.png") for folder in written]
+        cam = item.stash.get(CAM_KEY, None)
+        if cam is not None and cam.journal.computed > len(found) > 1:
+            lines.append(f"these are {len(found)} of the {cam.journal.computed} maps that the test computed")
         report.sections.append((f"pytest-cam: pictures ({context['outcome']})", "\n".join(lines)))
         report.cam_artifacts = written  # type: ignore[attr-defined]  # a plain list, the way to the controller
     return errors

@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_cam.errors import LimitError, UnattainableError, VacuousError
+from pytest_cam.errors import LimitError, UnattainableError, VacuousError, is_ours
 from pytest_cam.measures.localization import GridRegion, Metric
+
+__tracebackhide__ = is_ours
 
 # A positive check in a region larger than this passes for models that look anywhere.
 _LARGEST_SHARE = 0.5

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pytest_cam.errors import is_ours
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.regions import Region, require_visible
 from pytest_cam.measures.localization import GridRegion, Metric, energy, peak_cell, tied_cells
 from pytest_cam.verdicts.evidence import Measurement
 from pytest_cam.verdicts.limits import Limits, require_decidable, require_spread
+
+__tracebackhide__ = is_ours
 
 Map = npt.NDArray[np.float32]
 

@@ -85,6 +85,8 @@ def test_failing_check_leaves_one_folder_with_all_there_is_to_know(project):
 def test_only_failures_that_are_about_attention_are_written(project):
     project.write(
         test_who="""
+        import weakref
+
         def test_passes(cam, model, photo):
             assert cam.assert_attention_in_region(model, photo, LIT).skill_in(LIT) == 1
 
@@ -116,6 +118,14 @@ def test_only_failures_that_are_about_attention_are_written(project):
         def test_plain_assert_on_a_map_without_the_fixture(model, photo):
             assert attend(model, photo).skill_in(DARK) > 0.9
 
+        def test_plain_assert_after_many_maps(cam, model, photo):
+            images = [photo * number for number in range(1, 31)]
+            first = weakref.ref(images[0])
+            while images:
+                attention = cam(model, images.pop(0), method="gradcam")
+            assert first() is None, "an image that no picture will be made of is kept"
+            assert attention.skill_in(DARK) > 0.9
+
         def test_check_fails_again_in_teardown(cam, model, photo, request):
             request.addfinalizer(lambda: assert_attention_in_region(model, photo, (0, 5, 4, 8)))
             cam.assert_attention_in_region(model, photo, DARK)
@@ -124,11 +134,12 @@ def test_only_failures_that_are_about_attention_are_written(project):
 
     result = project.run_with_artifacts()
 
-    result.assert_outcomes(passed=2, failed=6, skipped=1, errors=1)
+    result.assert_outcomes(passed=2, failed=7, skipped=1, errors=1)
     documents = project.documents()
     assert {name: len(found) for name, found in documents.items()} == {
         "test_plain_assert": 1,
         "test_plain_assert_on_two_maps": 2,
+        "test_plain_assert_after_many_maps": 20,
         "test_check_fails_again_in_teardown": 2,
     }
     (plain,) = documents["test_plain_assert"]
@@ -136,10 +147,14 @@ def test_only_failures_that_are_about_attention_are_written(project):
     first, second = documents["test_plain_assert_on_two_maps"]
     assert [first["measurements"][0]["energy"], second["measurements"][0]["energy"]] == [1, 0]
     assert second["folder"].name == f"{first['folder'].name}-2"
+    # In `gradcam` at this layer the map of the n-th image is n / 64 where the image is bright.
+    maxima = [found["map"]["max"] for found in documents["test_plain_assert_after_many_maps"]]
+    assert maxima == [number / 64 for number in range(11, 31)]
+    result.stdout.fnmatch_lines(["these are 20 of the 30 maps that the test computed"])
     call, teardown = documents["test_check_fails_again_in_teardown"]
     assert (call["phase"], teardown["phase"]) == ("call", "teardown")
     assert teardown["folder"].name == f"{call['folder'].name}-2"
-    assert len(list(project.directory.iterdir())) == 5
+    assert len(list(project.directory.iterdir())) == 25
 
 
 def test_nothing_is_written_without_the_flag_and_the_text_stays(project):

@@ -98,6 +98,8 @@ def test_forgotten_hooks_are_named_and_gone_before_the_next_test(project):
 def test_hooks_that_a_test_did_not_forget_are_left_alone(project):
     project.write(
         test_clean="""
+        import gc
+        import weakref
         from unittest.mock import Mock
 
         import torch
@@ -169,6 +171,13 @@ def test_hooks_that_a_test_did_not_forget_are_left_alone(project):
             cam(model, photo)
             handles.append(model[0].register_forward_hook(spy))
 
+        def test_models_come_and_go(cam, photo):
+            models = [spotlight()]
+            seen = weakref.ref(models[0])
+            cam(models.pop(), photo)
+            gc.collect()
+            assert seen() is None, "a model that the test is done with is kept"
+
         def test_with_block(cam, model, photo):
             with model[0].register_forward_hook(spy):
                 cam(model, photo)
@@ -185,7 +194,7 @@ def test_hooks_that_a_test_did_not_forget_are_left_alone(project):
         """
     )
 
-    project.run().assert_outcomes(passed=10)
+    project.run().assert_outcomes(passed=11)
 
 
 def test_added_hooks_work_and_leave_with_the_test(project):

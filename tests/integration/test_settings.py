@@ -17,6 +17,7 @@ SEEN = """
             return f"{attention.method} {attention.layer}"
 """
 BY_INI = """
+        @pytest.mark.cam(target=1)
         def test_seen(cam, deep):
             assert seen(cam, deep) == "hirescam 1"
 """

@@ -12,7 +12,9 @@ from pytest_cam.engine.methods.gradcam_plus_plus import gradcam_plus_plus
 from pytest_cam.engine.methods.hirescam import hirescam
 from pytest_cam.engine.methods.layercam import layercam
 from pytest_cam.engine.methods.xgradcam import xgradcam
-from pytest_cam.errors import MethodError, nearest
+from pytest_cam.errors import MethodError, is_ours, nearest
+
+__tracebackhide__ = is_ours
 
 Method: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

@@ -25,7 +25,8 @@ def gradcam_plus_plus(activations: torch.Tensor, gradients: torch.Tensor) -> tor
     # Near the pole of a_ij two numbers of about 2 cancel; only double precision leaves digits there.
     wide = widest(activations)
     total = activations.sum(dim=(2, 3), keepdim=True, dtype=wide)
-    denominator = 2 + gradients.to(wide) * total
-    alpha = torch.where(denominator == 0, 0.0, 1 / denominator)
-    weights = (alpha * gradients.relu()).sum(dim=(2, 3), keepdim=True)
+    positive = gradients.relu()
+    denominator = 2 + positive * total
+    terms = (positive / denominator).masked_fill(denominator == 0, 0.0)
+    weights = terms.sum(dim=(2, 3), keepdim=True)
     return (weights * activations).sum(dim=1).relu()
