@@ -21,6 +21,13 @@ BY_INI = """
         def test_seen(cam, deep):
             assert seen(cam, deep) == "hirescam 1"
 """
+CLASSIC = """
+[tool.pytest.ini_options]
+addopts = "--strict-markers --strict-config"
+cam_method = "hirescam"
+cam_layer = "1"
+cam_device = "cuda:7"
+"""
 NATIVE = """
 [tool.pytest]
 strict = true
@@ -30,7 +37,7 @@ cam_layer = "1"
 
 
 def test_closest_setting_wins(project):
-    project.pytester.makeini("[pytest]\ncam_method = hirescam\ncam_layer = 1\ncam_device = cuda:7")
+    project.pytester.makepyprojecttoml(CLASSIC)
     project.write(
         test_near=SEEN
         + """
@@ -142,20 +149,6 @@ def test_keys_of_the_native_table_are_read_and_checked(project):
     assert unknown.ret == mistyped.ret == pytest.ExitCode.USAGE_ERROR
     unknown.stderr.fnmatch_lines(["*Unknown config option: cam_methid*"])
     mistyped.stderr.fnmatch_lines(["*config option 'cam_layer' expects a string, got int: 1*"])
-
-
-def test_keys_of_the_classic_table_are_read(project):
-    project.write(test_seen=SEEN + BY_INI)
-    project.pytester.makepyprojecttoml(
-        """
-        [tool.pytest.ini_options]
-        addopts = "--strict-markers --strict-config"
-        cam_method = "hirescam"
-        cam_layer = "1"
-        """
-    )
-
-    project.run().assert_outcomes(passed=1)
 
 
 def test_flags_ini_keys_and_marker_are_listed(project):
