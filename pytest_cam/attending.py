@@ -44,7 +44,7 @@ def attend(
         img: A path, a PIL image, a uint8 array (H, W, 3) or (H, W), or a float tensor (C, H, W) or (1, C, H, W) that
             is model input already.
         layer: A dotted name as in `model.named_modules()`, a module of the model, or None for the last executed
-            module whose output has spatial extent.
+            module whose output has spatial extent, adaptive pooling aside.
         method: "gradcam", "gradcam++", "hirescam", "layercam" or "xgradcam".
         target: The score to explain: a class index, a class name, a callable from the image's own part of the output
             (for a classifier its K logits) to a scalar tensor, or None for the predicted class.
