@@ -26,7 +26,7 @@ __tracebackhide__ = is_ours
 Observer = Callable[["Attention", Region, Measurement], None]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Attention:
     """One class activation map with all that says what it is. Made by `attend`.
 
@@ -47,7 +47,11 @@ class Attention:
     explained: Explained
     image: SourceImage
     geometry: Geometry
-    _observer: Observer | None = field(default=None, repr=False)
+    _observer: Observer | None = field(default=None)
+
+    def __repr__(self) -> str:
+        rows, columns = self.map.shape
+        return f"<Attention {self.method} {self.layer} {rows} x {columns}, {self.explained.name}, {self.image.name}>"
 
     @property
     def target(self) -> int | None:

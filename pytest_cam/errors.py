@@ -16,7 +16,8 @@ class CamError(Exception):
     """
 
     def __init__(self, message: str, evidence: Any = None) -> None:
-        super().__init__(message)
+        # A path may hold bytes that are no UTF-8, and a report with such a text ends an xdist worker: exit status 0.
+        super().__init__(message.encode("utf-8", "backslashreplace").decode())
         self.evidence = evidence
 
 

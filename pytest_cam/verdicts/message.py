@@ -17,7 +17,8 @@ def first_line(evidence: Evidence) -> str:
     """Return the decision in a few words, since a terminal cuts it: "attention in box: skill 0.02 < 0.25 (...)"."""
     runs = evidence.layer_calls
     where = f"({evidence.method}, {evidence.layer}{f' in run {runs} of {runs}' if runs > 1 else ''})"
-    return f"{evidence.check}: {'; '.join(decision(m) for m in evidence.measurements)} {where}"
+    decisions = "; ".join(decision(measurement) for measurement in evidence.measurements)
+    return f"{evidence.check}{': ' if decisions else ''}{decisions} {where}"
 
 
 def decision(measurement: Measurement) -> str:

@@ -72,6 +72,10 @@ def test_attention_says_what_it_is(model: Mirror) -> None:
     assert attention.explained.probability == pytest.approx(torch.tensor([-1.0, 1.0]).mul(64 / 1024).softmax(0)[1])
 
 
+def test_attention_is_short_in_the_output_of_a_failing_assert(model: Mirror) -> None:
+    assert repr(attend(model, spot(4, 4))) == "<Attention gradcam++ look 32 x 32, class 1, input tensor>"
+
+
 def test_numbers_by_hand(model: Mirror) -> None:
     attention = attend(model, spot(4, 4))
     # Half of the 8 x 8 spot lies in this box of 4 x 8; chance is 32 / 1024, and the ceiling of a pixel grid is 1.

@@ -11,7 +11,7 @@ from pytest_cam.images.regions import Box
 from pytest_cam.measures.localization import metric_named
 from pytest_cam.verdicts.evidence import Evidence
 from pytest_cam.verdicts.limits import Limits
-from pytest_cam.verdicts.message import message
+from pytest_cam.verdicts.message import first_line, message
 from pytest_cam.verdicts.region import measure
 
 PREDICTED = Explained(3, "horse", 4.2, 0.981, 3, "horse")
@@ -80,6 +80,10 @@ def test_model_that_predicts_something_else_is_said(corner: Evidence) -> None:
     text = message(replace(corner, explained=replace(PREDICTED, predicted=5, predicted_name="cow")))
     assert "the model predicts cow" in text
     assert "try: the model predicts cow, not horse" in text
+
+
+def test_evidence_without_a_measurement_has_a_headline(corner: Evidence) -> None:
+    assert first_line(replace(corner, check="attention", measurements=())) == "attention (gradcam++, layer4)"
 
 
 def test_layer_that_ran_twice_is_said(corner: Evidence) -> None:

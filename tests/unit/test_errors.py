@@ -1,0 +1,31 @@
+"""Errors: one family, whose texts get through everything."""
+
+import pytest
+
+from pytest_cam import errors
+
+
+def test_every_error_is_of_one_family_and_shows_its_public_name() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, BaseException)]
+    assert len(kinds) > 20
+    for kind in kinds:
+        assert issubclass(kind, errors.CamError)
+        assert kind.__module__ == "pytest_cam"
+
+
+def test_text_with_bytes_that_are_no_utf_8_can_be_sent() -> None:
+    text = str(errors.ImageError("image file not found: caf\udce9.png"))
+    assert text == "image file not found: caf\\udce9.png"
+    assert text.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("given", "accepted", "sentence"),
+    [
+        ("layer4.1.conv3", ["layer4.1.conv2", "fc"], "Did you mean 'layer4.1.conv2'?"),
+        ("zzz", ["skill", "lift"], "Accepted: 'skill', 'lift'."),
+        ("zzz", [], ""),
+    ],
+)
+def test_nearest_names_are_given(given: str, accepted: list[str], sentence: str) -> None:
+    assert errors.nearest(given, accepted) == sentence
