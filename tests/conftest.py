@@ -7,6 +7,7 @@ one process: those that such runs use are imported here, before the first of the
 from __future__ import annotations
 
 import cv2  # noqa: F401  (see above)
+import hypothesis
 import numpy.random  # noqa: F401  (see above)
 import pytest
 import torch  # noqa: F401  (see above)
@@ -15,6 +16,10 @@ import pytest_cam.checks.bound
 import pytest_cam.reporting.artifacts  # noqa: F401  (so that its classes are the same ones in every run)
 
 pytest_plugins = ["pytester"]
+
+# How long an example takes says more of what else the machine does than of the code; and a red run must come again.
+hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("project")
 
 
 @pytest.fixture(params=[("-p", "no:xdist"), ("-n0",), ("-n2",)], ids=["plain", "n0", "n2"])

@@ -26,7 +26,6 @@ def gradcam_plus_plus(activations: torch.Tensor, gradients: torch.Tensor) -> tor
     wide = widest(activations)
     total = activations.sum(dim=(2, 3), keepdim=True, dtype=wide)
     positive = gradients.relu()
-    denominator = 2 + positive * total
-    terms = (positive / denominator).masked_fill(denominator == 0, 0.0)
+    terms = (positive / (2 + positive * total)).nan_to_num(nan=torch.nan, posinf=0.0, neginf=0.0)
     weights = terms.sum(dim=(2, 3), keepdim=True)
     return (weights * activations).sum(dim=1).relu()
