@@ -62,6 +62,7 @@ class Restless(nn.Module):
         self.absent = torch.ones(3)
         del self.deleted
         self.register_buffer("new", torch.zeros(1))
+        self.head.register_buffer("first", torch.zeros(1))
         self.zero.neg_()
         self.undefined[1] = 2
         self.narrow.zero_()
@@ -172,6 +173,7 @@ def test_the_forward_pass_did_write() -> None:
     changed = {key for key in before if before[key] != after[key]}
     assert changed == {"training", "buffers", "grad mode", "random"}
     assert sum(value != after["buffers"].get(key) for key, value in before["buffers"].items()) == 12
+    assert after["buffers"].keys() - before["buffers"].keys() == {("", "new"), ("head", "first")}
 
 
 def test_every_module_is_in_eval_mode_during_the_pass(classifier: nn.Sequential, picture: torch.Tensor) -> None:

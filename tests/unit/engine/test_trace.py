@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ import torch
 from torch import nn
 
 from pytest_cam import attend, attend_batch
+from pytest_cam.engine.hooks import ModelState
+from pytest_cam.engine.trace import trace
 from pytest_cam.errors import IndependentScoreError, LayerError, ModelError, NonFiniteError
 
 LAYERS = ["stem", "layer", None]
@@ -56,8 +59,10 @@ def test_one_forward_pass_for_a_batch(classifier: nn.Sequential, picture: torch.
 @pytest.mark.parametrize("frozen_backbone", [False, True])
 def test_graph_begins_at_the_layer(classifier: nn.Sequential, picture: torch.Tensor, frozen_backbone: bool) -> None:
     def run(net: Any, images: torch.Tensor) -> torch.Tensor:
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_backbone):
-            return net.classify(net.layer(net.stem(images)))
+        features = net.stem(images)
+        with torch.no_grad() if frozen_backbone else nullcontext():
+            features = net.layer(features)
+        return net.classify(features)
 
     graphs: dict[str, bool] = {}
     for name, module in classifier.named_children():
@@ -137,6 +142,19 @@ def test_under_inference_mode(classifier: nn.Sequential, picture: torch.Tensor, 
     assert same_map(attend(classifier, made_there, layer=layer), expected)
     (found,) = attend_batch(classifier, made_there, layer=layer)
     assert same_map(found, expected)
+
+
+def test_input_made_under_inference_mode_is_an_ordinary_one_to_the_model(
+    classifier: nn.Sequential, picture: torch.Tensor
+) -> None:
+    with torch.inference_mode():
+        made_there = picture * 1
+    model = Wrapped(classifier, lambda net, images: net.classify(net.layer(net.stem(images.sub_(1)))))
+    with ModelState(model) as state:
+        found = trace(model, made_there, "layer", state=state)
+        expected = trace(model, picture.clone(), "layer", state=state)
+    assert torch.equal(found.activations, expected.activations)
+    assert torch.equal(found.gradients, expected.gradients)
 
 
 def test_view_from_before_the_layer_may_be_written_to_after_it(
