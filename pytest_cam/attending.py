@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,14 +13,15 @@ import torch
 from torch import nn
 
 from pytest_cam.attention import Attention
-from pytest_cam.engine.hooks import ModelState
 from pytest_cam.engine.layers import LayerLike
 from pytest_cam.engine.methods import method_named
+from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.targets import Target, Targets
 from pytest_cam.engine.trace import Trace, trace
 from pytest_cam.errors import ImageError, ModelError, NonFiniteError, is_ours
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.preprocessing import PreparedImage, prepare
+from pytest_cam.randomness import RandomState
 
 __tracebackhide__ = is_ours
 
@@ -115,9 +118,11 @@ def _attend(
     device: str | torch.device | None,
 ) -> list[Attention]:
     compute = method_named(method)
-    with torch.inference_mode(False), ModelState(model) as state:
+    with ModelState(model) as state:
         _require_device(state.device, device)
-        prepared = [prepare(img, preprocess) for img in images]
+        # A preprocess may draw random numbers; the model's state need not know.
+        with nullcontext() if preprocess is None else RandomState():
+            prepared = [prepare(img, preprocess) for img in images]
         seen = trace(model, _stacked(prepared), layer, targets, class_names, state=state)
         maps = compute(seen.activations, seen.gradients).to("cpu", torch.float32).numpy()
     return [_attention(item, maps[index], seen, index, method) for index, item in enumerate(prepared)]
@@ -127,11 +132,12 @@ def _stacked(prepared: list[PreparedImage]) -> torch.Tensor:
     shapes = [tuple(item.tensor.shape) for item in prepared]
     if len(set(shapes)) > 1:
         raise ImageError(f"the inputs of a batch must have one shape, and these have {sorted(set(shapes))}")
+    # A copy, also of one: a model may overwrite its input.
     return torch.stack([item.tensor.detach() for item in prepared])
 
 
 def _attention(item: PreparedImage, cam: npt.NDArray[np.float32], seen: Trace, index: int, method: str) -> Attention:
-    if not np.isfinite(cam).all():
+    if not math.isfinite(cam.sum()) and not np.isfinite(cam).all():
         raise NonFiniteError(
             f"the {method} map at layer {seen.layer} is not finite although activations and gradients are: their "
             "products leave the range of float32. Scale the score"

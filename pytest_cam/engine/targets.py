@@ -64,9 +64,27 @@ def one_each(targets: Targets, count: int) -> list[Target]:
     return [targets] * count
 
 
-def scores_of(
-    output: Any, targets: list[Target], class_names: Sequence[str] | None
-) -> tuple[torch.Tensor, list[Explained]]:
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The explained scores of B images, with their graph.
+
+    Attributes:
+        explained: What they are, one each.
+        logits: The class scores (B, K), or None where the output has none.
+        called: The scores of the images whose target is a callable.
+    """
+
+    explained: list[Explained]
+    logits: torch.Tensor | None
+    called: list[torch.Tensor]
+
+    @property
+    def classes(self) -> list[tuple[int, int]]:
+        """(image, class) of the scores that are class scores."""
+        return [(index, item.target) for index, item in enumerate(self.explained) if item.target is not None]
+
+
+def scores_of(output: Any, targets: list[Target], class_names: Sequence[str] | None) -> Scores:
     """Pick the explained score of each image from the model's output.
 
     Args:
@@ -75,9 +93,6 @@ def scores_of(
         targets: One target for each image.
         class_names: The K class names, for targets that are names and for messages.
 
-    Returns:
-        The scores (B,), with their graph, and what they are.
-
     Raises:
         OutputError: The output is not (B, K) and a class is asked for.
         TargetError: A class index or name does not exist, or a callable returns no scalar tensor.
@@ -85,18 +100,28 @@ def scores_of(
     logits = _class_scores(output, len(targets))
     if class_names is not None and logits is not None and len(class_names) != logits.shape[1]:
         raise TargetError(f"{len(class_names)} class names for a model with {logits.shape[1]} classes")
-    scores, explained = [], []
+    values = None if logits is None else exact(logits.detach()).cpu()
+    predicted = [-1] * len(targets) if values is None else values.argmax(dim=1).tolist()
+    explained: list[Explained] = []
+    called: list[torch.Tensor] = []
     for index, target in enumerate(targets):
+        row = None if values is None else values[index]
         if callable(target):
-            score, chosen, name = _called(target, output, index, len(targets)), None, _name_of_callable(target)
+            called.append(_called(target, output, index, len(targets)))
+            score = float(called[-1].detach())
+            explained.append(_explained(score, None, _name_of_callable(target), row, predicted[index], class_names))
+        elif row is None:
+            raise _no_class_scores(output, len(targets))
         else:
-            if logits is None:
-                raise _no_class_scores(output, len(targets))
-            chosen = _class_index(target, logits[index], class_names)
-            score, name = logits[index, chosen], _class_name(chosen, class_names)
-        scores.append(score)
-        explained.append(_explained(score, chosen, name, None if logits is None else logits[index], class_names))
-    return torch.stack(scores), explained
+            chosen = _class_index(target, row.numel(), predicted[index], class_names)
+            name = _class_name(chosen, class_names)
+            explained.append(_explained(float(row[chosen]), chosen, name, row, predicted[index], class_names))
+    return Scores(explained, logits, called)
+
+
+def exact(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor in float32 or, where it has more, in float64."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def _class_scores(output: Any, batch: int) -> torch.Tensor | None:
@@ -128,15 +153,14 @@ def _described(output: Any) -> str:
     )
 
 
-def _class_index(target: Any, logits: torch.Tensor, class_names: Sequence[str] | None) -> int:
-    count = logits.shape[0]
+def _class_index(target: Any, count: int, predicted: int, class_names: Sequence[str] | None) -> int:
     if target is None:
         if count == 1:
             raise OutputError(
                 "the model returns a single score (B, 1), whose arg-max says nothing; pass target=0 for the score "
                 "itself, or target=lambda score: -score[0] for its opposite"
             )
-        return int(logits.detach().argmax())
+        return predicted
     if isinstance(target, str):
         return _named_class(target, class_names)
     try:
@@ -193,15 +217,14 @@ def _called(target: Callable[[Any], torch.Tensor], output: Any, index: int, batc
 
 
 def _explained(
-    score: torch.Tensor,
+    score: float,
     chosen: int | None,
     name: str,
     logits: torch.Tensor | None,
+    predicted: int,
     class_names: Sequence[str] | None,
 ) -> Explained:
     if logits is None or logits.numel() == 1:
-        return Explained(chosen, name, float(score.detach()), None, None, None)
-    logits = logits.detach().float()
-    predicted = int(logits.argmax())
+        return Explained(chosen, name, score, None, None, None)
     probability = None if chosen is None else float(logits.softmax(dim=0)[chosen])
-    return Explained(chosen, name, float(score.detach()), probability, predicted, _class_name(predicted, class_names))
+    return Explained(chosen, name, score, probability, predicted, _class_name(predicted, class_names))

@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_cam.engine.hooks import HookManager, ModelState
+from pytest_cam.engine.backward import gradient_at, has_graph
+from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layers import Layer, LayerLike, resolve
+from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.tap import Tap
-from pytest_cam.engine.targets import Explained, Targets, one_each, scores_of
+from pytest_cam.engine.targets import Explained, Scores, Targets, exact, one_each, scores_of
 from pytest_cam.errors import IndependentScoreError, NonFiniteError, is_ours
 
 __tracebackhide__ = is_ours
@@ -75,12 +77,12 @@ def trace(
     wanted = one_each(targets, inputs.shape[0])
     found = resolve(model, layer)
     inputs = inputs.detach().to(state.device)
-    # An input made under inference_mode cannot enter a graph; outside of that mode a clone is an ordinary tensor.
-    with torch.inference_mode(False):
-        inputs = inputs.clone() if inputs.is_inference() else inputs
-        tap, scores, explained = _scored(model, inputs, found, wanted, class_names, state)
-        gradients = _gradients(tap, scores, explained)
-        return Trace(tap.name, tap.calls[tap.name], _exact(tap.leaf.detach()), gradients, explained)
+    # An input made under inference_mode cannot enter a graph; its clone is an ordinary tensor.
+    inputs = inputs.clone() if inputs.is_inference() else inputs
+    tap, scores = _scored(model, inputs, found, wanted, class_names, state)
+    activations = exact(tap.leaf.detach())
+    gradients = _gradients(tap, activations, scores)
+    return Trace(tap.name, tap.calls[tap.name], activations, gradients, scores.explained)
 
 
 def _scored(
@@ -90,13 +92,13 @@ def _scored(
     targets: list[Any],
     class_names: Sequence[str] | None,
     state: ModelState,
-) -> tuple[Tap, torch.Tensor, list[Explained]]:
+) -> tuple[Tap, Scores]:
     """Run the model so that its scores have a gradient at the layer, and parameters have none."""
     try:
         with torch.no_grad():
-            tap, scores, explained = _forward(model, inputs, layer, targets, class_names)
-        if scores.requires_grad:
-            return tap, scores, explained
+            tap, scores = _forward(model, inputs, layer, targets, class_names, state)
+        if has_graph(scores):
+            return tap, scores
         # Else a no_grad block inside the model switched gradients off again when it ended.
     except RuntimeError as error:
         # A view made before the layer, without gradients, may not be written to in place after it.
@@ -104,7 +106,7 @@ def _scored(
             raise
     state.rewind()
     with torch.enable_grad(), _frozen(model):
-        return _forward(model, inputs, layer, targets, class_names)
+        return _forward(model, inputs, layer, targets, class_names, state)
 
 
 def _forward(
@@ -113,15 +115,16 @@ def _forward(
     layer: Layer | None,
     targets: list[Any],
     class_names: Sequence[str] | None,
-) -> tuple[Tap, torch.Tensor, list[Explained]]:
-    with HookManager() as hooks, _uncompiled():
+    state: ModelState,
+) -> tuple[Tap, Scores]:
+    with HookManager() as hooks, nullcontext() if state.is_known else _uncompiled():
         tap = Tap(model, layer, inputs.shape[0], hooks)
         output = model(inputs)
     _ = tap.leaf  # a layer that never ran is named before anything else is asked of the output
     # The model may have left gradients switched off, although its output has one.
     with torch.enable_grad():
-        scores, explained = scores_of(output, targets, class_names)
-    return tap, scores, explained
+        scores = scores_of(output, targets, class_names)
+    return tap, scores
 
 
 def _uncompiled() -> AbstractContextManager[object]:
@@ -143,19 +146,23 @@ def _frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _gradients(tap: Tap, scores: torch.Tensor, explained: list[Explained]) -> torch.Tensor:
-    names = [item.name for item in explained]
-    _largest("activations", tap.leaf.detach(), [f"at layer {tap.name}"] * len(names))
-    _largest("scores", scores.detach(), [f"of target {name}" for name in names])
-    gradient = None
-    if scores.requires_grad:
-        (gradient,) = torch.autograd.grad(scores.sum(), [tap.leaf], allow_unused=True)
+def _gradients(tap: Tap, activations: torch.Tensor, scores: Scores) -> torch.Tensor:
+    names = [item.name for item in scores.explained]
+    if not _is_something(activations):
+        _largest("activations", activations, [f"at layer {tap.name}"] * len(names))
+    for index, item in enumerate(scores.explained):
+        if not math.isfinite(item.score):
+            value = torch.tensor([item.score])
+            raise _not_finite("scores", value, f"of target {item.name}{_which(index, len(names))}")
+    gradient = gradient_at(tap.leaf, scores)
     if gradient is None:
         raise IndependentScoreError(
             f"the score of {names[0]} does not depend on layer {tap.name}: no path leads from its output "
             "to the score (a side branch, or a detach() or a no_grad block on the way)"
         )
-    gradient = _exact(gradient)
+    gradient = exact(gradient)
+    if _is_something(gradient):
+        return gradient
     largest = _largest("gradients", gradient, [f"of {name} at layer {tap.name}" for name in names])
     if 0 in largest:
         index = largest.index(0)
@@ -167,8 +174,10 @@ def _gradients(tap: Tap, scores: torch.Tensor, explained: list[Explained]) -> to
     return gradient
 
 
-def _exact(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
+def _is_something(tensor: torch.Tensor) -> bool:
+    """Return whether each image's part is seen at a glance to be finite and not all zero; False may be wrong."""
+    sums = tensor.sum(dim=tuple(range(1, tensor.ndim))).tolist()
+    return all(total != 0 and math.isfinite(total) for total in sums)
 
 
 def _largest(what: str, tensor: torch.Tensor, where: list[str]) -> list[float]:
@@ -177,13 +186,14 @@ def _largest(what: str, tensor: torch.Tensor, where: list[str]) -> list[float]:
     largest: list[float] = rows.abs().amax(dim=1).tolist()
     for index, value in enumerate(largest):
         if not math.isfinite(value):
-            kind = "NaN" if bool(rows[index].isnan().any()) else "infinity"
-            count = int((~rows[index].isfinite()).sum())
-            raise NonFiniteError(
-                f"{kind} in the {what} {where[index]}{_which(index, len(where))}: {count} of {rows.shape[1]} values "
-                "are not finite"
-            )
+            raise _not_finite(what, rows[index], f"{where[index]}{_which(index, len(where))}")
     return largest
+
+
+def _not_finite(what: str, values: torch.Tensor, where: str) -> NonFiniteError:
+    kind = "NaN" if bool(values.isnan().any()) else "infinity"
+    count = int((~values.isfinite()).sum())
+    return NonFiniteError(f"{kind} in the {what} {where}: {count} of {values.numel()} values are not finite")
 
 
 def _which(index: int, count: int) -> str:

@@ -5,11 +5,9 @@ Coordinates are continuous: pixel (i, j) covers [i, i + 1) x [j, j + 1), its cen
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,6 +16,7 @@ import torch
 from PIL import Image
 
 from pytest_cam.errors import GeometryError, PreprocessError, is_ours
+from pytest_cam.randomness import RandomState
 
 __tracebackhide__ = is_ours
 
@@ -160,9 +159,9 @@ def _run(preprocess: Preprocess, grey: npt.NDArray[np.float64]) -> npt.NDArray[n
 
 
 def _run_repeatedly(preprocess: Preprocess, grey: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    before = _random_state()
+    before = RandomState()
     first = _run(preprocess, grey)
-    repeats = 1 if before == _random_state() else _REPEATS
+    repeats = 1 if before.is_current() else _REPEATS
     for _ in range(repeats):
         again = _run(preprocess, grey)
         if again.shape != first.shape or not np.array_equal(again, first):
@@ -171,15 +170,6 @@ def _run_repeatedly(preprocess: Preprocess, grey: npt.NDArray[np.float64]) -> np
                 "needs the one that is used for evaluation, without augmentation"
             )
     return first
-
-
-def _random_state() -> tuple[Any, ...]:
-    kind, keys, *rest = np.random.get_state()
-    return (
-        random.getstate(),
-        torch.get_rng_state().numpy().tobytes(),
-        (kind, np.asarray(keys).tobytes(), *rest),
-    )
 
 
 def as_input(output: object, preprocess: Preprocess) -> torch.Tensor:

@@ -6,6 +6,9 @@ import torch
 
 from pytest_cam.engine.methods.precision import widest
 
+# From here on float32 gives the denominator to 2e-6 of its value.
+_NEAR_POLE = 0.25
+
 
 def gradcam_plus_plus(activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
     """Return relu(sum_k w_k A_k) with w_k = sum_ij a_ij relu(G_ij).
@@ -22,10 +25,14 @@ def gradcam_plus_plus(activations: torch.Tensor, gradients: torch.Tensor) -> tor
     Returns:
         The maps (B, h, w), >= 0, not normalised.
     """
-    # Near the pole of a_ij two numbers of about 2 cancel; only double precision leaves digits there.
-    wide = widest(activations)
-    total = activations.sum(dim=(2, 3), keepdim=True, dtype=wide)
+    total = activations.sum(dim=(2, 3), keepdim=True, dtype=widest(activations))
     positive = gradients.relu()
-    terms = (positive / (2 + positive * total)).nan_to_num(nan=torch.nan, posinf=0.0, neginf=0.0)
+    denominator = (positive * total.to(activations.dtype)).add_(2)
+    # Near the pole of a_ij two numbers of about 2 cancel, and only double precision leaves digits there.
+    if float(denominator.abs().amin()) < _NEAR_POLE:
+        denominator = (positive * total).add_(2)
+        terms = (positive / denominator).nan_to_num_(nan=torch.nan, posinf=0.0, neginf=0.0)
+    else:
+        terms = positive.div_(denominator)
     weights = terms.sum(dim=(2, 3), keepdim=True)
     return (weights * activations).sum(dim=1).relu()

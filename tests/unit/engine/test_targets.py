@@ -11,16 +11,23 @@ import torch
 from torch import nn
 
 from pytest_cam import attend, attend_batch
-from pytest_cam.engine.targets import Explained, one_each, scores_of
+from pytest_cam.engine.targets import Explained, Scores, one_each, scores_of
 from pytest_cam.errors import OutputError, TargetError
 
 LOGITS = torch.tensor([[0.0, math.log(3)]])
 
 
 def explain(output: Any, target: Any, class_names: list[str] | None = None) -> Explained:
-    scores, (explained,) = scores_of(output, [target], class_names)
-    assert scores.tolist() == pytest.approx([explained.score])
+    scores = scores_of(output, [target], class_names)
+    (explained,) = scores.explained
+    assert total(scores) == pytest.approx(explained.score)
     return explained
+
+
+def total(scores: Scores) -> float:
+    """The sum of all explained scores, read from the tensors that are differentiated."""
+    picked = [] if scores.logits is None else [scores.logits[index, chosen] for index, chosen in scores.classes]
+    return sum(float(score) for score in (*picked, *scores.called))
 
 
 def test_nothing_asked_explains_the_prediction() -> None:
@@ -46,8 +53,10 @@ def test_callable_gets_its_images_own_part() -> None:
     def difference(row: torch.Tensor) -> torch.Tensor:
         return row[1] - row[0]
 
-    scores, explained = scores_of(torch.tensor([[1.0, 2.0], [3.0, 7.0]]), [difference, difference], None)
-    assert scores.tolist() == [1.0, 4.0]
+    scores = scores_of(torch.tensor([[1.0, 2.0], [3.0, 7.0]]), [difference, difference], None)
+    explained = scores.explained
+    assert [item.score for item in explained] == [1.0, 4.0]
+    assert total(scores) == 5.0
     assert [(item.target, item.name, item.probability) for item in explained] == [(None, "difference", None)] * 2
     assert [item.predicted for item in explained] == [1, 1]
 
@@ -66,9 +75,10 @@ def test_scalar_of_any_shape_is_accepted() -> None:
 
 def test_list_of_parts_has_one_part_each() -> None:
     detections = [{"scores": torch.tensor([0.25])}, {"scores": torch.tensor([0.5])}]
-    scores, explained = scores_of(detections, [lambda part: part["scores"].max()] * 2, None)
-    assert scores.tolist() == [0.25, 0.5]
-    assert explained[0].predicted is None
+    scores = scores_of(detections, [lambda part: part["scores"].max()] * 2, None)
+    assert [item.score for item in scores.explained] == [0.25, 0.5]
+    assert total(scores) == 0.75
+    assert scores.explained[0].predicted is None
 
 
 def test_single_score_can_be_asked_for_and_has_no_probability() -> None:

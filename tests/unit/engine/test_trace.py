@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pytest_cam import attend, attend_batch
-from pytest_cam.engine.hooks import ModelState
+from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.trace import trace
 from pytest_cam.errors import IndependentScoreError, LayerError, ModelError, NonFiniteError
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pytest_cam import attend, attend_batch
-from pytest_cam.engine.hooks import ModelState
+from pytest_cam.engine.state import ModelState
 from pytest_cam.errors import LayerError, ModelError, TargetError
 
 
@@ -195,17 +195,26 @@ def test_methods_of_the_model_that_switch_modes_are_not_called(picture: torch.Te
     attend(model, picture, layer="0", target=lambda row: row.sum())
 
 
-def test_buffer_made_under_inference_mode_comes_back(classifier: nn.Sequential, picture: torch.Tensor) -> None:
-    with torch.inference_mode():
-        classifier.register_buffer("counter", torch.zeros(2))
+class Counting(nn.Sequential):
+    """A user's own module, though made of torch's."""
 
-    def count(*_: Any) -> None:
-        with torch.inference_mode():
-            classifier.counter.add_(1)
+    counter: torch.Tensor
 
-    classifier.register_forward_pre_hook(count)
-    attend(classifier, picture, layer="layer")
-    assert classifier.counter.tolist() == [0, 0]
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode(self.counter.is_inference()):
+            self.counter.add_(1)
+        return super().forward(images)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("inference", [True, False])
+def test_buffer_comes_back_whatever_mode_it_was_made_in(
+    inference: bool, classifier: nn.Sequential, picture: torch.Tensor
+) -> None:
+    model = Counting(classifier)
+    with torch.inference_mode(inference):
+        model.register_buffer("counter", torch.zeros(2))
+    attend(model, picture, layer="0.layer")
+    assert model.counter.tolist() == [0, 0]
 
 
 def test_sparse_buffer_is_no_obstacle(classifier: nn.Sequential, picture: torch.Tensor) -> None:
@@ -283,3 +292,65 @@ def test_parameters_made_under_inference_mode_are_refused(picture: torch.Tensor)
 def test_device_is_that_of_the_first_parameter(classifier: nn.Sequential) -> None:
     assert ModelState(nn.Sequential(nn.ReLU(), nn.Linear(1, 1, device="meta"), classifier)).device.type == "meta"
     assert ModelState(nn.ReLU()).device.type == "cpu"
+
+
+def test_device_is_that_of_the_parameters_where_buffers_lie_elsewhere(classifier: nn.Sequential) -> None:
+    classifier.register_buffer("elsewhere", torch.zeros(1, device="meta"))
+    assert ModelState(classifier).device.type == "cpu"
+
+
+def normalized() -> nn.Sequential:
+    """A network of torch's own modules, in training mode, whose statistics a pass in that mode would change."""
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)
+    ).train()
+
+
+def test_model_of_torchs_own_modules_comes_back(picture: torch.Tensor) -> None:
+    model = normalized()
+    model[1].eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    drawn = torch.get_rng_state()
+    attend(model, picture, layer="0")
+    assert [module.training for module in model] == [True, False, True, True, True, True]
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
+def test_module_of_torch_that_draws_in_eval_mode_leaves_the_generator(picture: torch.Tensor) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.FractionalMaxPool2d(2, output_size=4), nn.Flatten(), nn.Linear(64, 5))
+    drawn = torch.get_rng_state()
+    model(picture)
+    assert not torch.equal(torch.get_rng_state(), drawn)
+    drawn = torch.get_rng_state()
+    attend(model, picture, layer="0")
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
+def test_another_forward_method_makes_a_known_module_unknown(picture: torch.Tensor) -> None:
+    model = normalized()
+    norm = model[1]
+
+    def forward(features: torch.Tensor) -> torch.Tensor:
+        norm.running_mean += random.random() + float(np.random.rand())
+        return nn.BatchNorm2d.forward(norm, features)
+
+    norm.forward = forward
+    python, numpy = random.getstate(), np.random.get_state(legacy=True)[1].tolist()
+    attend(model, picture, layer="0")
+    assert norm.running_mean.tolist() == [0, 0, 0, 0]
+    assert random.getstate() == python
+    assert np.random.get_state(legacy=True)[1].tolist() == numpy
+
+
+def test_preprocess_may_draw_and_leaves_the_generators() -> None:
+    def preprocess(image: Any) -> torch.Tensor:
+        random.random(), np.random.rand(), torch.rand(1)
+        return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 255
+
+    model = normalized()
+    python, torchs = random.getstate(), torch.get_rng_state()
+    attend(model, np.zeros((12, 12, 3), np.uint8), layer="0", preprocess=preprocess, target=1)
+    assert random.getstate() == python
+    assert torch.equal(torch.get_rng_state(), torchs)

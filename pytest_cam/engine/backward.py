@@ -1,0 +1,69 @@
+"""The backward pass from the scores down to a layer, and no further."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import torch
+
+from pytest_cam.engine.targets import Scores
+
+# A tensor and what each of its values counts in the sum that is differentiated; None counts each as 1.
+Term: TypeAlias = tuple[torch.Tensor, torch.Tensor | None]
+
+
+def gradient_at(leaf: torch.Tensor, scores: Scores) -> torch.Tensor | None:
+    """Return d score / d leaf, row b that of image b, or None where no path leads from a score to the leaf.
+
+    All scores are differentiated as one sum: each depends on its own image only.
+
+    Args:
+        leaf: The layer's output, (B, ...), a leaf of the graph.
+        scores: The scores of the B images.
+    """
+    terms: list[Term] = [(score, None) for score in scores.called if score.requires_grad]
+    if scores.classes and scores.logits is not None and scores.logits.requires_grad:
+        terms.append(_class_scores(scores.logits, scores.classes))
+    if not terms:
+        return None
+    tensors, weights = zip(*terms, strict=True)
+    return torch.autograd.grad(tensors, [leaf], weights, allow_unused=True)[0]
+
+
+def has_graph(scores: Scores) -> bool:
+    """Return whether every score can be differentiated."""
+    logits = [scores.logits] if scores.classes and scores.logits is not None else []
+    return all(tensor.requires_grad for tensor in (*scores.called, *logits))
+
+
+def _class_scores(logits: torch.Tensor, classes: list[tuple[int, int]]) -> Term:
+    head = _linear_head(logits)
+    if head is not None and len(classes) == len(logits):
+        features, weight = head
+        # The gradient of a class score at the input of the head is a row of its weight. Left to autograd it is that
+        # row times 1 and all others times 0, for which a head of 1000 classes is read whole.
+        return features, weight.detach()[[chosen for _, chosen in classes]]
+    weights = torch.zeros_like(logits)
+    for index, chosen in classes:
+        weights[index, chosen] = 1
+    return logits, weights
+
+
+def _linear_head(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Return the input (B, F) and the weight (K, F) of the linear layer that gave the logits, if one did."""
+    node = logits.grad_fn
+    if node is None or node.name() != "AddmmBackward0":
+        return None
+    bias, _, weight = (function for function, _ in node.next_functions)
+    # A weight or a bias that is itself computed, perhaps from the layer's output, has a gradient of its own.
+    if not (_is_constant(bias) and weight is not None and all(_is_constant(f) for f, _ in weight.next_functions)):
+        return None
+    try:
+        features, columns, alpha = node._saved_mat1, node._saved_mat2, node._saved_alpha  # type: ignore[attr-defined]
+    except (AttributeError, RuntimeError):  # another version of torch, or overwritten since
+        return None
+    return None if features is None or not features.requires_grad or alpha != 1 else (features, columns.t())
+
+
+def _is_constant(function: torch.autograd.graph.Node | None) -> bool:
+    return function is None or function.name().endswith("AccumulateGrad")

@@ -1,0 +1,231 @@
+"""What a call may change in a model and in the generators of random numbers, and putting it back."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import repeat
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from pytest_cam.errors import ModelError, is_ours
+from pytest_cam.randomness import RandomState
+
+__tracebackhide__ = is_ours
+
+BufferTable = dict[str, torch.Tensor | None]
+
+# A small network feels each step of this file: all modules are walked over in few steps, most of them in C.
+_training = operator.attrgetter("training")
+_parameters = operator.attrgetter("_parameters")
+_buffers = operator.attrgetter("_buffers")
+_compiled = operator.attrgetter("_compiled_call_impl")
+_KNOWN = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.")
+_RANDOM = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
+
+
+# Seen as integers of the same width, NaN equals NaN and 0.0 is not -0.0.
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.int64}
+
+
+@dataclass(frozen=True)
+class _Values:
+    """What some tensors hold that have one type, one device and one number of dimensions.
+
+    They are kept end to end: one copy and one comparison for all, since one each is what a small network would feel.
+    """
+
+    tensors: list[torch.Tensor]
+    shapes: list[torch.Size]
+    held: torch.Tensor
+
+    @classmethod
+    def of(cls, tensors: list[torch.Tensor]) -> _Values:
+        return cls(tensors, [tensor.shape for tensor in tensors], _end_to_end(tensors))
+
+    def put_back(self) -> None:
+        if self._untouched():
+            return
+        start = 0
+        for tensor, shape in zip(self.tensors, self.shapes, strict=True):
+            before = self.held[start : start + shape.numel()].view(shape)
+            start += shape.numel()
+            if tensor.shape != shape or tensor.dtype != before.dtype:
+                tensor.data = before.clone()
+            elif not _same_bits(tensor, before):
+                with torch.inference_mode(tensor.is_inference()), torch.no_grad():
+                    tensor.copy_(before)
+
+    def _untouched(self) -> bool:
+        try:
+            return _same_bits(_end_to_end(self.tensors), self.held)
+        except RuntimeError:  # one of them has another number of dimensions now
+            return False
+
+
+def _end_to_end(tensors: list[torch.Tensor]) -> torch.Tensor:
+    dimensions = tensors[0].ndim
+    if dimensions == 0:
+        return torch.stack(tensors)
+    return torch.cat(tensors if dimensions == 1 else [tensor.reshape(-1) for tensor in tensors])
+
+
+def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    kind = _BITS[one.element_size()]
+    return torch.equal(one.reshape(-1).view(kind), other.reshape(-1).view(kind))
+
+
+class _Buffers:
+    """The buffers of some modules: which tensors they are, and what those hold."""
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        self._empty: list[BufferTable] = []
+        self._tables: list[tuple[BufferTable, BufferTable]] = []
+        alike: dict[tuple[torch.dtype, torch.device, int], list[torch.Tensor]] = {}
+        for module in modules:
+            table = module._buffers
+            if not table:
+                self._empty.append(table)
+                continue
+            self._tables.append((table, table.copy()))
+            for tensor in table.values():
+                # A sparse buffer has no values end to end; it is put back only where it was replaced.
+                if tensor is not None and tensor.layout == torch.strided:
+                    alike.setdefault((tensor.dtype, tensor.device, tensor.ndim), []).append(tensor)
+        with torch.no_grad():
+            self._values = [_Values.of(tensors) for tensors in alike.values()]
+
+    def put_back(self) -> None:
+        for table in self._empty:
+            table.clear()
+        for table, before in self._tables:
+            if table.keys() != before.keys() or not all(map(operator.is_, table.values(), before.values())):
+                table.clear()
+                table.update(before)
+        with torch.no_grad():
+            for values in self._values:
+                values.put_back()
+
+
+class ModelState:
+    """Puts a model in eval mode inside a `with` block, and puts everything back after it.
+
+    Kept and put back: each module's own training flag, every buffer (a forward pass may write to one even in
+    eval mode), and the state of the random generators of torch (CPU and the model's device), NumPy and Python.
+    Parameters, their `requires_grad` and their `.grad` are never written to. The block runs outside of
+    `torch.inference_mode`, whose tensors no graph can use.
+
+    A model made of nothing but torch's and torchvision's own modules, as they are, writes to no buffer in eval mode and
+    draws no random numbers: of it only the flags are kept. (What a hook of the user does there is the user's.)
+
+    Flags are set directly, not by `model.eval()`, which a model may override with a side effect.
+
+    Attributes:
+        device: Where the model's first parameter lies, or else its first buffer.
+        is_known: Whether the model is made of torch's and torchvision's own modules, uncompiled.
+
+    Raises:
+        ModelError: The model is not a `torch.nn.Module` that runs in Python on tensors that autograd can use.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        if not isinstance(model, nn.Module):
+            raise ModelError(f"model is a {_kind(model)}; accepted: a torch.nn.Module (an instance, not a class)")
+        self._modules = _modules_of(model)
+        known, lazy = _traits(frozenset(map(type, self._modules)))
+        parameter = _first(map(_parameters, self._modules))
+        _require_differentiable(model, self._modules, lazy, parameter)
+        self.is_known = known and not any(map(_compiled, self._modules)) and not _has_own_forward(self._modules)
+        first = parameter if parameter is not None else _first(map(_buffers, self._modules))
+        self.device = torch.device("cpu") if first is None else first.device
+
+    def __enter__(self) -> ModelState:
+        self._ordinary_mode = torch.inference_mode(False)
+        self._ordinary_mode.__enter__()
+        self._flags = list(map(_training, self._modules))
+        self._buffers = None if self.is_known else _Buffers(self._modules)
+        self._random = None if self.is_known else RandomState(self.device)
+        self._set_eval()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._put_back()
+        self._set_eval()
+        if any(self._flags):
+            for module, flag in zip(self._modules, self._flags, strict=True):
+                module.training = flag
+        self._ordinary_mode.__exit__(*error)
+
+    def rewind(self) -> None:
+        """Put back what a forward pass may have changed, so that a second one starts where the first one did."""
+        self._put_back()
+        self._set_eval()
+
+    def _put_back(self) -> None:
+        if self._random is not None:
+            self._random.put_back()
+        if self._buffers is not None:
+            self._buffers.put_back()
+
+    def _set_eval(self) -> None:
+        if any(map(_training, self._modules)):
+            for module in self._modules:
+                module.training = False
+
+
+def _kind(value: object) -> str:
+    return f"class ({value.__name__})" if isinstance(value, type) else type(value).__name__
+
+
+def _modules_of(model: nn.Module) -> list[nn.Module]:
+    found = [model]
+    seen = {model}
+    for module in found:  # which grows meanwhile
+        children = module._modules
+        if children:
+            for child in children.values():
+                if child is not None and child not in seen:
+                    seen.add(child)
+                    found.append(child)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _traits(kinds: frozenset[type[nn.Module]]) -> tuple[bool, tuple[type[LazyModuleMixin], ...]]:
+    """Return whether all kinds are torch's and torchvision's own and draw no random numbers, and the lazy ones."""
+    known = all(kind.__module__.startswith(_KNOWN) for kind in kinds) and kinds.isdisjoint(_RANDOM)
+    return known, tuple(kind for kind in kinds if issubclass(kind, LazyModuleMixin))
+
+
+def _has_own_forward(modules: list[nn.Module]) -> bool:
+    """Return whether somebody gave an instance another forward method than that of its class."""
+    return any(map(operator.contains, map(vars, modules), repeat("forward")))
+
+
+def _first(tables: Iterable[Mapping[str, torch.Tensor | None]]) -> torch.Tensor | None:
+    return next((tensor for table in tables for tensor in table.values() if tensor is not None), None)
+
+
+def _require_differentiable(
+    model: nn.Module, modules: list[nn.Module], lazy: tuple[type[LazyModuleMixin], ...], parameter: torch.Tensor | None
+) -> None:
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ModelError(
+            f"model is a {type(model).__name__}: TorchScript runs its layers without the hooks that read them; pass "
+            "the torch.nn.Module that it was made from"
+        )
+    if lazy and any(isinstance(module, lazy) and module.has_uninitialized_params() for module in modules):
+        raise ModelError(
+            "the model has lazy modules whose parameters do not exist yet, and making them would change the model; "
+            "run it once before"
+        )
+    if parameter is not None and parameter.is_inference():
+        raise ModelError(
+            "the model's parameters were made under torch.inference_mode, and autograd cannot use them; make or "
+            "load the model outside of it"
+        )

@@ -1,0 +1,50 @@
+"""The state of the random generators of torch, NumPy and Python, and putting it back."""
+
+from __future__ import annotations
+
+import pickle
+import random
+
+import numpy as np
+import torch
+
+
+class RandomState:
+    """What the global random generators would give next, from when this is made.
+
+    Used as a `with` block, it puts that back when the block ends.
+    """
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        """Note the state.
+
+        Args:
+            device: A device whose generator is noted beside the CPU's.
+        """
+        self._device = device
+        self._cpu = torch.get_rng_state()
+        self._cuda = torch.cuda.get_rng_state(device) if device is not None and device.type == "cuda" else None
+        self._python = random.getstate()
+        self._numpy = np.random.get_state(legacy=False)
+
+    def put_back(self) -> None:
+        """Make the generators give again what they would have given."""
+        torch.set_rng_state(self._cpu)
+        if self._cuda is not None:
+            torch.cuda.set_rng_state(self._cuda, self._device or "cuda")
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)
+
+    def is_current(self) -> bool:
+        """Return whether no generator has been drawn from since."""
+        return self._frozen() == RandomState(self._device)._frozen()
+
+    def _frozen(self) -> bytes:
+        cuda = None if self._cuda is None else self._cuda.numpy()
+        return pickle.dumps((self._cpu.numpy(), cuda, self._python, self._numpy))
+
+    def __enter__(self) -> RandomState:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.put_back()
