@@ -137,7 +137,7 @@ def _stacked(prepared: list[PreparedImage]) -> torch.Tensor:
 
 
 def _attention(item: PreparedImage, cam: npt.NDArray[np.float32], seen: Trace, index: int, method: str) -> Attention:
-    if not math.isfinite(cam.sum()) and not np.isfinite(cam).all():
+    if not math.isfinite(np.add.reduce(cam, axis=None)) and not np.isfinite(cam).all():
         raise NonFiniteError(
             f"the {method} map at layer {seen.layer} is not finite although activations and gradients are: their "
             "products leave the range of float32. Scale the score"

@@ -155,8 +155,7 @@ class ModelState:
 
     def __exit__(self, *error: Any) -> None:
         self._put_back()
-        self._set_eval()
-        if any(self._flags):
+        if any(self._flags) or not self.is_known:
             for module, flag in zip(self._modules, self._flags, strict=True):
                 module.training = flag
         self._ordinary_mode.__exit__(*error)
