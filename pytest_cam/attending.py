@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,13 @@ import torch
 from torch import nn
 
 from pytest_cam.attention import Attention
-from pytest_cam.engine.layers import LayerLike
+from pytest_cam.engine.layers import LayerLike, LayersLike
+from pytest_cam.engine.layouts import Reshape
 from pytest_cam.engine.methods import method_named
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.targets import Target, Targets
 from pytest_cam.engine.trace import Trace, trace
-from pytest_cam.errors import ImageError, ModelError, NonFiniteError, is_ours
+from pytest_cam.errors import ImageError, LayerError, ModelError, NonFiniteError, is_ours
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.preprocessing import PreparedImage, prepare
 from pytest_cam.randomness import RandomState
@@ -26,17 +27,51 @@ from pytest_cam.randomness import RandomState
 __tracebackhide__ = is_ours
 
 
+@overload
 def attend(
     model: nn.Module,
     img: Any,
     *,
     layer: LayerLike = None,
+    method: str = ...,
+    target: Target = ...,
+    preprocess: Preprocess | None = ...,
+    class_names: Sequence[str] | None = ...,
+    device: str | torch.device | None = ...,
+    reshape: Reshape | None = ...,
+    layer_call: int | None = ...,
+) -> Attention: ...
+
+
+@overload
+def attend(
+    model: nn.Module,
+    img: Any,
+    *,
+    layer: list[str | nn.Module],
+    method: str = ...,
+    target: Target = ...,
+    preprocess: Preprocess | None = ...,
+    class_names: Sequence[str] | None = ...,
+    device: str | torch.device | None = ...,
+    reshape: Reshape | None = ...,
+    layer_call: int | None = ...,
+) -> list[Attention]: ...
+
+
+def attend(
+    model: nn.Module,
+    img: Any,
+    *,
+    layer: LayersLike = None,
     method: str = "gradcam++",
     target: Target = None,
     preprocess: Preprocess | None = None,
     class_names: Sequence[str] | None = None,
     device: str | torch.device | None = None,
-) -> Attention:
+    reshape: Reshape | None = None,
+    layer_call: int | None = None,
+) -> Attention | list[Attention]:
     """Compute the class activation map of one image, in one forward pass.
 
     The model comes back as it was, also when this raises: hooks, training flags, `requires_grad`, `.grad`, buffers,
@@ -46,22 +81,28 @@ def attend(
         model: The classifier, an `nn.Module`; it is run in eval mode.
         img: A path, a PIL image, a uint8 array (H, W, 3) or (H, W), or a float tensor (C, H, W) or (1, C, H, W) that
             is model input already.
-        layer: A dotted name as in `model.named_modules()`, a module of the model, or None for the last executed
-            module whose output has spatial extent, adaptive pooling aside.
+        layer: A dotted name as in `model.named_modules()`, a module of the model, or None or "auto" for the last
+            executed module whose output has spatial extent, adaptive pooling aside; for a vision transformer that
+            reads its class token it is the normalisation before the last attention, and takes a second pass. A list of
+            names and modules gives a list of attentions, one for each layer, from the same one pass.
         method: "gradcam", "gradcam++", "hirescam", "layercam" or "xgradcam".
         target: The score to explain: a class index, a class name, a callable from the image's own part of the output
             (for a classifier its K logits) to a scalar tensor, or None for the predicted class.
         preprocess: From an RGB PIL image to a float tensor (C, H, W); needed unless `img` is a tensor.
         class_names: The K class names.
         device: Where the model is expected to be; None takes it where it is. The input is moved there.
+        reshape: From the layer's output tensor to (B, C, h, w). None finds out: (B, C, h, w), (B, h, w, C), or tokens
+            (B, prefix + h * w, C) of a grid that fits the input.
+        layer_call: Which execution of a layer that runs several times in a pass, from 1; None for the last.
 
     Returns:
-        The attention.
+        The attention; for a list of layers, a list of one each.
 
     Raises:
         CamError: One of its kinds for each thing that can be wrong: see `pytest_cam.errors`.
     """
-    return _attend(model, [img], layer, method, target, preprocess, class_names, device)[0]
+    (found,) = _attend(model, [img], layer, method, target, preprocess, class_names, device, reshape, layer_call)
+    return found if isinstance(layer, (list, tuple)) else found[0]
 
 
 def attend_batch(
@@ -74,6 +115,8 @@ def attend_batch(
     preprocess: Preprocess | None = None,
     class_names: Sequence[str] | None = None,
     device: str | torch.device | None = None,
+    reshape: Reshape | None = None,
+    layer_call: int | None = None,
 ) -> list[Attention]:
     """Compute the class activation maps of B images in one forward pass.
 
@@ -81,12 +124,14 @@ def attend_batch(
         model: As for `attend`.
         images: A tensor (B, C, H, W) of model inputs, or a sequence of B images, each as for `attend`, whose inputs
             have one shape.
-        layer: As for `attend`.
+        layer: As for `attend`, but one.
         method: As for `attend`.
         target: One for all images, or a list of one each.
         preprocess: As for `attend`.
         class_names: As for `attend`.
         device: As for `attend`.
+        reshape: As for `attend`.
+        layer_call: As for `attend`.
 
     Returns:
         B attentions, in the order of the images.
@@ -104,28 +149,38 @@ def attend_batch(
         raise ImageError(f"images is a {type(images).__name__}; accepted: a tensor (B, C, H, W), or a list of images")
     if len(images) == 0:
         raise ImageError("there are no images in the batch")
-    return _attend(model, list(images), layer, method, target, preprocess, class_names, device)
+    if isinstance(layer, (list, tuple)):
+        raise LayerError(f"layer is a list of {len(layer)}; attend_batch takes one layer, attend takes several")
+    found = _attend(model, list(images), layer, method, target, preprocess, class_names, device, reshape, layer_call)
+    return [attentions[0] for attentions in found]
 
 
 def _attend(
     model: nn.Module,
     images: list[Any],
-    layer: LayerLike,
+    layer: LayersLike,
     method: str,
     targets: Targets,
     preprocess: Preprocess | None,
     class_names: Sequence[str] | None,
     device: str | torch.device | None,
-) -> list[Attention]:
+    reshape: Reshape | None,
+    layer_call: int | None,
+) -> list[list[Attention]]:
+    """Return, for each image, one attention for each layer."""
     compute = method_named(method)
     with ModelState(model) as state:
         _require_device(state.device, device)
         # A preprocess may draw random numbers; the model's state need not know.
         with nullcontext() if preprocess is None else RandomState():
             prepared = [prepare(img, preprocess) for img in images]
-        seen = trace(model, _stacked(prepared), layer, targets, class_names, state=state)
-        maps = compute(seen.activations, seen.gradients).to("cpu", torch.float32).numpy()
-    return [_attention(item, maps[index], seen, index, method) for index, item in enumerate(prepared)]
+        inputs = _stacked(prepared)
+        traces = trace(model, inputs, layer, targets, class_names, state=state, reshape=reshape, layer_call=layer_call)
+        maps = [compute(seen.activations, seen.gradients).to("cpu", torch.float32).numpy() for seen in traces]
+    return [
+        [_attention(item, cams[index], seen, index, method) for cams, seen in zip(maps, traces, strict=True)]
+        for index, item in enumerate(prepared)
+    ]
 
 
 def _stacked(prepared: list[PreparedImage]) -> torch.Tensor:
@@ -144,7 +199,9 @@ def _attention(item: PreparedImage, cam: npt.NDArray[np.float32], seen: Trace, i
         )
     cam.flags.writeable = False
     explained = seen.explained[index]
-    return Attention(cam, seen.layer, seen.calls, method, explained, item.source, item.geometry)
+    return Attention(
+        cam, seen.layer, seen.call, seen.calls, str(seen.layout), method, explained, item.source, item.geometry
+    )
 
 
 def _require_device(actual: torch.device, wanted: str | torch.device | None) -> None:

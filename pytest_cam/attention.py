@@ -33,7 +33,10 @@ class Attention:
     Attributes:
         map: The raw map on the layer's own grid, (h, w) float32, >= 0, never normalised, read-only.
         layer: The layer's dotted name.
-        layer_calls: How often the layer ran in the forward pass; its last execution is explained.
+        layer_call: Which of the layer's executions in the forward pass is explained, from 1.
+        layer_calls: How often the layer ran in the forward pass.
+        layout: How the layer's output was read as (B, C, h, w): "NCHW, 7 x 7", "NHWC, 7 x 7",
+            "tokens, 14 x 14, 1 token before them" or "reshape, 7 x 7".
         method: The name of the CAM method.
         explained: The score that is explained: target, name, score, probability, prediction.
         image: The image as it was given.
@@ -42,7 +45,9 @@ class Attention:
 
     map: npt.NDArray[np.float32]
     layer: str
+    layer_call: int
     layer_calls: int
+    layout: str
     method: str
     explained: Explained
     image: SourceImage
@@ -220,7 +225,9 @@ class Attention:
             image_name=self.image.name,
             geometry=self.geometry,
             layer=self.layer,
+            layer_call=self.layer_call,
             layer_calls=self.layer_calls,
+            layout=self.layout,
             method=self.method,
             explained=self.explained,
             regions=regions,

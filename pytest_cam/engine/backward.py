@@ -12,22 +12,22 @@ from pytest_cam.engine.targets import Scores
 Term: TypeAlias = tuple[torch.Tensor, torch.Tensor | None]
 
 
-def gradient_at(leaf: torch.Tensor, scores: Scores) -> torch.Tensor | None:
-    """Return d score / d leaf, row b that of image b, or None where no path leads from a score to the leaf.
+def gradients_at(places: list[torch.Tensor], scores: Scores) -> list[torch.Tensor | None]:
+    """Return d score / d place, row b that of image b, or None where no path leads from a score to the place.
 
     All scores are differentiated as one sum: each depends on its own image only.
 
     Args:
-        leaf: The layer's output, (B, ...), a leaf of the graph.
+        places: Layers' outputs, each (B, ...), in the graph.
         scores: The scores of the B images.
     """
     terms: list[Term] = [(score, None) for score in scores.called if score.requires_grad]
     if scores.classes and scores.logits is not None and scores.logits.requires_grad:
         terms.append(_class_scores(scores.logits, scores.classes))
     if not terms:
-        return None
+        return [None] * len(places)
     tensors, weights = zip(*terms, strict=True)
-    return torch.autograd.grad(tensors, [leaf], weights, allow_unused=True)[0]
+    return list(torch.autograd.grad(tensors, places, weights, allow_unused=True))
 
 
 def has_graph(scores: Scores) -> bool:

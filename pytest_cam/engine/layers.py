@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,6 +13,10 @@ from pytest_cam.errors import LayerError, is_ours, nearest
 __tracebackhide__ = is_ours
 
 LayerLike: TypeAlias = str | nn.Module | None
+LayersLike: TypeAlias = LayerLike | Sequence[str | nn.Module]
+
+# What may stand for "find it", beside None.
+AUTO = "auto"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +37,7 @@ def resolve(model: nn.Module, layer: LayerLike) -> Layer | None:
 
     Args:
         model: The model.
-        layer: A dotted name as in `model.named_modules()`, a module of the model, or None.
+        layer: A dotted name as in `model.named_modules()`, a module of the model, or None or "auto".
 
     Returns:
         The layer, or None where none was given: then the trace chooses one, from what runs.
@@ -40,7 +45,7 @@ def resolve(model: nn.Module, layer: LayerLike) -> Layer | None:
     Raises:
         LayerError: There is no such layer in the model.
     """
-    if layer is None:
+    if layer is None or layer == AUTO:
         return None
     if isinstance(layer, str):
         return _by_name(model, layer)
@@ -50,6 +55,32 @@ def resolve(model: nn.Module, layer: LayerLike) -> Layer | None:
         f"layer is a {type(layer).__name__}; accepted: a dotted name such as 'layer4.1', a module of the model, "
         "or None for the last layer with spatial extent"
     )
+
+
+def resolve_all(model: nn.Module, layer: LayersLike) -> list[Layer] | None:
+    """Find one layer or several, or return None where the trace chooses.
+
+    Args:
+        model: The model.
+        layer: As for `resolve`, or a list of names and modules.
+
+    Raises:
+        LayerError: There is no such layer, or the list is empty or names a layer twice.
+    """
+    if not isinstance(layer, (list, tuple)):
+        found = resolve(model, layer)  # type: ignore[arg-type]  # other kinds of sequence are refused there
+        return None if found is None else [found]
+    layers = [resolve(model, item) for item in layer]
+    if not layers or None in layers:
+        raise LayerError(
+            "a list of layers holds names and modules of the model, at least one; this one holds "
+            f"{'nothing' if not layers else repr(layer)}"
+        )
+    known = [item for item in layers if item is not None]
+    for index, item in enumerate(known):
+        if any(item.module is other.module for other in known[:index]):
+            raise LayerError(f"the list of layers names {item.name!r} twice; each layer gives one attention")
+    return known
 
 
 def name_of(model: nn.Module, module: nn.Module) -> str:

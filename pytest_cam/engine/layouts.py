@@ -1,35 +1,242 @@
-"""Where the activations lie in a layer's output: (B, C, h, w) from NCHW.
+"""Where the activations lie in a layer's output: (B, C, h, w) from NCHW, NHWC and token sequences.
 
-This is the one place that knows layouts; others (NHWC, token sequences) join here.
+This is the one place that knows layouts.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import torch
+from torch import nn
+
+from pytest_cam.errors import LayerError, is_ours
+
+__tracebackhide__ = is_ours
+
+Reshape: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+Grid: TypeAlias = tuple[int, int]
+
+# More tokens than this before the patches are taken for a sequence that has no grid.
+_MOST_PREFIX_TOKENS = 16
+_CHANNELS_FIRST = (
+    nn.modules.conv._ConvNd,
+    nn.BatchNorm2d,
+    nn.GroupNorm,
+    nn.InstanceNorm2d,
+    nn.MaxPool2d,
+    nn.AvgPool2d,
+)
 
 
-def first_tensor(output: Any) -> torch.Tensor | None:
-    """Return the tensor of a layer's output: itself, or the first one of a tuple or list."""
-    if isinstance(output, torch.Tensor):
-        return output
-    if isinstance(output, (tuple, list)):
-        return next((item for item in output if isinstance(item, torch.Tensor)), None)
-    return None
+@dataclass(frozen=True)
+class Layout:
+    """How a layer's output reads as (B, C, h, w).
 
+    Attributes:
+        kind: "NCHW", "NHWC", "tokens" (B, prefix + h * w, C), or "reshape" by the user's callable.
+        grid: (h, w).
+        prefix: How many tokens come before those of the patches: class, distillation and register tokens.
+        reshape: The user's callable.
+    """
 
-def with_first_tensor(output: Any, tensor: torch.Tensor) -> Any:
-    """Return a layer's output with its first tensor replaced, wherever the output holds that same tensor."""
-    if isinstance(output, torch.Tensor):
+    kind: str
+    grid: Grid
+    prefix: int = 0
+    reshape: Reshape | None = None
+
+    def __str__(self) -> str:
+        """Return the reading in words."""
+        cells = f"{self.grid[0]} x {self.grid[1]}"
+        if self.kind != "tokens":
+            return f"{self.kind}, {cells}"
+        before = {0: "", 1: ", 1 token before them"}.get(self.prefix, f", {self.prefix} tokens before them")
+        return f"tokens, {cells}{before}"
+
+    def on_grid(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a tensor of the layer's shape as (B, C, h, w)."""
+        if self.reshape is not None:
+            return _reshaped(self.reshape, tensor)
+        if self.kind == "NHWC":
+            return tensor.permute(0, 3, 1, 2)
+        if self.kind == "tokens":
+            patches = tensor[:, self.prefix :].transpose(1, 2)
+            return patches.reshape(*patches.shape[:2], *self.grid)
         return tensor
-    first = first_tensor(output)
-    items = [tensor if item is first else item for item in output]
+
+
+class Reader:
+    """Reads the outputs of one model's layers for inputs of one size.
+
+    Args:
+        model: The model, which tells patch sizes and the number of prefix tokens.
+        inputs: The batch (B, C, H, W).
+        reshape: From a layer's output tensor to (B, C, h, w), in place of all that is inferred here.
+    """
+
+    def __init__(self, model: nn.Module, inputs: torch.Tensor, reshape: Reshape | None = None) -> None:
+        self._model = model
+        self._batch = inputs.shape[0]
+        self._size: Grid = (inputs.shape[2], inputs.shape[3])
+        self._reshape = reshape
+
+    def find(self, output: Any) -> torch.Tensor | None:
+        """Return the tensor of a layer's output that has a grid: itself, or the first one of a tuple, list or dict."""
+        if isinstance(output, torch.Tensor):
+            return output
+        tensors = list(_tensors_in(output))
+        return next((tensor for tensor in tensors if self.readings(tensor)), tensors[0] if tensors else None)
+
+    def read(self, tensor: torch.Tensor, module: nn.Module, name: str) -> Layout:
+        """Return the layout of a layer's output.
+
+        Raises:
+            LayerError: The output has no grid, belongs to another number of images, or reads in several ways.
+        """
+        kind = type(module).__name__
+        if tensor.shape[:1] != (self._batch,):
+            raise LayerError(
+                f"layer {name!r} has an output {tuple(tensor.shape)} for {self._batch} images, so which part "
+                f"belongs to which image is not known; accepted: ({self._batch}, C, h, w), ({self._batch}, h, w, C) or "
+                f"({self._batch}, tokens, C)"
+            )
+        found = self.readings(tensor)
+        if not found:
+            fits = f", which fits no grid of patches of the {self._size[0]} x {self._size[1]} input"
+            raise LayerError(
+                f"layer {name!r} ({kind}) has no spatial extent: its output is a tensor {tuple(tensor.shape)}"
+                f"{fits if tensor.ndim == 3 else ''}; accepted: (B, C, h, w), (B, h, w, C) or (B, tokens, C) with a "
+                "grid larger than 1 x 1. Take a layer before the pooling, or layer=None for the last one that has a "
+                "grid, or say how to read it: reshape=<callable from this tensor to (B, C, h, w)>"
+            )
+        if len(found) > 1:
+            found = [reading for reading in found if self._agrees(reading, module)] or found
+        if len(found) > 1:
+            raise LayerError(
+                f"layer {name!r} ({kind}) has an output {tuple(tensor.shape)} that reads in {len(found)} ways: "
+                f"{'; or '.join(map(str, found))}. Say which: reshape=lambda output: output for (B, C, h, w), "
+                "reshape=lambda output: output.permute(0, 3, 1, 2) for (B, h, w, C)"
+            )
+        return found[0]
+
+    def might_read(self, tensor: torch.Tensor, module: nn.Module) -> Layout | None:
+        """Return the layout of an output in which nobody asked for this layer, or None."""
+        found = self.readings(tensor) if tensor.shape[:1] == (self._batch,) else []
+        if len(found) > 1:
+            found = [reading for reading in found if self._agrees(reading, module)]
+        return found[0] if found else None
+
+    def readings(self, tensor: torch.Tensor) -> list[Layout]:
+        """Return every way in which a tensor reads as (B, C, h, w) with a grid larger than 1 x 1."""
+        if self._reshape is not None:
+            grid = _reshaped(self._reshape, tensor).shape[2:]
+            return [Layout("reshape", (grid[0], grid[1]), reshape=self._reshape)]
+        if not tensor.is_floating_point():
+            return []
+        if tensor.ndim == 4:
+            first = Layout("NCHW", (tensor.shape[2], tensor.shape[3]))
+            last = Layout("NHWC", (tensor.shape[1], tensor.shape[2]))
+            fitting = [reading for reading in (first, last) if math.prod(reading.grid) > 1 and self._fits(reading.grid)]
+            # A network may squeeze one axis more than the other; then only the field's habit is left.
+            return fitting or ([first] if math.prod(first.grid) > 1 else [])
+        return self._token_readings(tensor.shape[1]) if tensor.ndim == 3 else []
+
+    def _fits(self, grid: Grid) -> bool:
+        """Return whether one stride on both axes makes the grid of the input, give or take a cell."""
+        (least, most), (least_too, most_too) = (
+            (side / (cells + 1), side / (cells - 1) if cells > 1 else math.inf)
+            for side, cells in zip(self._size, grid, strict=True)
+        )
+        return least <= most_too and least_too <= most and all(map(int.__le__, grid, (2 * s for s in self._size)))
+
+    def _agrees(self, reading: Layout, module: nn.Module) -> bool:
+        """Return whether a reading agrees with what the module is made of, as far as that tells."""
+        kinds = {type(inner) for inner in module.modules()}
+        convolves = any(issubclass(kind, _CHANNELS_FIRST) for kind in kinds)
+        normalises = any(map(normalises_last_axis, kinds))
+        if convolves and normalises:
+            return True
+        if convolves or normalises or any(issubclass(kind, nn.Linear) for kind in kinds):
+            return (reading.kind == "NCHW") == convolves
+        return reading.kind == "NCHW" or any(normalises_last_axis(type(inner)) for inner in self._model.modules())
+
+    def _token_readings(self, tokens: int) -> list[Layout]:
+        found: dict[tuple[Grid, int], tuple[bool, int, bool]] = {}
+        height, width = self._size
+        for stride in range(2, max(height, width) + 1):
+            exact = height % stride == 0 and width % stride == 0
+            for grid in {(height // stride, width // stride), (-(-height // stride), -(-width // stride))}:
+                prefix = tokens - grid[0] * grid[1]
+                if grid[0] * grid[1] > 1 and 0 <= prefix <= _MOST_PREFIX_TOKENS:
+                    if prefix and not self._may_come_before(prefix, stride):
+                        continue
+                    cost = (stride not in self._strides, prefix, not exact)
+                    found[grid, prefix] = min(cost, found.get((grid, prefix), cost))
+        best = min(found.values(), default=None)
+        return [Layout("tokens", grid, prefix) for (grid, prefix), cost in found.items() if cost == best]
+
+    def _may_come_before(self, prefix: int, stride: int) -> bool:
+        return self._prefix_tokens in (None, prefix) and (not self._strides or stride in self._strides)
+
+    @cached_property
+    def _prefix_tokens(self) -> int | None:
+        """The number that timm's models tell."""
+        told = (getattr(module, "num_prefix_tokens", None) for module in self._model.modules())
+        return next((number for number in told if isinstance(number, int)), None)
+
+    @cached_property
+    def _strides(self) -> set[int]:
+        """The sizes of patches that the model cuts, and what merging them two by two makes of those."""
+        cut = {
+            module.stride[0]
+            for module in self._model.modules()
+            if isinstance(module, nn.Conv2d) and module.stride[0] > 1 and module.stride[0] == module.stride[-1]
+        }
+        return {stride * 2**merged for stride in cut for merged in range(6)}
+
+
+def normalises_last_axis(kind: type[nn.Module]) -> bool:
+    """Return whether a module's kind is a layer norm over the last axis, or an RMS norm."""
+    # Of the libraries' own norms, those of (B, C, h, w) say so in their names.
+    return ("LayerNorm" in kind.__name__ or "RMSNorm" in kind.__name__) and "2d" not in kind.__name__
+
+
+def _reshaped(reshape: Reshape, tensor: torch.Tensor) -> torch.Tensor:
+    result = reshape(tensor)
+    given = f"a tensor {tuple(result.shape)}" if isinstance(result, torch.Tensor) else f"a {type(result).__name__}"
+    if not isinstance(result, torch.Tensor) or result.ndim != 4 or result.shape[0] != tensor.shape[0]:
+        raise LayerError(
+            f"reshape made {given} of the layer's output {tuple(tensor.shape)}; accepted: a tensor (B, C, h, w), "
+            f"here ({tensor.shape[0]}, C, h, w)"
+        )
+    if result.shape[2] * result.shape[3] < 2:
+        raise LayerError(
+            f"reshape made {given} of the layer's output {tuple(tensor.shape)}; its grid must be larger than 1 x 1"
+        )
+    return result
+
+
+def _tensors_in(output: Any) -> Iterator[torch.Tensor]:
+    items = output.values() if isinstance(output, Mapping) else output if isinstance(output, (tuple, list)) else ()
+    yield from (item for item in items if isinstance(item, torch.Tensor))
+
+
+def with_tensor(output: Any, old: torch.Tensor, new: torch.Tensor) -> Any:
+    """Return a layer's output with one tensor replaced, wherever the output holds it."""
+    if isinstance(output, torch.Tensor):
+        return new
+    if isinstance(output, Mapping):
+        replaced: Any = copy.copy(output)
+        for key, item in output.items():
+            if item is old:
+                replaced[key] = new
+        return replaced
+    items = [new if item is old else item for item in output]
     if isinstance(output, tuple) and hasattr(output, "_make"):
         return output._make(items)
     return type(output)(items)
-
-
-def is_spatial(tensor: torch.Tensor) -> bool:
-    """Return whether a tensor reads as (B, C, h, w) with a grid larger than 1 x 1."""
-    return tensor.ndim == 4 and tensor.shape[2] * tensor.shape[3] > 1 and tensor.is_floating_point()

@@ -1,8 +1,9 @@
-"""Where the graph is cut: the hook that makes a layer's output the leaf of the graph."""
+"""Where the graph is cut: the hooks that make layers' outputs the places which gradients are taken at."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layers import Layer
-from pytest_cam.engine.layouts import first_tensor, is_spatial, with_first_tensor
+from pytest_cam.engine.layouts import Layout, Reader, normalises_last_axis, with_tensor
 from pytest_cam.errors import LayerError, ModelError, is_ours
 
 __tracebackhide__ = is_ours
@@ -19,101 +20,203 @@ __tracebackhide__ = is_ours
 _RESAMPLING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
-class Tap:
-    """Cuts the graph at a layer: gradients are on from its output onwards, and off before it."""
+@dataclass(eq=False)
+class Seen:
+    """One layer's output in one forward pass.
 
-    def __init__(self, model: nn.Module, layer: Layer | None, batch: int, hooks: HookManager) -> None:
-        self.name = "" if layer is None else layer.name
-        self.calls: Counter[str] = Counter()
-        self._batch = batch
-        self._leaf: torch.Tensor | None = None
-        self._leaf_version = 0
-        self._passed_on: torch.Tensor | None = None
-        self._passed_on_version = 0
-        self._resampled: torch.Tensor | None = None
-        self._without_gradient = False
-        if layer is not None:
-            hooks.add(layer.module, self._at(layer))
-            return
-        for name, module in model.named_modules():
-            if name:
-                hooks.add(module, self._after(name))
+    Attributes:
+        name: The layer's dotted name.
+        layout: How the output reads.
+        call: Which of the layer's executions it is of, from 1.
+        calls: How often the layer ran.
+        tensor: The output itself, in its own shape, where gradients are taken.
+    """
 
-    @property
-    def leaf(self) -> torch.Tensor:
-        """The activations as the leaf of the graph."""
-        if self._without_gradient:
-            raise ModelError(
-                f"the model runs layer {self.name!r} under torch.inference_mode, where no gradient exists; use "
-                "torch.no_grad there instead"
-            )
-        if self._leaf is None and self.name:
-            raise LayerError(
-                f"layer {self.name!r} never ran in the forward pass: it is an unused branch, or the model uses its "
-                "parameters without calling it"
-            )
-        if self._leaf is None:
-            raise LayerError(
-                "no layer of this model has an output (B, C, h, w) with spatial extent, so there is nothing to map"
-            )
-        if self._leaf._version != self._leaf_version:
+    name: str
+    layout: Layout
+    call: int
+    calls: int
+    tensor: torch.Tensor
+    version: int
+
+    def require_untouched(self) -> None:
+        """Raise if the model has overwritten the output.
+
+        Raises:
+            LayerError: It has.
+        """
+        if self.tensor._version != self.version:
             raise LayerError(
                 f"the output of layer {self.name!r} is overwritten in place by the model later on; take the layer "
                 "that does so, or the one before it"
             )
-        return self._leaf
+
+
+class Taps:
+    """Cuts the graph at the first of some layers, and keeps the outputs of all of them.
+
+    Gradients are on from that output onwards, and off before it.
+
+    Args:
+        layers: The layers to explain.
+        reader: How outputs read.
+        hooks: Places the hooks.
+        call: Which execution of a layer that runs several times; None for the last.
+    """
+
+    def __init__(self, layers: list[Layer], reader: Reader, hooks: HookManager, call: int | None = None) -> None:
+        self._layers, self._reader, self._call = layers, reader, call
+        self._calls: Counter[str] = Counter()
+        self._seen: dict[str, Seen] = {}
+        self._without_gradient: set[str] = set()
+        for layer in layers:
+            hooks.add(layer.module, self._at(layer))
+
+    def seen(self) -> list[Seen]:
+        """Return the outputs of the layers, in the order in which the layers were asked for.
+
+        Raises:
+            LayerError: A layer never ran, or its output was overwritten later.
+            ModelError: The model runs a layer under `inference_mode`.
+        """
+        return [self._found(layer.name) for layer in self._layers]
+
+    def _found(self, name: str) -> Seen:
+        if name in self._without_gradient:
+            raise ModelError(
+                f"the model runs layer {name!r} under torch.inference_mode, where no gradient exists; use "
+                "torch.no_grad there instead"
+            )
+        ran = self._calls[name]
+        if not ran:
+            raise LayerError(
+                f"layer {name!r} never ran in the forward pass: it is an unused branch, or the model uses its "
+                "parameters without calling it"
+            )
+        if name not in self._seen:
+            times = "once" if ran == 1 else f"{ran} times"
+            raise LayerError(
+                f"layer {name!r} runs {times} in a forward pass, and layer_call is {self._call}; accepted: 1 to {ran}, "
+                "or None for the last"
+            )
+        found = self._seen[name]
+        found.calls = ran
+        found.require_untouched()
+        return found
 
     def _at(self, layer: Layer) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            tensor = first_tensor(output)
-            if tensor is None or not is_spatial(tensor):
-                shape = type(output).__name__ if tensor is None else f"tensor {tuple(tensor.shape)}"
+            self._calls[layer.name] += 1
+            call = self._calls[layer.name]
+            if self._call not in (None, call):
+                return None
+            tensor = self._reader.find(output)
+            if tensor is None:
                 raise LayerError(
-                    f"layer {layer.name!r} ({type(module).__name__}) has no spatial extent: its output is a {shape}; "
-                    "accepted: (B, C, h, w) with a grid larger than 1 x 1. Take a layer before the pooling, or "
-                    "layer=None for the last one that has a grid"
+                    f"layer {layer.name!r} ({type(module).__name__}) returns a {type(output).__name__} without a "
+                    "tensor; accepted: a tensor, or a tuple, list or dict with one. Take a layer inside it or after it"
                 )
-            if tensor.shape[0] != self._batch:
-                raise LayerError(
-                    f"layer {layer.name!r} has an output {tuple(tensor.shape)} for {self._batch} images, so which part "
-                    f"belongs to which image is not known; accepted: ({self._batch}, C, h, w)"
-                )
-            return self._cut(layer.name, tensor, args, output)
+            layout = self._reader.read(tensor, module, layer.name)
+            if torch.is_inference_mode_enabled():
+                self._without_gradient.add(layer.name)
+                return None
+            self._without_gradient.discard(layer.name)
+            kept, passed_on = cut(tensor, args)
+            self._seen[layer.name] = Seen(layer.name, layout, call, call, kept, kept._version)
+            return with_tensor(output, tensor, passed_on)
 
         return hook
 
-    def _after(self, name: str) -> Any:
-        """Cut anew at each spatial output: when the pass ends, the last cut is the one that holds."""
 
+class LastTap:
+    """Cuts the graph anew at each output with a grid: when the pass ends, the last cut is the one that holds.
+
+    The outermost layer gives the name where several return the same output; adaptive pooling does not count.
+
+    Attributes:
+        norms: The normalisations of token sequences that ran, in their order: what to explain instead where the score
+            reads nothing of the last sequence but a class token.
+    """
+
+    def __init__(self, model: nn.Module, reader: Reader, hooks: HookManager) -> None:
+        self._reader = reader
+        self._calls: Counter[str] = Counter()
+        self._seen: Seen | None = None
+        self._passed_on: torch.Tensor | None = None
+        self._passed_on_version = 0
+        self._resampled: torch.Tensor | None = None
+        self._without_gradient = ""
+        self.norms: dict[str, Layer] = {}
+        for name, module in model.named_modules():
+            if name:
+                hooks.add(module, self._after(name))
+
+    def seen(self) -> list[Seen]:
+        """Return the one output that is explained.
+
+        Raises:
+            LayerError: No layer has an output with a grid, or it was overwritten later.
+            ModelError: The model runs that layer under `inference_mode`.
+        """
+        if self._without_gradient:
+            raise ModelError(
+                f"the model runs layer {self._without_gradient!r} under torch.inference_mode, where no gradient "
+                "exists; use torch.no_grad there instead"
+            )
+        if self._seen is None:
+            raise LayerError(
+                "no layer of this model has an output with spatial extent, (B, C, h, w), (B, h, w, C) or "
+                "(B, tokens, C), so there is nothing to map"
+            )
+        self._seen.calls = self._calls[self._seen.name]
+        self._seen.require_untouched()
+        return [self._seen]
+
+    def _after(self, name: str) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            tensor = first_tensor(output)
-            if tensor is None or not is_spatial(tensor) or tensor.shape[0] != self._batch:
+            tensor = self._reader.find(output)
+            layout = None if tensor is None else self._reader.might_read(tensor, module)
+            if tensor is None or layout is None:
                 return None
             if tensor is self._resampled or isinstance(module, _RESAMPLING):
                 self._resampled = tensor
                 return None
+            self._calls[name] += 1
+            if layout.kind == "tokens" and normalises_last_axis(type(module)):
+                self.norms[name] = Layer(name, module)
             # The same tensor is the same output only while nothing has written to it, as `x += y` does.
             if tensor is self._passed_on and tensor._version == self._passed_on_version:
-                self.name = name
-                self.calls[name] += 1
+                if self._seen is not None:
+                    self._seen.name, self._seen.call = name, self._calls[name]
                 return None
-            return self._cut(name, tensor, args, output)
+            # Another view of the same numbers, as `permute` gives, is no new output either.
+            if tensor._base is not None and tensor._base is self._passed_on:
+                return None
+            self._without_gradient = name if torch.is_inference_mode_enabled() else ""
+            if self._without_gradient:
+                return None
+            kept, passed_on = cut(tensor, args, anew=True)
+            self._seen = Seen(name, layout, self._calls[name], self._calls[name], kept, kept._version)
+            self._passed_on, self._passed_on_version = passed_on, passed_on._version
+            return with_tensor(output, tensor, passed_on)
 
         return hook
 
-    def _cut(self, name: str, tensor: torch.Tensor, args: tuple[Any, ...], output: Any) -> Any:
-        self.name = name
-        self.calls[name] += 1
-        self._without_gradient = torch.is_inference_mode_enabled()
-        if self._without_gradient:
-            return None
-        torch.set_grad_enabled(True)
-        shares = tensor._is_view() or any(
-            isinstance(arg, torch.Tensor) and arg.data_ptr() == tensor.data_ptr() for arg in args
-        )
-        leaf = (tensor.clone() if shares or tensor.is_inference() else tensor).detach().requires_grad_()
-        # A copy goes on through the model, so that what follows may overwrite it without changing the leaf.
-        passed_on = leaf.clone()
-        self._leaf, self._leaf_version = leaf, leaf._version
-        self._passed_on, self._passed_on_version = passed_on, passed_on._version
-        return with_first_tensor(output, passed_on)
+
+def cut(tensor: torch.Tensor, args: tuple[Any, ...], *, anew: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a layer's output as gradients are taken at it, and as it goes on through the model.
+
+    Args:
+        tensor: The output. Without a graph it becomes a leaf of one; with one, from a layer before, it stays in it.
+        args: What the layer was called with, which the output may share memory with.
+        anew: Make a leaf of it also where it has a graph.
+    """
+    torch.set_grad_enabled(True)
+    shares = tensor._is_view() or any(
+        isinstance(arg, torch.Tensor) and arg.data_ptr() == tensor.data_ptr() for arg in args
+    )
+    kept = tensor.clone() if shares or tensor.is_inference() else tensor
+    if anew or not kept.requires_grad:
+        kept = kept.detach().requires_grad_()
+    # A copy goes on through the model, so that what follows may overwrite it without changing what is kept.
+    return kept, kept.clone()

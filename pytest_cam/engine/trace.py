@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -12,15 +12,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_cam.engine.backward import gradient_at, has_graph
+from pytest_cam.engine.backward import gradients_at, has_graph
 from pytest_cam.engine.hooks import HookManager
-from pytest_cam.engine.layers import Layer, LayerLike, resolve
+from pytest_cam.engine.layers import LayersLike, resolve_all
+from pytest_cam.engine.layouts import Layout, Reader, Reshape
 from pytest_cam.engine.state import ModelState
-from pytest_cam.engine.tap import Tap
+from pytest_cam.engine.tap import LastTap, Seen, Taps
 from pytest_cam.engine.targets import Explained, Scores, Targets, exact, one_each, scores_of
 from pytest_cam.errors import IndependentScoreError, NonFiniteError, is_ours
 
 __tracebackhide__ = is_ours
+
+
+# How many normalisations before the end are tried where the score reads nothing of the patches after the last one.
+_NORMS_TRIED = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +34,18 @@ class Trace:
 
     Attributes:
         layer: The layer's dotted name.
-        calls: How often the layer ran in the pass; its last execution is the one that is explained.
+        call: Which of its executions in the pass is explained, from 1.
+        calls: How often the layer ran in the pass.
+        layout: How its output reads as (B, C, h, w).
         activations: A, (B, C, h, w), float32 or float64, on the model's device.
         gradients: G = d score / d A, the same shape; row b is of the score of image b.
         explained: What each score is.
     """
 
     layer: str
+    call: int
     calls: int
+    layout: Layout
     activations: torch.Tensor
     gradients: torch.Tensor
     explained: list[Explained]
@@ -45,60 +54,120 @@ class Trace:
 def trace(
     model: nn.Module,
     inputs: torch.Tensor,
-    layer: LayerLike = None,
+    layer: LayersLike = None,
     targets: Targets = None,
     class_names: Sequence[str] | None = None,
     *,
     state: ModelState,
-) -> Trace:
-    """Run the model once and differentiate the explained scores down to one layer, and no further.
+    reshape: Reshape | None = None,
+    layer_call: int | None = None,
+) -> list[Trace]:
+    """Run the model once and differentiate the explained scores down to some layers, and no further.
 
     Args:
         model: The model.
         inputs: The batch (B, C, H, W), on any device.
-        layer: A name, a module, or None for the last executed module whose output has spatial extent (the
-            outermost one where several return that same output; adaptive pooling, which only changes the grid,
-            does not count).
+        layer: A name, a module, a list of those, or None for the last executed module whose output has spatial
+            extent (the outermost one where several return that same output; adaptive pooling, which only changes the
+            grid, does not count). Where the score does not depend on the patches in that output, as after the last
+            attention of a vision transformer that reads its class token, it is the last normalisation before which
+            it does; finding it takes a second pass.
         targets: One for all, or one each: a class index, a class name, a callable on the image's own part of
             the output, or None for the predicted class.
         class_names: The names of the K classes.
         state: The model's state, entered by the caller, which puts it back.
+        reshape: From the layer's output tensor to (B, C, h, w); None finds out.
+        layer_call: Which execution of a layer that runs several times, from 1; None for the last.
 
     Returns:
-        The activations, the gradients and what was explained.
+        Activations, gradients and what was explained, for each layer.
 
     Raises:
-        ModelError: The model runs the layer under `inference_mode`.
-        LayerError: The layer is unknown, never ran, has no spatial extent, or another batch size than the input.
+        ModelError: The model runs a layer under `inference_mode`.
+        LayerError: A layer is unknown, never ran, has no spatial extent or one that reads in several ways, or
+            another batch size than the input.
         OutputError, TargetError: The explained score cannot be found in the output.
-        IndependentScoreError: The score does not depend on the layer.
+        IndependentScoreError: The score does not depend on a layer.
         NonFiniteError: Activations, scores or gradients hold NaN or infinity.
     """
     wanted = one_each(targets, inputs.shape[0])
-    found = resolve(model, layer)
+    layers = resolve_all(model, layer)
     inputs = inputs.detach().to(state.device)
     # An input made under inference_mode cannot enter a graph; its clone is an ordinary tensor.
     inputs = inputs.clone() if inputs.is_inference() else inputs
-    tap, scores = _scored(model, inputs, found, wanted, class_names, state)
-    activations = exact(tap.leaf.detach())
-    gradients = _gradients(tap, activations, scores)
-    return Trace(tap.name, tap.calls[tap.name], activations, gradients, scores.explained)
+    reader = Reader(model, inputs, reshape)
+
+    def place(hooks: HookManager) -> Taps | LastTap:
+        return LastTap(model, reader, hooks) if layers is None else Taps(layers, reader, hooks, layer_call)
+
+    taps, scores = _scored(model, inputs, place, wanted, class_names, state)
+    try:
+        return _traces(taps, scores)
+    except IndependentScoreError:
+        norms = list(taps.norms.values())[-_NORMS_TRIED:] if isinstance(taps, LastTap) else []
+        if not norms:
+            raise
+    state.rewind()
+    taps, scores = _scored(model, inputs, lambda hooks: Taps(norms, reader, hooks), wanted, class_names, state)
+    return _traces(taps, scores, last_that_counts=True)
+
+
+def _traces(taps: Taps | LastTap, scores: Scores, *, last_that_counts: bool = False) -> list[Trace]:
+    seen = taps.seen()
+    gradients = _gradients(seen, scores)
+    pairs = list(zip(seen, gradients, strict=True))
+    if last_that_counts:
+        pairs = [pair for pair in pairs if pair[1] is not None and bool(pair[0].layout.on_grid(pair[1]).any())][-1:]
+        pairs = pairs or [(seen[-1], gradients[-1])]
+    return [_trace(one, gradient, scores) for one, gradient in pairs]
+
+
+def _trace(seen: Seen, gradient: torch.Tensor | None, scores: Scores) -> Trace:
+    activations = exact(seen.layout.on_grid(seen.tensor.detach()))
+    names = [item.name for item in scores.explained]
+    if not _is_something(activations):
+        _largest("activations", activations, [f"at layer {seen.name}"] * len(names))
+    if gradient is None:
+        raise IndependentScoreError(
+            f"the score of {names[0]} does not depend on layer {seen.name}: no path leads from its output "
+            "to the score (a side branch, or a detach() or a no_grad block on the way)"
+        )
+    gradient = exact(seen.layout.on_grid(gradient))
+    if not _is_something(gradient):
+        largest = _largest("gradients", gradient, [f"of {name} at layer {seen.name}" for name in names])
+        if 0 in largest:
+            raise _independent(seen, names, largest.index(0))
+    return Trace(seen.name, seen.call, seen.calls, seen.layout, activations, gradient, scores.explained)
+
+
+def _independent(seen: Seen, names: list[str], index: int) -> IndependentScoreError:
+    where = f"the score of {names[index]} does not depend on layer {seen.name}{_which(index, len(names))}"
+    if seen.layout.prefix:
+        return IndependentScoreError(
+            f"{where}: its gradient is exactly zero at all {seen.layout.grid[0]} x {seen.layout.grid[1]} patches. "
+            "After the last attention only the class token is read; take the normalisation before that attention, "
+            "which layer=None finds"
+        )
+    return IndependentScoreError(
+        f"{where}: its gradient there is exactly zero (a saturated or dead unit, or a part of the output that the head "
+        "does not read). Explain a logit, not a probability, or take another layer"
+    )
 
 
 def _scored(
     model: nn.Module,
     inputs: torch.Tensor,
-    layer: Layer | None,
+    place: Callable[[HookManager], Taps | LastTap],
     targets: list[Any],
     class_names: Sequence[str] | None,
     state: ModelState,
-) -> tuple[Tap, Scores]:
-    """Run the model so that its scores have a gradient at the layer, and parameters have none."""
+) -> tuple[Taps | LastTap, Scores]:
+    """Run the model so that its scores have a gradient at the layers, and parameters have none."""
     try:
         with torch.no_grad():
-            tap, scores = _forward(model, inputs, layer, targets, class_names, state)
+            taps, scores = _forward(model, inputs, place, targets, class_names, state)
         if has_graph(scores):
-            return tap, scores
+            return taps, scores
         # Else a no_grad block inside the model switched gradients off again when it ended.
     except RuntimeError as error:
         # A view made before the layer, without gradients, may not be written to in place after it.
@@ -106,25 +175,25 @@ def _scored(
             raise
     state.rewind()
     with torch.enable_grad(), _frozen(model):
-        return _forward(model, inputs, layer, targets, class_names, state)
+        return _forward(model, inputs, place, targets, class_names, state)
 
 
 def _forward(
     model: nn.Module,
     inputs: torch.Tensor,
-    layer: Layer | None,
+    place: Callable[[HookManager], Taps | LastTap],
     targets: list[Any],
     class_names: Sequence[str] | None,
     state: ModelState,
-) -> tuple[Tap, Scores]:
+) -> tuple[Taps | LastTap, Scores]:
     with HookManager() as hooks, nullcontext() if state.is_known else _uncompiled():
-        tap = Tap(model, layer, inputs.shape[0], hooks)
+        taps = place(hooks)
         output = model(inputs)
-    _ = tap.leaf  # a layer that never ran is named before anything else is asked of the output
+    taps.seen()  # a layer that never ran is named before anything else is asked of the output
     # The model may have left gradients switched off, although its output has one.
     with torch.enable_grad():
         scores = scores_of(output, targets, class_names)
-    return tap, scores
+    return taps, scores
 
 
 def _uncompiled() -> AbstractContextManager[object]:
@@ -146,32 +215,15 @@ def _frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _gradients(tap: Tap, activations: torch.Tensor, scores: Scores) -> torch.Tensor:
-    names = [item.name for item in scores.explained]
-    if not _is_something(activations):
-        _largest("activations", activations, [f"at layer {tap.name}"] * len(names))
+def _gradients(seen: list[Seen], scores: Scores) -> list[torch.Tensor | None]:
     for index, item in enumerate(scores.explained):
         if not math.isfinite(item.score):
+            for one in seen:  # where it came from says more than where it ended
+                _largest("activations", exact(one.tensor.detach()), [f"at layer {one.name}"] * len(scores.explained))
             value = torch.tensor([item.score])
-            raise _not_finite("scores", value, f"of target {item.name}{_which(index, len(names))}")
-    gradient = gradient_at(tap.leaf, scores)
-    if gradient is None:
-        raise IndependentScoreError(
-            f"the score of {names[0]} does not depend on layer {tap.name}: no path leads from its output "
-            "to the score (a side branch, or a detach() or a no_grad block on the way)"
-        )
-    gradient = exact(gradient)
-    if _is_something(gradient):
-        return gradient
-    largest = _largest("gradients", gradient, [f"of {name} at layer {tap.name}" for name in names])
-    if 0 in largest:
-        index = largest.index(0)
-        raise IndependentScoreError(
-            f"the score of {names[index]} does not depend on layer {tap.name}{_which(index, len(names))}: its "
-            "gradient there is exactly zero (a saturated or dead unit, or a part of the output that the head does "
-            "not read). Explain a logit, not a probability, or take another layer"
-        )
-    return gradient
+            where = f"of target {item.name}{_which(index, len(scores.explained))}"
+            raise _not_finite("scores", value, where)
+    return gradients_at([one.tensor for one in seen], scores)
 
 
 def _is_something(tensor: torch.Tensor) -> bool:

@@ -117,7 +117,9 @@ def _numbers(evidence: Evidence, context: dict[str, str], *, drawable: bool) -> 
         "check": evidence.check,
         "method": evidence.method,
         "layer": evidence.layer,
+        "layer_call": evidence.layer_call,
         "layer_calls": evidence.layer_calls,
+        "layout": evidence.layout,
         "explained": {name: _plain(value) for name, value in asdict(evidence.explained).items()},
         "image": {
             "name": evidence.image_name,

@@ -69,7 +69,9 @@ class Evidence:
         image_name: What the user passed.
         geometry: Between image and input.
         layer: The layer's dotted name.
-        layer_calls: How often the layer ran; the last execution is the one explained.
+        layer_call: Which of the layer's executions is explained, from 1.
+        layer_calls: How often the layer ran.
+        layout: How the layer's output was read as (B, C, h, w).
         method: The CAM method.
         explained: The score that is explained.
         regions: The regions of the check, in image pixels, as the user gave them.
@@ -82,7 +84,9 @@ class Evidence:
     image_name: str
     geometry: Geometry
     layer: str
+    layer_call: int
     layer_calls: int
+    layout: str
     method: str
     explained: Explained
     regions: tuple[Region, ...] = ()

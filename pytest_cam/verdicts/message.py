@@ -15,8 +15,8 @@ _COARSE = 0.5
 
 def first_line(evidence: Evidence) -> str:
     """Return the decision in a few words, since a terminal cuts it: "attention in box: skill 0.02 < 0.25 (...)"."""
-    runs = evidence.layer_calls
-    where = f"({evidence.method}, {evidence.layer}{f' in run {runs} of {runs}' if runs > 1 else ''})"
+    run = f" in run {evidence.layer_call} of {evidence.layer_calls}" if evidence.layer_calls > 1 else ""
+    where = f"({evidence.method}, {evidence.layer}{run})"
     decisions = "; ".join(decision(measurement) for measurement in evidence.measurements)
     return f"{evidence.check}{': ' if decisions else ''}{decisions} {where}"
 
@@ -48,7 +48,10 @@ def message(evidence: Evidence) -> str:
     facts = []
     for measurement in evidence.measurements:
         facts += [("energy", _energy(measurement)), ("region", _region(measurement, evidence))]
-    facts += [("explained", explained(evidence)), ("peak", _peak(evidence)), ("image", image(evidence))]
+    facts.append(("explained", explained(evidence)))
+    if not evidence.layout.startswith("NCHW"):  # what everybody expects needs no line
+        facts.append(("layout", evidence.layout))
+    facts += [("peak", _peak(evidence)), ("image", image(evidence))]
     lines = [first_line(evidence), "", *(f"  {name:<10} {text}" for name, text in facts), ""]
     lines += [f"  {line}" for line in sketch(evidence)]
     lines += [f"  {LEGEND}", *(f"  try: {hint}" for hint in _hints(evidence))]

@@ -6,13 +6,14 @@ import warnings
 from collections import OrderedDict
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 from torch import nn
 
 from pytest_cam import attend
-from pytest_cam.errors import LayerError, ModelError
+from pytest_cam.errors import IndependentScoreError, LayerError, ModelError
 
 
 def chosen(model: nn.Module, picture: torch.Tensor, target: Any = None) -> str:
@@ -20,7 +21,7 @@ def chosen(model: nn.Module, picture: torch.Tensor, target: Any = None) -> str:
     found = attend(model, picture, method="hirescam", target=target)
     named = attend(model, picture, layer=found.layer, method="hirescam", target=target)
     assert float(named.map.max()) > 0
-    assert found.map.tolist() == named.map.tolist()
+    np.testing.assert_allclose(found.map, named.map, rtol=1e-5, atol=1e-8)
     return found.layer
 
 
@@ -140,5 +141,63 @@ def test_layer_under_inference_mode_is_an_error_if_it_is_the_last(picture: torch
 
 def test_model_without_any_grid_is_an_error(picture: torch.Tensor) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 5))
-    with pytest.raises(LayerError, match=r"no layer of this model has an output .* with spatial extent"):
+    with pytest.raises(LayerError, match=r"no layer of this model has an output with spatial extent, \(B, C, h, w\)"):
         attend(model, picture)
+
+
+class Attending(nn.Module):
+    """A vision transformer of two blocks, as they are all made: class token, norm, attention, norm, MLP."""
+
+    def __init__(self, *, pooled: bool = False) -> None:
+        super().__init__()
+        self.pooled = pooled
+        self.patches = nn.Conv2d(3, 16, 2, 2)
+        self.token = nn.Parameter(torch.randn(1, 1, 16))
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, norm_first=True, batch_first=True) for _ in range(2)
+        )
+        self.norm, self.head = nn.LayerNorm(16), nn.Linear(16, 5)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        tokens = self.patches(images).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.token.expand(len(tokens), -1, -1), tokens], dim=1)
+        for block in self.blocks:
+            tokens = block(tokens)
+        tokens = self.norm(tokens)
+        return self.head(tokens[:, 1:].mean(dim=1) if self.pooled else tokens[:, 0])  # type: ignore[no-any-return]
+
+
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")
+def test_transformer_that_reads_its_class_token_is_explained_before_the_last_attention(picture: torch.Tensor) -> None:
+    torch.manual_seed(3)
+    model = Attending()
+    assert chosen(model, picture) == "blocks.1.norm1"
+    assert chosen(Attending(pooled=True), picture) == "norm"
+    attention = attend(model, picture)
+    assert (attention.map.shape, attention.layout) == ((4, 4), "tokens, 4 x 4, 1 token before them")
+
+
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")
+@pytest.mark.parametrize("layer", ["norm", "blocks.1", "blocks.1.norm2"])
+def test_layer_after_the_last_attention_is_an_error_that_says_where_to_look(layer: str, picture: torch.Tensor) -> None:
+    words = "gradient is exactly zero at all 4 x 4 patches.*take the normalisation before that attention"
+    with pytest.raises(IndependentScoreError, match=words):
+        attend(Attending(), picture, layer=layer)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "layout"),
+    [
+        ("vit_b_32", "encoder.layers.encoder_layer_11.ln_1", "tokens, 2 x 2, 1 token before them"),
+        ("swin_t", "norm", "NHWC, 2 x 2"),
+        ("convnext_tiny", "features", "NCHW, 2 x 2"),
+    ],
+)
+def test_of_torchvision_transformers(name: str, layer: str, layout: str) -> None:
+    torch.manual_seed(8)
+    settings = {"image_size": 64} if name.startswith("vit") else {}
+    model = getattr(torchvision.models, name)(weights=None, **settings)
+    if name.startswith("vit"):  # torchvision starts it at zero
+        nn.init.normal_(model.heads.head.weight)
+    found = attend(model, torch.randn(1, 3, 64, 64), method="hirescam")
+    assert (found.layer, found.layout) == (layer, layout)

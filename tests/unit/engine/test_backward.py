@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pytest_cam.engine import backward
-from pytest_cam.engine.backward import gradient_at
+from pytest_cam.engine.backward import gradients_at
 from pytest_cam.engine.targets import scores_of
 
 Head = Callable[[torch.Tensor], torch.Tensor]
@@ -52,7 +52,7 @@ def test_gradient_is_that_of_autograd(head: Head, targets: list[object]) -> None
     scores = scores_of(logits, targets, None)  # type: ignore[arg-type]
     picked = [logits[index, chosen] for index, chosen in scores.classes] + scores.called
     (expected,) = torch.autograd.grad(sum(picked), [leaf], retain_graph=True)  # type: ignore[arg-type]
-    found = gradient_at(leaf, scores)
+    (found,) = gradients_at([leaf], scores)
     assert found is not None
     torch.testing.assert_close(found, expected)
 
@@ -66,12 +66,12 @@ def test_only_a_plain_linear_head_is_stepped_over() -> None:
 def test_head_that_reads_the_leaf_itself() -> None:
     leaf = torch.randn(1, 6, requires_grad=True)
     head = linear()
-    found = gradient_at(leaf, scores_of(head(leaf), [3], None))
+    (found,) = gradients_at([leaf], scores_of(head(leaf), [3], None))
     assert found is not None
     assert torch.equal(found[0], head.weight[3])
 
 
 def test_no_path_gives_none() -> None:
     leaf = torch.randn(1, 6, requires_grad=True)
-    assert gradient_at(leaf, scores_of(linear()(torch.ones(1, 6)), [3], None)) is None
-    assert gradient_at(leaf, scores_of(torch.ones(1, 4), [3], None)) is None
+    assert gradients_at([leaf], scores_of(linear()(torch.ones(1, 6)), [3], None)) == [None]
+    assert gradients_at([leaf], scores_of(torch.ones(1, 4), [3], None)) == [None]

@@ -68,7 +68,7 @@ def test_module_of_another_model_is_an_error(classifier: nn.Sequential, picture:
         attend(classifier, picture, layer=copy.deepcopy(classifier).layer)
 
 
-@pytest.mark.parametrize(("layer", "named"), [(4, "int"), (["layer"], "list"), (nn.Conv2d, "type")])
+@pytest.mark.parametrize(("layer", "named"), [(4.0, "float"), ({"layer"}, "set"), (nn.Conv2d, "type")])
 def test_layer_of_another_kind_is_an_error(
     classifier: nn.Sequential, picture: torch.Tensor, layer: Any, named: str
 ) -> None:

@@ -1,15 +1,19 @@
-"""Where the activations lie in what a layer returns."""
+"""Where the activations lie in what a layer returns, worked out from shapes that real networks have."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import pytest
 import torch
+from torch import nn
 
-from pytest_cam.engine.layouts import first_tensor, is_spatial, with_first_tensor
+from pytest_cam import attend
+from pytest_cam.engine.layouts import Layout, Reader, with_tensor
+from pytest_cam.errors import LayerError
 
-ONE, TWO, NEW = torch.ones(1), torch.ones(2), torch.zeros(1)
+ONE, TWO, NEW = torch.ones(1, 2, 3, 3), torch.ones(1), torch.zeros(1)
 
 
 class Output(NamedTuple):
@@ -18,46 +22,159 @@ class Output(NamedTuple):
     more: torch.Tensor
 
 
+def reader(size: tuple[int, int] = (224, 224), model: nn.Module | None = None, **settings: Any) -> Reader:
+    return Reader(model or nn.Conv2d(3, 8, 16, 16), torch.zeros(1, 3, *size), **settings)
+
+
 @pytest.mark.parametrize(
     ("output", "expected"),
     [
         (ONE, ONE),
         ((ONE, TWO), ONE),
-        ([None, TWO, ONE], TWO),
-        (Output("x", TWO, ONE), TWO),
+        ([None, ONE, TWO], ONE),
+        # A side output without a grid may come first.
+        ((TWO, ONE), ONE),
+        (Output("x", ONE, TWO), ONE),
+        ({"features": ONE}, ONE),
+        (OrderedDict(small=TWO, features=ONE), ONE),
+        ((TWO, TWO), TWO),
         ((), None),
         (("a", 1), None),
-        ({"features": ONE}, None),
         (None, None),
     ],
 )
-def test_first_tensor(output: Any, expected: torch.Tensor | None) -> None:
-    assert first_tensor(output) is expected
+def test_tensor_of_an_output(output: Any, expected: torch.Tensor | None) -> None:
+    assert reader().find(output) is expected
 
 
 def test_replaced_tensor_leaves_the_rest_and_the_type() -> None:
-    assert with_first_tensor(ONE, NEW) is NEW
-    assert with_first_tensor((None, ONE, TWO), NEW) == (None, NEW, TWO)
-    assert with_first_tensor([ONE, "rest"], NEW) == [NEW, "rest"]
-    replaced = with_first_tensor(Output("x", ONE, TWO), NEW)
+    assert with_tensor(ONE, ONE, NEW) is NEW
+    assert with_tensor((None, ONE, TWO), ONE, NEW) == (None, NEW, TWO)
+    assert with_tensor([ONE, "rest"], ONE, NEW) == [NEW, "rest"]
+    replaced = with_tensor(Output("x", ONE, TWO), ONE, NEW)
     assert type(replaced) is Output
     assert replaced == ("x", NEW, TWO)
+    given = OrderedDict(a=TWO, b=ONE)
+    replaced = with_tensor(given, ONE, NEW)
+    assert type(replaced) is OrderedDict
+    assert list(replaced.items()) == [("a", TWO), ("b", NEW)]
+    assert given["b"] is ONE
 
 
 def test_a_tensor_that_is_there_twice_is_replaced_twice() -> None:
-    assert all(item is NEW for item in with_first_tensor((ONE, ONE), NEW))
+    assert all(item is NEW for item in with_tensor((ONE, ONE), ONE, NEW))
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype", "expected"),
+    ("size", "patch", "shape", "expected"),
     [
-        ((1, 3, 2, 1), torch.float32, True),
-        ((1, 3, 1, 2), torch.float16, True),
-        ((1, 3, 1, 1), torch.float32, False),
-        ((1, 3, 4), torch.float32, False),
-        ((1, 3, 4, 4, 4), torch.float32, False),
-        ((1, 3, 2, 2), torch.int64, False),
+        pytest.param((224, 224), 16, (2048, 7, 7), ["NCHW, 7 x 7"], id="ResNet"),
+        pytest.param((33, 500), 16, (512, 2, 16), ["NCHW, 2 x 16"], id="ResNet, a long strip"),
+        pytest.param((12, 12), 16, (4, 10, 10), ["NCHW, 10 x 10"], id="unpadded convolution"),
+        pytest.param((64, 400), 16, (32, 4, 100), ["NCHW, 4 x 100"], id="one axis squeezed more"),
+        pytest.param((224, 224), 4, (7, 7, 768), ["NHWC, 7 x 7"], id="Swin"),
+        pytest.param((224, 224), 4, (56, 56, 96), ["NHWC, 56 x 56"], id="Swin, first stage"),
+        pytest.param((224, 224), 4, (56, 56, 56), ["NCHW, 56 x 56", "NHWC, 56 x 56"], id="ambiguous"),
+        pytest.param((224, 224), 16, (196, 768), ["tokens, 14 x 14"], id="Mixer"),
+        pytest.param((224, 224), 16, (197, 768), ["tokens, 14 x 14, 1 token before them"], id="ViT"),
+        pytest.param((224, 224), 16, (198, 192), ["tokens, 14 x 14, 2 tokens before them"], id="DeiT, distilled"),
+        pytest.param((224, 224), 14, (261, 384), ["tokens, 16 x 16, 5 tokens before them"], id="DINOv2, registers"),
+        pytest.param((224, 336), 14, (389, 384), ["tokens, 16 x 24, 5 tokens before them"], id="not square"),
+        pytest.param((230, 224), 16, (197, 384), ["tokens, 14 x 14, 1 token before them"], id="a cut border"),
+        pytest.param((224, 224), 4, (49, 768), ["tokens, 7 x 7"], id="Hugging Face Swin"),
+        pytest.param((32, 32), 8, (17, 64), ["tokens, 4 x 4, 1 token before them"], id="small ViT"),
+        pytest.param((8, 8), 4, (5, 8), ["tokens, 2 x 2, 1 token before them"], id="smallest ViT"),
+        pytest.param((224, 224), 16, (77, 512), [], id="text"),
+        pytest.param((224, 224), 16, (1000,), [], id="logits"),
+        pytest.param((224, 224), 16, (2048, 1, 1), [], id="pooled"),
+        pytest.param((224, 224), 16, (3, 4, 4, 4), [], id="volume"),
     ],
 )
-def test_spatial_is_a_grid_of_more_than_one_cell(shape: tuple[int, ...], dtype: torch.dtype, expected: bool) -> None:
-    assert is_spatial(torch.zeros(shape, dtype=dtype)) is expected
+def test_readings_of_a_shape(size: tuple[int, int], patch: int, shape: tuple[int, ...], expected: list[str]) -> None:
+    found = reader(size, nn.Conv2d(3, 8, patch, patch)).readings(torch.zeros(1, *shape))
+    assert [str(reading) for reading in found] == expected
+
+
+def test_whole_numbers_have_no_reading() -> None:
+    assert reader().readings(torch.zeros(1, 8, 7, 7, dtype=torch.int64)) == []
+
+
+def test_number_of_prefix_tokens_that_a_model_tells() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 4, 4))
+    tensor = torch.zeros(1, 21, 8)
+    # 21 tokens of a 16 x 16 input cut by 4: 4 x 4 and 5 before them.
+    assert [str(reading) for reading in reader((16, 16), model).readings(tensor)] == [
+        "tokens, 4 x 4, 5 tokens before them"
+    ]
+    model.num_prefix_tokens = 1  # type: ignore[assignment]
+    assert reader((16, 16), model).readings(tensor) == []
+
+
+def test_each_value_goes_to_its_cell() -> None:
+    grid = torch.arange(24.0).reshape(1, 4, 2, 3)
+    assert Layout("NCHW", (2, 3)).on_grid(grid) is grid
+    assert torch.equal(Layout("NHWC", (2, 3)).on_grid(grid.permute(0, 2, 3, 1)), grid)
+    tokens = torch.cat([torch.full((1, 2, 4), 99.0), grid.flatten(2).transpose(1, 2)], dim=1)
+    assert torch.equal(Layout("tokens", (2, 3), prefix=2).on_grid(tokens), grid)
+
+
+@pytest.mark.parametrize(
+    ("module", "model", "expected"),
+    [
+        (nn.Conv2d(8, 8, 1), nn.LayerNorm(8), "NCHW, 8 x 8"),
+        (nn.Sequential(nn.Conv2d(8, 8, 1), nn.Linear(8, 8)), nn.LayerNorm(8), "NCHW, 8 x 8"),
+        (nn.LayerNorm(8), nn.Conv2d(3, 8, 1), "NHWC, 8 x 8"),
+        (nn.Linear(8, 8), nn.Conv2d(3, 8, 1), "NHWC, 8 x 8"),
+        # A layer that tells nothing, in a model that has nothing channels-last.
+        (nn.ReLU(), nn.Sequential(nn.Conv2d(3, 8, 1), nn.Linear(8, 2)), "NCHW, 8 x 8"),
+    ],
+)
+def test_ambiguous_shape_is_decided_by_what_the_layer_is_made_of(
+    module: nn.Module, model: nn.Module, expected: str
+) -> None:
+    assert str(reader((64, 64), model).read(torch.zeros(1, 8, 8, 8), module, "x")) == expected
+
+
+@pytest.mark.parametrize("module", [nn.ReLU(), nn.Sequential(nn.Conv2d(8, 8, 1), nn.LayerNorm(8))])
+def test_shape_that_stays_ambiguous_is_an_error_with_its_readings(module: nn.Module) -> None:
+    with pytest.raises(LayerError, match=r"reads in 2 ways: NCHW, 8 x 8; or NHWC, 8 x 8\. Say which: reshape="):
+        reader((64, 64), nn.LayerNorm(8)).read(torch.zeros(1, 8, 8, 8), module, "x")
+
+
+class Channels(nn.Module):
+    """Activations (B, h, w, C), a class for each channel: the score is the mean of the channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layer(images.permute(0, 2, 3, 1)).mean(dim=(1, 2))  # type: ignore[no-any-return]
+
+
+def test_reshape_overrides_what_would_be_inferred(picture: torch.Tensor) -> None:
+    model = Channels()
+    inferred = attend(model, picture, layer="layer", target=1, method="hirescam")
+    assert inferred.layout.startswith("NHWC")
+    given = attend(
+        model, picture, layer="layer", target=1, method="hirescam", reshape=lambda out: out.permute(0, 3, 2, 1)
+    )
+    assert given.layout == f"reshape, {given.map.shape[0]} x {given.map.shape[1]}"
+    assert given.map.tolist() == inferred.map.T.tolist()
+
+
+@pytest.mark.parametrize(
+    ("reshape", "words"),
+    [
+        (
+            lambda out: out.flatten(1),
+            r"reshape made a tensor \(1, \d+\) of the layer's output .*accepted: a tensor \(B",
+        ),
+        (lambda out: out[0], r"reshape made a tensor .*accepted: a tensor \(B, C, h, w\), here \(1, C, h, w\)"),
+        (lambda out: None, "reshape made a NoneType"),
+        (lambda out: out.permute(0, 3, 1, 2).mean(dim=(2, 3), keepdim=True), "its grid must be larger than 1 x 1"),
+    ],
+)
+def test_reshape_that_returns_something_else(reshape: Any, words: str, picture: torch.Tensor) -> None:
+    with pytest.raises(LayerError, match=words):
+        attend(Channels(), picture, layer="layer", target=1, reshape=reshape)

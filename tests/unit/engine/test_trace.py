@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -152,8 +153,8 @@ def test_input_made_under_inference_mode_is_an_ordinary_one_to_the_model(
     # The graph keeps what multiplies the layer's output, and can keep no tensor of inference_mode.
     model = Wrapped(classifier, lambda net, images: net.classify(net.layer(net.stem(images)) * images.mean()))
     with ModelState(model) as state:
-        found = trace(model, made_there, "layer", state=state)
-        expected = trace(model, picture, "layer", state=state)
+        (found,) = trace(model, made_there, "layer", state=state)
+        (expected,) = trace(model, picture, "layer", state=state)
     assert torch.equal(found.activations, expected.activations)
     assert torch.equal(found.gradients, expected.gradients)
 
@@ -189,7 +190,15 @@ def test_shared_module_is_explained_at_its_last_execution(classifier: nn.Sequent
     expected = attend(separate, picture, layer="relus.2")
     assert expected.layer_calls == 1
     assert same_map(found, expected)
-    assert not same_map(attend(separate, picture, layer="relus.0"), expected)
+    first = attend(separate, picture, layer="relus.0")
+    assert not same_map(first, expected)
+    chosen = attend(shared, picture, layer="relus.0", layer_call=1)
+    assert (chosen.layer_call, chosen.layer_calls) == (1, 3)
+    assert same_map(chosen, first)
+    with pytest.raises(LayerError, match=r"'relus\.0' runs 3 times .* layer_call is 4; accepted: 1 to 3, or None"):
+        attend(shared, picture, layer="relus.0", layer_call=4)
+    with pytest.raises(LayerError, match=r"'stem' runs once in a forward pass, and layer_call is 2"):
+        attend(shared, picture, layer="stem", layer_call=2)
 
 
 def test_shared_parameters_are_no_obstacle(classifier: nn.Sequential, picture: torch.Tensor) -> None:
@@ -308,15 +317,59 @@ def test_layer_that_never_runs_is_an_error(classifier: nn.Sequential, picture: t
 def test_layer_without_a_grid_is_an_error(
     classifier: nn.Sequential, picture: torch.Tensor, layer: str, output: str
 ) -> None:
-    with pytest.raises(LayerError, match=rf"layer '{layer}' {output}; accepted: \(B, C, h, w\) with a grid larger"):
+    with pytest.raises(LayerError, match=rf"layer '{layer}' {output}; accepted: \(B, C, h, w\), \(B, h, w, C\) or "):
         attend(classifier, picture, layer=layer)
 
 
 def test_layer_that_returns_no_tensor_is_an_error(classifier: nn.Sequential, picture: torch.Tensor) -> None:
-    model = Wrapped(classifier, lambda net, images: net.classify(net.layer(net.stem(images))["features"]))
-    model.layer = Returns(classifier.layer, lambda features: {"features": features})
-    with pytest.raises(LayerError, match=r"layer 'layer' \(Returns\) has no spatial extent: its output is a dict"):
+    model = Wrapped(classifier, lambda net, images: net.classify(net.layer(net.stem(images)).features))
+    model.layer = Returns(classifier.layer, lambda features: SimpleNamespace(features=features))
+    with pytest.raises(LayerError, match=r"layer 'layer' \(Returns\) returns a SimpleNamespace without a tensor"):
         attend(model, picture, layer="layer")
+
+
+def test_layer_that_returns_a_dict_is_explained_at_its_first_tensor_with_a_grid(
+    classifier: nn.Sequential, picture: torch.Tensor
+) -> None:
+    expected = attend(classifier, picture, layer="layer", method="hirescam")
+    model = Wrapped(classifier, lambda net, images: net.classify(net.layer(net.stem(images))["features"]))
+    model.layer = Returns(classifier.layer, lambda features: {"size": torch.ones(1), "features": features})
+    found = attend(model, picture, layer="layer", method="hirescam")
+    assert found.map.tolist() == expected.map.tolist()
+
+
+@pytest.mark.parametrize("method", ["gradcam", "hirescam"])
+def test_several_layers_of_one_pass_are_those_of_single_ones(
+    method: str, classifier: nn.Sequential, picture: torch.Tensor
+) -> None:
+    passes: list[int] = []
+    classifier.register_forward_hook(lambda *_: passes.append(1))
+    found = attend(classifier, picture, layer=["layer", classifier.stem], method=method)
+    assert len(passes) == 1
+    assert [attention.layer for attention in found] == ["layer", "stem"]
+    for attention in found:
+        alone = attend(classifier, picture, layer=attention.layer, method=method)
+        np.testing.assert_allclose(attention.map, alone.map, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        ([], "at least one; this one holds nothing"),
+        (["stem", None], r"this one holds \['stem', None\]"),
+        (["stem", "layer", "stem"], "the list of layers names 'stem' twice"),
+        (["stem", "head"], r"layer 'head' \(Linear\) has no spatial extent"),
+        (["stem", "lair"], "no layer 'lair'. Did you mean 'layer'"),
+    ],
+)
+def test_wrong_list_of_layers(layers: Any, words: str, classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    with pytest.raises(LayerError, match=words):
+        attend(classifier, picture, layer=layers)
+
+
+def test_list_of_layers_is_for_one_image(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    with pytest.raises(LayerError, match="layer is a list of 2; attend_batch takes one layer"):
+        attend_batch(classifier, picture, layer=["stem", "layer"])  # type: ignore[arg-type]
 
 
 def test_layer_for_another_number_of_images_is_an_error(classifier: nn.Sequential, picture: torch.Tensor) -> None:

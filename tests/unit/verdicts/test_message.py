@@ -27,7 +27,9 @@ def evidence(cam: np.ndarray, box: Box, metric: str = "skill", limits: Limits | 
         image_name="horse.png",
         geometry=geometry,
         layer="layer4",
+        layer_call=1,
         layer_calls=1,
+        layout="NCHW, 4 x 4",
         method="gradcam++",
         explained=PREDICTED,
         regions=(box,),
@@ -87,7 +89,7 @@ def test_evidence_without_a_measurement_has_a_headline(corner: Evidence) -> None
 
 
 def test_layer_that_ran_twice_is_said(corner: Evidence) -> None:
-    assert "(gradcam++, layer4 in run 2 of 2)" in message(replace(corner, layer_calls=2))
+    assert "(gradcam++, layer4 in run 2 of 2)" in message(replace(corner, layer_call=2, layer_calls=2))
 
 
 def test_score_of_a_callable_is_given_by_value(corner: Evidence) -> None:
@@ -117,3 +119,9 @@ def test_small_region_is_still_outlined() -> None:
     tiny = evidence(cam, Box(20, 20, 32, 32))
     tiny = replace(tiny, measurements=(replace(tiny.measurements[0], region=Box(22, 22, 24, 24)),))
     assert "┏" in message(tiny)
+
+
+def test_layout_is_told_where_it_was_inferred(corner: Evidence) -> None:
+    assert "layout" not in message(corner)
+    told = message(replace(corner, layout="tokens, 4 x 4, 1 token before them"))
+    assert "  layout     tokens, 4 x 4, 1 token before them" in told.splitlines()
