@@ -48,7 +48,7 @@ def attend(
     model: nn.Module,
     img: Any,
     *,
-    layer: list[str | nn.Module],
+    layer: list[str | int | nn.Module],
     method: str = ...,
     target: Target = ...,
     preprocess: Preprocess | None = ...,
@@ -81,10 +81,11 @@ def attend(
         model: The classifier, an `nn.Module`; it is run in eval mode.
         img: A path, a PIL image, a uint8 array (H, W, 3) or (H, W), or a float tensor (C, H, W) or (1, C, H, W) that
             is model input already.
-        layer: A dotted name as in `model.named_modules()`, a module of the model, or None or "auto" for the last
-            executed module whose output has spatial extent, adaptive pooling aside; for a vision transformer that
-            reads its class token it is the normalisation before the last attention, and takes a second pass. A list of
-            names and modules gives a list of attentions, one for each layer, from the same one pass.
+        layer: A dotted name as in `model.named_modules()`, a module of the model, or an index such as -1 into its
+            explainable layers, which `pytest --cam-list-layers` prints (an index takes a second pass). None or "auto"
+            is the last executed module whose output has spatial extent, adaptive pooling aside; for a transformer that
+            reads its class token it is the normalisation before the last attention (and takes a second pass). A list
+            of these gives a list of attentions, one for each layer, from one pass.
         method: "gradcam", "gradcam++", "hirescam", "layercam" or "xgradcam".
         target: The score to explain: a class index, a class name, a callable from the image's own part of the output
             (for a classifier its K logits) to a scalar tensor, or None for the predicted class.

@@ -87,6 +87,17 @@ def add_to(parser: pytest.Parser) -> None:
             parser.addini(setting.ini, f"As {setting.flag}. {text}", type="string", default=None)
 
 
+def add_listing_to(parser: pytest.Parser) -> None:
+    """Declare the flag that prints a model's layers instead of running tests."""
+    parser.getgroup("cam").addoption(
+        "--cam-list-layers",
+        metavar="MODULE:FACTORY",
+        default=None,
+        help="Print the explainable layers of the model that the factory returns, or of a tuple (model, input): index, "
+        "name, type, grid and channels of each, and which one is taken by default. No tests are run.",
+    )
+
+
 def marker_line() -> str:
     """Return the line that `pytest --markers` shows."""
     keys = ", ".join(f"{key}=..." for key in MARKER_KEYS)

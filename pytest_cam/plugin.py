@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cam import options
-from pytest_cam.errors import ArtifactError, SettingError
+from pytest_cam.errors import ArtifactError, CamError, SettingError
 from pytest_cam.reporting.directory import DIRECTORY_KEY, directory_for, prepare_directory
 from pytest_cam.reporting.recorder import CAM_KEY, RunSummary, record
 
@@ -22,6 +22,21 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare flags and ini keys."""
     options.add_to(parser)
+    options.add_listing_to(parser)
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Print the explainable layers of a model instead of running tests, where `--cam-list-layers` asks for it."""
+    place = config.getoption("--cam-list-layers")
+    if place is None:
+        return None
+    from pytest_cam.reporting.listing import layers_table
+
+    try:
+        print(layers_table(place))
+    except CamError as error:
+        raise pytest.UsageError(str(error)) from None
+    return 0
 
 
 def pytest_configure(config: pytest.Config) -> None:

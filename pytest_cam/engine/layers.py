@@ -12,8 +12,8 @@ from pytest_cam.errors import LayerError, is_ours, nearest
 
 __tracebackhide__ = is_ours
 
-LayerLike: TypeAlias = str | nn.Module | None
-LayersLike: TypeAlias = LayerLike | Sequence[str | nn.Module]
+LayerLike: TypeAlias = str | int | nn.Module | None
+LayersLike: TypeAlias = LayerLike | Sequence[str | int | nn.Module]
 
 # What may stand for "find it", beside None.
 AUTO = "auto"
@@ -52,8 +52,8 @@ def resolve(model: nn.Module, layer: LayerLike) -> Layer | None:
     if isinstance(layer, nn.Module):
         return Layer(name_of(model, layer), layer)
     raise LayerError(
-        f"layer is a {type(layer).__name__}; accepted: a dotted name such as 'layer4.1', a module of the model, "
-        "or None for the last layer with spatial extent"
+        f"layer is a {type(layer).__name__}; accepted: a dotted name such as 'layer4.1', a module of the model, an "
+        "index into its explainable layers such as -1, or None or 'auto' for the last layer with spatial extent"
     )
 
 

@@ -129,7 +129,9 @@ class Reader:
         found = self.readings(tensor) if tensor.shape[:1] == (self._batch,) else []
         if len(found) > 1:
             found = [reading for reading in found if self._agrees(reading, module)]
-        return found[0] if found else None
+        if not found or (found[0].kind == "NCHW" and not self._fits(found[0].grid) and not _convolves(module)):
+            return None
+        return found[0]
 
     def readings(self, tensor: torch.Tensor) -> list[Layout]:
         """Return every way in which a tensor reads as (B, C, h, w) with a grid larger than 1 x 1."""
@@ -157,7 +159,7 @@ class Reader:
     def _agrees(self, reading: Layout, module: nn.Module) -> bool:
         """Return whether a reading agrees with what the module is made of, as far as that tells."""
         kinds = {type(inner) for inner in module.modules()}
-        convolves = any(issubclass(kind, _CHANNELS_FIRST) for kind in kinds)
+        convolves = _convolves(module)
         normalises = any(map(normalises_last_axis, kinds))
         if convolves and normalises:
             return True
@@ -198,6 +200,10 @@ class Reader:
             if isinstance(module, nn.Conv2d) and module.stride[0] > 1 and module.stride[0] == module.stride[-1]
         }
         return {stride * 2**merged for stride in cut for merged in range(6)}
+
+
+def _convolves(module: nn.Module) -> bool:
+    return any(isinstance(inner, _CHANNELS_FIRST) for inner in module.modules())
 
 
 def normalises_last_axis(kind: type[nn.Module]) -> bool:

@@ -178,6 +178,9 @@ class LastTap:
             layout = None if tensor is None else self._reader.might_read(tensor, module)
             if tensor is None or layout is None:
                 return None
+            # Within attention a linear layer makes keys and values of the tokens, which are no features of their own.
+            if layout.kind == "tokens" and isinstance(module, nn.Linear) and self._seen is not None:
+                return None
             if tensor is self._resampled or isinstance(module, _RESAMPLING):
                 self._resampled = tensor
                 return None

@@ -16,6 +16,7 @@ from pytest_cam.engine.backward import gradients_at, has_graph
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layers import LayersLike, resolve_all
 from pytest_cam.engine.layouts import Layout, Reader, Reshape
+from pytest_cam.engine.listing import explainable_layers, index_of, layer_at
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.tap import LastTap, Seen, Taps
 from pytest_cam.engine.targets import Explained, Scores, Targets, exact, one_each, scores_of
@@ -67,11 +68,11 @@ def trace(
     Args:
         model: The model.
         inputs: The batch (B, C, H, W), on any device.
-        layer: A name, a module, a list of those, or None for the last executed module whose output has spatial
-            extent (the outermost one where several return that same output; adaptive pooling, which only changes the
-            grid, does not count). Where the score does not depend on the patches in that output, as after the last
-            attention of a vision transformer that reads its class token, it is the last normalisation before which
-            it does; finding it takes a second pass.
+        layer: A name, a module, an index into the explainable layers, a list of those, or None for the last executed
+            module whose output has spatial extent (the outermost one where several return that same output; adaptive
+            pooling, which only changes the grid, does not count). Where the score does not depend on the patches in
+            that output, as after the last attention of a vision transformer that reads its class token, it is the
+            last normalisation where it does; finding it takes a second pass, and so does an index.
         targets: One for all, or one each: a class index, a class name, a callable on the image's own part of
             the output, or None for the predicted class.
         class_names: The names of the K classes.
@@ -91,10 +92,10 @@ def trace(
         NonFiniteError: Activations, scores or gradients hold NaN or infinity.
     """
     wanted = one_each(targets, inputs.shape[0])
-    layers = resolve_all(model, layer)
     inputs = inputs.detach().to(state.device)
     # An input made under inference_mode cannot enter a graph; its clone is an ordinary tensor.
     inputs = inputs.clone() if inputs.is_inference() else inputs
+    layers = resolve_all(model, _named(layer, model, inputs, state, reshape))
     reader = Reader(model, inputs, reshape)
 
     def place(hooks: HookManager) -> Taps | LastTap:
@@ -110,6 +111,19 @@ def trace(
     state.rewind()
     taps, scores = _scored(model, inputs, lambda hooks: Taps(norms, reader, hooks), wanted, class_names, state)
     return _traces(taps, scores, last_that_counts=True)
+
+
+def _named(
+    layer: LayersLike, model: nn.Module, inputs: torch.Tensor, state: ModelState, reshape: Reshape | None
+) -> Any:
+    """Return what was given for the layers with indices replaced by names, for which the model runs once more."""
+    given = list(layer) if isinstance(layer, (list, tuple)) else [layer]
+    indices = [index_of(item) for item in given]
+    if all(index is None for index in indices):
+        return layer
+    known = explainable_layers(model, inputs.clone(), state=state, reshape=reshape)
+    named = [item if index is None else layer_at(index, known) for item, index in zip(given, indices, strict=True)]
+    return named if isinstance(layer, (list, tuple)) else named[0]
 
 
 def _traces(taps: Taps | LastTap, scores: Scores, *, last_that_counts: bool = False) -> list[Trace]:

@@ -1,0 +1,92 @@
+"""What `pytest --cam-list-layers=module:factory` prints."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import torch
+from torch import nn
+
+from pytest_cam.engine.listing import Explainable, explainable_layers
+from pytest_cam.engine.state import ModelState
+from pytest_cam.engine.trace import trace
+from pytest_cam.errors import CamError, SettingError, nearest
+
+_SIDE = 224
+
+
+def layers_table(place: str) -> str:
+    """Return the explainable layers of a model: index, name, type, layout, channels, and which one "auto" takes.
+
+    Args:
+        place: "module:factory", a callable without arguments that returns the model, or (model, input) with an input
+            (B, C, H, W). Without one, an input of noise of the size that the model tells, or of 224 x 224.
+
+    Raises:
+        SettingError: There is no such factory, or it returns something else.
+        CamError: The model cannot be run, or no layer has a grid.
+    """
+    model, inputs = _made_by(place)
+    with ModelState(model) as state:
+        inputs = inputs.to(state.device)
+        layers = explainable_layers(model, inputs.clone(), state=state)
+        auto, unknown = "", ""
+        try:
+            auto = trace(model, inputs.clone(), state=state)[0].layer
+        except CamError as error:
+            unknown = f"which of them is taken by default cannot be told here: {error}"
+    header = f"{type(model).__name__}, input {' x '.join(map(str, inputs.shape))}: {len(layers)} explainable layers"
+    return "\n".join([header, *_rows(layers, auto), *filter(None, [unknown])])
+
+
+def _rows(layers: list[Explainable], auto: str) -> list[str]:
+    cells = [("index", "layer", "type", "grid", "channels", "")]
+    for index, layer in enumerate(layers):
+        mark = "<- auto" if layer.name == auto else ""
+        cells.append((str(index - len(layers)), layer.name, layer.kind, layer.layout, str(layer.channels), mark))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def _made_by(place: str) -> tuple[nn.Module, torch.Tensor]:
+    module_name, _, factory_name = place.partition(":")
+    if not module_name or not factory_name:
+        raise SettingError(
+            f"--cam-list-layers is {place!r}; accepted: module:factory, as in torchvision.models:resnet18"
+        )
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        raise SettingError(f"--cam-list-layers: {module_name} does not import ({error})") from None
+    factory = getattr(module, factory_name, None)
+    if not callable(factory):
+        known = [name for name in vars(module) if callable(getattr(module, name)) and not name.startswith("_")]
+        raise SettingError(
+            f"--cam-list-layers: {module_name} has no callable {factory_name!r}. {nearest(factory_name, known)}"
+        )
+    made = factory()
+    model, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    if not isinstance(model, nn.Module):
+        raise SettingError(
+            f"--cam-list-layers: {place} returned a {type(made).__name__}; accepted: a torch.nn.Module, or a tuple of "
+            "one and its input (B, C, H, W)"
+        )
+    if inputs is None:
+        inputs = torch.randn(1, *_size(model), generator=torch.Generator().manual_seed(0))
+    if not isinstance(inputs, torch.Tensor) or inputs.ndim != 4:
+        raise SettingError(
+            f"--cam-list-layers: the input from {place} is {inputs!r:.80}; accepted: a tensor (B, C, H, W)"
+        )
+    return model, inputs
+
+
+def _size(model: nn.Module) -> tuple[int, int, int]:
+    """Return (C, H, W) as timm's, Hugging Face's and torchvision's models tell it."""
+    told = getattr(model, "default_cfg", None) or {}
+    if "input_size" in told:
+        return told["input_size"]  # type: ignore[no-any-return]
+    config = getattr(model, "config", None)
+    side = getattr(config, "image_size", None) or getattr(model, "image_size", None) or _SIDE
+    height, width = side if isinstance(side, (tuple, list)) else (side, side)
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    return (3 if first is None else first.in_channels), height, width

@@ -1,0 +1,89 @@
+"""`--cam-list-layers`: what can be explained in a model, before a test is written."""
+
+from __future__ import annotations
+
+import pytest
+
+MODELS = """
+    import torch
+    from torch import nn
+
+    def small():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 3, padding=1),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3),
+        )
+
+    def with_input():
+        return small(), torch.rand(1, 1, 16, 24)
+
+    def number():
+        return 7
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makepyfile(models=MODELS, test_one="def test_one(): assert False")
+    pytester.syspathinsert()
+    return pytester
+
+
+def test_table_of_a_model(project: pytest.Pytester) -> None:
+    result = project.runpytest("--cam-list-layers=models:with_input")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "Sequential, input 1 x 1 x 16 x 24: 4 explainable layers",
+            "index  layer  type       grid           channels",
+            "-4     0      Conv2d     NCHW, 16 x 24  4",
+            "-3     1      ReLU       NCHW, 16 x 24  4",
+            "-2     2      MaxPool2d  NCHW, 8 x 12   4",
+            "-1     3      Conv2d     NCHW, 8 x 12   6         <- auto",
+        ],
+        consecutive=True,
+    )
+    result.stdout.no_fnmatch_line("*test_one*")
+
+
+def test_without_an_input_one_of_a_usual_size_is_made(project: pytest.Pytester) -> None:
+    result = project.runpytest("--cam-list-layers=models:small")
+    result.stdout.fnmatch_lines(["Sequential, input 1 x 1 x 224 x 224: 4 explainable layers", "*3 *<- auto"])
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("models", "accepted: module:factory"),
+        ("nowhere:small", "nowhere does not import (No module named 'nowhere')"),
+        ("models:smal", "models has no callable 'smal'. Did you mean 'small'?"),
+        ("models:number", "models:number returned a int; accepted: a torch.nn.Module"),
+    ],
+)
+def test_wrong_place_is_a_usage_error(project: pytest.Pytester, place: str, words: str) -> None:
+    result = project.runpytest(f"--cam-list-layers={place}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert words in result.stderr.str()
+
+
+def test_index_in_a_test_and_on_the_command_line(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_index="""
+        import pytest
+        from pytest_cam import attend
+        from pytest_cam.errors import LayerError
+        from models import with_input
+
+        def test_call():
+            model, image = with_input()
+            assert attend(model, image, layer=-2).layer == "2"
+            assert [found.layer for found in attend(model, image, layer=[-1, 0])] == ["3", "0"]
+            with pytest.raises(LayerError, match=r"layer -5 is out of range: the model has 4 explainable layers"):
+                attend(model, image, layer=-5)
+
+        def test_command_line(cam):
+            assert cam(*with_input()).layer == "1"
+        """
+    )
+    project.runpytest("test_index.py", "--cam-layer=-3").assert_outcomes(passed=2)
