@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,15 +13,20 @@ import torch
 from torch import nn
 
 from pytest_cam.attention import Attention
+from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.layers import LayerLike
 from pytest_cam.engine.methods import method_named
+from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.engine.state import ModelState
-from pytest_cam.engine.targets import Target, Targets
+from pytest_cam.engine.targets import Target, Targets, one_each
 from pytest_cam.engine.trace import Trace, trace
 from pytest_cam.errors import ImageError, ModelError, NonFiniteError, is_ours
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.preprocessing import PreparedImage, prepare
 from pytest_cam.randomness import RandomState
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __tracebackhide__ = is_ours
 
@@ -34,8 +39,9 @@ def attend(
     method: str = "gradcam++",
     target: Target = None,
     preprocess: Preprocess | None = None,
-    class_names: Sequence[str] | None = None,
+    class_names: Any = None,
     device: str | torch.device | None = None,
+    **further: Unpack[Further],
 ) -> Attention:
     """Compute the class activation map of one image, in one forward pass.
 
@@ -50,18 +56,26 @@ def attend(
             module whose output has spatial extent, adaptive pooling aside.
         method: "gradcam", "gradcam++", "hirescam", "layercam" or "xgradcam".
         target: The score to explain: a class index, a class name, a callable from the image's own part of the output
-            (for a classifier its K logits) to a scalar tensor, or None for the predicted class.
+            (for a classifier its K logits) to a scalar tensor, such as `ClassLogit(3)` or `DetectionBox(box)`, or None
+            for the predicted class. Of a single logit z, class 1 is +z and class 0 is -z.
         preprocess: From an RGB PIL image to a float tensor (C, H, W); needed unless `img` is a tensor.
-        class_names: The K class names.
+        class_names: The K class names, or a weights member of torchvision that knows them; None takes those that the
+            model carries, as `model.config.id2label` does.
         device: Where the model is expected to be; None takes it where it is. The input is moved there.
+        **further: `output`: which part of what the model returns is explained: a key, an attribute, an index, or a
+            callable on all of it. `model_args` and `model_kwargs`: what the model takes beside the image.
 
     Returns:
         The attention.
 
     Raises:
         CamError: One of its kinds for each thing that can be wrong: see `pytest_cam.errors`.
+
+    Warns:
+        ProbabilityWarning: The class scores look like probabilities.
     """
-    return _attend(model, [img], layer, method, target, preprocess, class_names, device)[0]
+    require_known(further, attend)
+    return _attend(model, [img], layer, method, target, preprocess, class_names, device, further)[0]
 
 
 def attend_batch(
@@ -72,8 +86,9 @@ def attend_batch(
     method: str = "gradcam++",
     target: Targets = None,
     preprocess: Preprocess | None = None,
-    class_names: Sequence[str] | None = None,
+    class_names: Any = None,
     device: str | torch.device | None = None,
+    **further: Unpack[Further],
 ) -> list[Attention]:
     """Compute the class activation maps of B images in one forward pass.
 
@@ -87,6 +102,7 @@ def attend_batch(
         preprocess: As for `attend`.
         class_names: As for `attend`.
         device: As for `attend`.
+        **further: As for `attend`; `model_args` and `model_kwargs` are those of the whole batch.
 
     Returns:
         B attentions, in the order of the images.
@@ -96,6 +112,7 @@ def attend_batch(
         ImageError: There are no images, or their inputs differ in shape.
         CamError: As for `attend`.
     """
+    require_known(further, attend_batch)
     if isinstance(images, torch.Tensor) and images.ndim != 4:
         raise ImageError(
             f"images is a tensor of shape {tuple(images.shape)}; accepted: (B, C, H, W), or a list of images"
@@ -104,7 +121,7 @@ def attend_batch(
         raise ImageError(f"images is a {type(images).__name__}; accepted: a tensor (B, C, H, W), or a list of images")
     if len(images) == 0:
         raise ImageError("there are no images in the batch")
-    return _attend(model, list(images), layer, method, target, preprocess, class_names, device)
+    return _attend(model, list(images), layer, method, target, preprocess, class_names, device, further)
 
 
 def _attend(
@@ -114,8 +131,9 @@ def _attend(
     method: str,
     targets: Targets,
     preprocess: Preprocess | None,
-    class_names: Sequence[str] | None,
+    class_names: Any,
     device: str | torch.device | None,
+    further: Further,
 ) -> list[Attention]:
     compute = method_named(method)
     with ModelState(model) as state:
@@ -123,9 +141,15 @@ def _attend(
         # A preprocess may draw random numbers; the model's state need not know.
         with nullcontext() if preprocess is None else RandomState():
             prepared = [prepare(img, preprocess) for img in images]
-        seen = trace(model, _stacked(prepared), layer, targets, class_names, state=state)
+        placed = [_placed(target, item) for target, item in zip(one_each(targets, len(images)), prepared, strict=True)]
+        seen = trace(model, _stacked(prepared), layer, placed, class_names, state=state, **further)
         maps = compute(seen.activations, seen.gradients).to("cpu", torch.float32).numpy()
     return [_attention(item, maps[index], seen, index, method) for index, item in enumerate(prepared)]
+
+
+def _placed(target: Target, item: PreparedImage) -> Target:
+    """Return a target with what lies in pixels of the image carried to the model's input."""
+    return target.on_input(item.geometry) if isinstance(target, ReadyTarget) else target
 
 
 def _stacked(prepared: list[PreparedImage]) -> torch.Tensor:

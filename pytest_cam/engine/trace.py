@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from pytest_cam.engine.backward import gradient_at, has_graph
+from pytest_cam.engine.class_names import as_names, names_of
+from pytest_cam.engine.further import Further, on_device
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layers import Layer, LayerLike, resolve
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.tap import Tap
 from pytest_cam.engine.targets import Explained, Scores, Targets, exact, one_each, scores_of
-from pytest_cam.errors import IndependentScoreError, NonFiniteError, is_ours
+from pytest_cam.errors import IndependentScoreError, NonFiniteError, ProbabilityWarning, is_ours, warn
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __tracebackhide__ = is_ours
+
+_PROBABILITIES = (
+    "the class scores that the model returned look like probabilities: each row lies in [0, 1] and sums to 1. Where "
+    "the model is sure, their gradients fade; explain logits instead: leave the softmax out of the model, or "
+    "name the logits with output= where it returns both"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +59,10 @@ def trace(
     inputs: torch.Tensor,
     layer: LayerLike = None,
     targets: Targets = None,
-    class_names: Sequence[str] | None = None,
+    class_names: Any = None,
     *,
     state: ModelState,
+    **further: Unpack[Further],
 ) -> Trace:
     """Run the model once and differentiate the explained scores down to one layer, and no further.
 
@@ -61,8 +74,9 @@ def trace(
             does not count).
         targets: One for all, or one each: a class index, a class name, a callable on the image's own part of
             the output, or None for the predicted class.
-        class_names: The names of the K classes.
+        class_names: The names of the K classes, see `as_names`; None takes those that the model carries.
         state: The model's state, entered by the caller, which puts it back.
+        **further: See `Further`.
 
     Returns:
         The activations, the gradients and what was explained.
@@ -79,7 +93,12 @@ def trace(
     inputs = inputs.detach().to(state.device)
     # An input made under inference_mode cannot enter a graph; its clone is an ordinary tensor.
     inputs = inputs.clone() if inputs.is_inference() else inputs
-    tap, scores = _scored(model, inputs, found, wanted, class_names, state)
+    names = as_names(class_names)
+    known = names_of(model) if names is None else None
+    read = partial(scores_of, targets=wanted, class_names=names, model_names=known, selector=further.get("output"))
+    tap, scores = _scored(model, inputs, found, read, state, further)
+    if scores.are_probabilities:
+        warn(_PROBABILITIES, ProbabilityWarning)
     activations = exact(tap.leaf.detach())
     gradients = _gradients(tap, activations, scores)
     return Trace(tap.name, tap.calls[tap.name], activations, gradients, scores.explained)
@@ -89,14 +108,14 @@ def _scored(
     model: nn.Module,
     inputs: torch.Tensor,
     layer: Layer | None,
-    targets: list[Any],
-    class_names: Sequence[str] | None,
+    read: Callable[[Any], Scores],
     state: ModelState,
+    further: Further,
 ) -> tuple[Tap, Scores]:
     """Run the model so that its scores have a gradient at the layer, and parameters have none."""
     try:
         with torch.no_grad():
-            tap, scores = _forward(model, inputs, layer, targets, class_names, state)
+            tap, scores = _forward(model, inputs, layer, read, state, further)
         if has_graph(scores):
             return tap, scores
         # Else a no_grad block inside the model switched gradients off again when it ended.
@@ -106,25 +125,33 @@ def _scored(
             raise
     state.rewind()
     with torch.enable_grad(), _frozen(model):
-        return _forward(model, inputs, layer, targets, class_names, state)
+        return _forward(model, inputs, layer, read, state, further)
 
 
 def _forward(
     model: nn.Module,
     inputs: torch.Tensor,
     layer: Layer | None,
-    targets: list[Any],
-    class_names: Sequence[str] | None,
+    read: Callable[[Any], Scores],
     state: ModelState,
+    further: Further,
 ) -> tuple[Tap, Scores]:
     with HookManager() as hooks, nullcontext() if state.is_known else _uncompiled():
         tap = Tap(model, layer, inputs.shape[0], hooks)
-        output = model(inputs)
+        output = model(inputs, *_args(further, state.device), **_kwargs(further, state.device))
     _ = tap.leaf  # a layer that never ran is named before anything else is asked of the output
     # The model may have left gradients switched off, although its output has one.
     with torch.enable_grad():
-        scores = scores_of(output, targets, class_names)
+        scores = read(output)
     return tap, scores
+
+
+def _args(further: Further, device: torch.device) -> list[Any]:
+    return [on_device(value, device) for value in further.get("model_args") or ()]
+
+
+def _kwargs(further: Further, device: torch.device) -> dict[str, Any]:
+    return {name: on_device(value, device) for name, value in (further.get("model_kwargs") or {}).items()}
 
 
 def _uncompiled() -> AbstractContextManager[object]:

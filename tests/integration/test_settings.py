@@ -158,5 +158,8 @@ def test_flags_ini_keys_and_marker_are_listed(project):
     for name in ("artifacts", "method", "layer", "device"):
         listed.stdout.fnmatch_lines([f"*--cam-{name}=*", f"*cam_{name} (string):*"])
     markers.stdout.fnmatch_lines(
-        ["@pytest.mark.cam(method=..., layer=..., device=..., target=..., preprocess=..., class_names=...): *"]
+        [
+            "@pytest.mark.cam(method=..., layer=..., device=..., target=..., preprocess=..., class_names=..., "
+            "output=...): *"
+        ]
     )
