@@ -137,6 +137,9 @@ def is_ours(excinfo: Any) -> bool:
     return bool(excinfo.errisinstance((CamError, CamWarning)))
 
 
+__tracebackhide__ = is_ours
+
+
 def warn(text: str, category: type[CamWarning]) -> None:
     """Give a warning at the line of the user that called this package."""
     frame, level = sys._getframe(1), 2
