@@ -14,16 +14,32 @@ if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
     from pytest_cam.checks.in_region import assert_attention_in_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
-    from pytest_cam.errors import AttentionError, CamError
+    from pytest_cam.engine.located_targets import DetectionBox, SegmentationMask
+    from pytest_cam.engine.ready_targets import (
+        BinaryLogit,
+        ClassLogit,
+        ClassProbability,
+        ContrastiveLogit,
+        Similarity,
+    )
+    from pytest_cam.errors import AttentionError, CamError, ProbabilityWarning
     from pytest_cam.images.regions import Box, Region
 
 _HOMES = {
     "Attention": "attention",
     "AttentionError": "errors",
+    "BinaryLogit": "engine.ready_targets",
     "Box": "images.regions",
     "Cam": "checks.bound",
     "CamError": "errors",
+    "ClassLogit": "engine.ready_targets",
+    "ClassProbability": "engine.ready_targets",
+    "ContrastiveLogit": "engine.ready_targets",
+    "DetectionBox": "engine.located_targets",
+    "ProbabilityWarning": "errors",
     "Region": "images.regions",
+    "SegmentationMask": "engine.located_targets",
+    "Similarity": "engine.ready_targets",
     "assert_attention_in_region": "checks.in_region",
     "assert_attention_not_in_region": "checks.not_in_region",
     "attend": "attending",
@@ -33,10 +49,18 @@ _HOMES = {
 __all__ = [
     "Attention",
     "AttentionError",
+    "BinaryLogit",
     "Box",
     "Cam",
     "CamError",
+    "ClassLogit",
+    "ClassProbability",
+    "ContrastiveLogit",
+    "DetectionBox",
+    "ProbabilityWarning",
     "Region",
+    "SegmentationMask",
+    "Similarity",
     "assert_attention_in_region",
     "assert_attention_not_in_region",
     "attend",
@@ -45,7 +69,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name, "errors" if name.endswith("Error") else None)
+    home = _HOMES.get(name, "errors" if name.endswith(("Error", "Warning")) else None)
     if home is not None:
         module = import_module(f"pytest_cam.{home}")
         if hasattr(module, name):

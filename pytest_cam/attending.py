@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +13,20 @@ import torch
 from torch import nn
 
 from pytest_cam.attention import Attention
+from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.layers import LayerLike, LayersLike
-from pytest_cam.engine.layouts import Reshape
 from pytest_cam.engine.methods import method_named
+from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.engine.state import ModelState
-from pytest_cam.engine.targets import Target, Targets
+from pytest_cam.engine.targets import Target, Targets, one_each
 from pytest_cam.engine.trace import Trace, trace
 from pytest_cam.errors import ImageError, LayerError, ModelError, NonFiniteError, is_ours
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.preprocessing import PreparedImage, prepare
 from pytest_cam.randomness import RandomState
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __tracebackhide__ = is_ours
 
@@ -36,10 +40,9 @@ def attend(
     method: str = ...,
     target: Target = ...,
     preprocess: Preprocess | None = ...,
-    class_names: Sequence[str] | None = ...,
+    class_names: Any = ...,
     device: str | torch.device | None = ...,
-    reshape: Reshape | None = ...,
-    layer_call: int | None = ...,
+    **further: Unpack[Further],
 ) -> Attention: ...
 
 
@@ -52,10 +55,9 @@ def attend(
     method: str = ...,
     target: Target = ...,
     preprocess: Preprocess | None = ...,
-    class_names: Sequence[str] | None = ...,
+    class_names: Any = ...,
     device: str | torch.device | None = ...,
-    reshape: Reshape | None = ...,
-    layer_call: int | None = ...,
+    **further: Unpack[Further],
 ) -> list[Attention]: ...
 
 
@@ -67,10 +69,9 @@ def attend(
     method: str = "gradcam++",
     target: Target = None,
     preprocess: Preprocess | None = None,
-    class_names: Sequence[str] | None = None,
+    class_names: Any = None,
     device: str | torch.device | None = None,
-    reshape: Reshape | None = None,
-    layer_call: int | None = None,
+    **further: Unpack[Further],
 ) -> Attention | list[Attention]:
     """Compute the class activation map of one image, in one forward pass.
 
@@ -88,21 +89,28 @@ def attend(
             of these gives a list of attentions, one for each layer, from one pass.
         method: "gradcam", "gradcam++", "hirescam", "layercam" or "xgradcam".
         target: The score to explain: a class index, a class name, a callable from the image's own part of the output
-            (for a classifier its K logits) to a scalar tensor, or None for the predicted class.
+            (for a classifier its K logits) to a scalar tensor, such as `ClassLogit(3)` or `DetectionBox(box)`, or None
+            for the predicted class. Of a single logit z, class 1 is +z and class 0 is -z.
         preprocess: From an RGB PIL image to a float tensor (C, H, W); needed unless `img` is a tensor.
-        class_names: The K class names.
+        class_names: The K class names, or a weights member of torchvision that knows them; None takes those that the
+            model carries, as `model.config.id2label` does.
         device: Where the model is expected to be; None takes it where it is. The input is moved there.
-        reshape: From the layer's output tensor to (B, C, h, w). None finds out: (B, C, h, w), (B, h, w, C), or tokens
-            (B, prefix + h * w, C) of a grid that fits the input.
-        layer_call: Which execution of a layer that runs several times in a pass, from 1; None for the last.
+        **further: `output`: which part of what the model returns is explained: a key, an attribute, an index, or a
+            callable on all of it. `model_args` and `model_kwargs`: what the model takes beside the image. `reshape`:
+            from the layer's output tensor to (B, C, h, w); None finds out. `layer_call`: which execution of a layer
+            that runs several times in a pass, from 1; None for the last.
 
     Returns:
         The attention; for a list of layers, a list of one each.
 
     Raises:
         CamError: One of its kinds for each thing that can be wrong: see `pytest_cam.errors`.
+
+    Warns:
+        ProbabilityWarning: The class scores look like probabilities.
     """
-    (found,) = _attend(model, [img], layer, method, target, preprocess, class_names, device, reshape, layer_call)
+    require_known(further, attend)
+    (found,) = _attend(model, [img], layer, method, target, preprocess, class_names, device, further)
     return found if isinstance(layer, (list, tuple)) else found[0]
 
 
@@ -114,10 +122,9 @@ def attend_batch(
     method: str = "gradcam++",
     target: Targets = None,
     preprocess: Preprocess | None = None,
-    class_names: Sequence[str] | None = None,
+    class_names: Any = None,
     device: str | torch.device | None = None,
-    reshape: Reshape | None = None,
-    layer_call: int | None = None,
+    **further: Unpack[Further],
 ) -> list[Attention]:
     """Compute the class activation maps of B images in one forward pass.
 
@@ -131,8 +138,7 @@ def attend_batch(
         preprocess: As for `attend`.
         class_names: As for `attend`.
         device: As for `attend`.
-        reshape: As for `attend`.
-        layer_call: As for `attend`.
+        **further: As for `attend`; `model_args` and `model_kwargs` are those of the whole batch.
 
     Returns:
         B attentions, in the order of the images.
@@ -142,6 +148,7 @@ def attend_batch(
         ImageError: There are no images, or their inputs differ in shape.
         CamError: As for `attend`.
     """
+    require_known(further, attend_batch)
     if isinstance(images, torch.Tensor) and images.ndim != 4:
         raise ImageError(
             f"images is a tensor of shape {tuple(images.shape)}; accepted: (B, C, H, W), or a list of images"
@@ -152,7 +159,7 @@ def attend_batch(
         raise ImageError("there are no images in the batch")
     if isinstance(layer, (list, tuple)):
         raise LayerError(f"layer is a list of {len(layer)}; attend_batch takes one layer, attend takes several")
-    found = _attend(model, list(images), layer, method, target, preprocess, class_names, device, reshape, layer_call)
+    found = _attend(model, list(images), layer, method, target, preprocess, class_names, device, further)
     return [attentions[0] for attentions in found]
 
 
@@ -163,10 +170,9 @@ def _attend(
     method: str,
     targets: Targets,
     preprocess: Preprocess | None,
-    class_names: Sequence[str] | None,
+    class_names: Any,
     device: str | torch.device | None,
-    reshape: Reshape | None,
-    layer_call: int | None,
+    further: Further,
 ) -> list[list[Attention]]:
     """Return, for each image, one attention for each layer."""
     compute = method_named(method)
@@ -175,8 +181,8 @@ def _attend(
         # A preprocess may draw random numbers; the model's state need not know.
         with nullcontext() if preprocess is None else RandomState():
             prepared = [prepare(img, preprocess) for img in images]
-        inputs = _stacked(prepared)
-        traces = trace(model, inputs, layer, targets, class_names, state=state, reshape=reshape, layer_call=layer_call)
+        placed = [_placed(target, item) for target, item in zip(one_each(targets, len(images)), prepared, strict=True)]
+        traces = trace(model, _stacked(prepared), layer, placed, class_names, state=state, **further)
         maps = [compute(seen.activations, seen.gradients).to("cpu", torch.float32).numpy() for seen in traces]
     return [
         [_attention(item, cams[index], seen, index, method) for cams, seen in zip(maps, traces, strict=True)]
@@ -184,12 +190,16 @@ def _attend(
     ]
 
 
+def _placed(target: Target, item: PreparedImage) -> Target:
+    """Return a target with what lies in pixels of the image carried to the model's input."""
+    return target.on_input(item.geometry) if isinstance(target, ReadyTarget) else target
+
+
 def _stacked(prepared: list[PreparedImage]) -> torch.Tensor:
     shapes = [tuple(item.tensor.shape) for item in prepared]
     if len(set(shapes)) > 1:
         raise ImageError(f"the inputs of a batch must have one shape, and these have {sorted(set(shapes))}")
-    # A copy, also of one: a model may overwrite its input.
-    return torch.stack([item.tensor.detach() for item in prepared])
+    return prepared[0].tensor[None] if len(prepared) == 1 else torch.stack([item.tensor for item in prepared])
 
 
 def _attention(item: PreparedImage, cam: npt.NDArray[np.float32], seen: Trace, index: int, method: str) -> Attention:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -97,6 +99,10 @@ class DependencyError(CamError, ImportError):
     """A library that this call needs does not import."""
 
 
+class KeywordError(CamError, TypeError):
+    """A verb has no such keyword, or its value is of the wrong kind."""
+
+
 class SettingError(CamError, ValueError):
     """A setting is unknown or has a value that it cannot have."""
 
@@ -105,14 +111,22 @@ class ArtifactError(CamError, OSError):
     """The artifacts directory cannot be used, or an artifact cannot be written."""
 
 
+class CamWarning(UserWarning):
+    """The base of every warning that pytest-cam gives."""
+
+
+class ProbabilityWarning(CamWarning):
+    """What is explained looks like a probability, where a logit says more."""
+
+
 # What users read in a summary line is the public name, not the file it lives in.
 for _error in list(globals().values()):
-    if isinstance(_error, type) and issubclass(_error, CamError):
+    if isinstance(_error, type) and issubclass(_error, (CamError, CamWarning)):
         _error.__module__ = "pytest_cam"
 
 
 def is_ours(excinfo: Any) -> bool:
-    """Return whether an error is one of this package's own.
+    """Return whether an error, or a warning that is raised as one, is one of this package's own.
 
     A module that says `__tracebackhide__ = is_ours` has its frames left out of pytest's traceback of such errors, so
     that the user's line stands above the message. Other errors, which would be our mistakes, keep every frame.
@@ -120,7 +134,18 @@ def is_ours(excinfo: Any) -> bool:
     Args:
         excinfo: The `pytest.ExceptionInfo` of the error.
     """
-    return bool(excinfo.errisinstance(CamError))
+    return bool(excinfo.errisinstance((CamError, CamWarning)))
+
+
+__tracebackhide__ = is_ours
+
+
+def warn(text: str, category: type[CamWarning]) -> None:
+    """Give a warning at the line of the user that called this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, category, stacklevel=level)
 
 
 def nearest(given: object, accepted: Iterable[str], count: int = 3) -> str:

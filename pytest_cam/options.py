@@ -72,7 +72,17 @@ SETTINGS = (
         "From an RGB PIL image to the model's input; not needed for tensors.",
         fixture="cam_preprocess",
     ),
-    Setting("class_names", "The names of the model's classes.", fixture="cam_class_names"),
+    Setting(
+        "class_names",
+        "The names of the model's classes, or a weights member of torchvision; without it, those that the model "
+        "carries.",
+        fixture="cam_class_names",
+    ),
+    Setting(
+        "output",
+        "Which part of what the model returns is explained: a key, attribute, index or callable; without it, the only "
+        "class scores in there.",
+    ),
 )
 MARKER_KEYS = tuple(setting.name for setting in SETTINGS if setting.marker)
 

@@ -5,7 +5,7 @@ This module imports the standard library and pytest only, so that the plugin cos
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -89,8 +89,8 @@ def cam_preprocess() -> Any:
 
 
 @pytest.fixture
-def cam_class_names() -> Sequence[str] | None:
-    """The names of the model's classes. Override it: `return weights.meta["categories"]`."""
+def cam_class_names() -> Any:
+    """The names of the model's classes. Override it: `return ResNet50_Weights.DEFAULT`, or a list of names."""
     return None
 
 

@@ -6,15 +6,17 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from pytest_cam import options
 from pytest_cam.attending import attend, attend_batch
 from pytest_cam.attention import Attention
+from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.hooks import ForwardHook, HookManager, HookTable, hooks_on, remove_hooks
 from pytest_cam.engine.layers import LayerLike, resolve
 from pytest_cam.engine.targets import Target, Targets
@@ -22,6 +24,9 @@ from pytest_cam.errors import HookLeakError, LayerError, is_ours
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.regions import Region
 from pytest_cam.verdicts.evidence import Evidence, Measurement
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __tracebackhide__ = is_ours
 
@@ -184,12 +189,14 @@ class Cam:
         method: str | None = None,
         target: Target = None,
         preprocess: Preprocess | None = None,
-        class_names: Sequence[str] | None = None,
+        class_names: Any = None,
         device: str | torch.device | None = None,
+        **further: Unpack[Further],
     ) -> Attention:
         """Compute the attention of one image: `pytest_cam.attend` with the test's settings."""
+        require_known(further, attend)
         self.watch.see(model)
-        bound = self._bound(layer, method, target, preprocess, class_names, device)
+        bound = self._bound(layer, method, target, preprocess, class_names, device, further)
         return self.journal.watch(attend(model, img, **bound))
 
     def batch(
@@ -201,12 +208,14 @@ class Cam:
         method: str | None = None,
         target: Targets = None,
         preprocess: Preprocess | None = None,
-        class_names: Sequence[str] | None = None,
+        class_names: Any = None,
         device: str | torch.device | None = None,
+        **further: Unpack[Further],
     ) -> list[Attention]:
         """Compute the attentions of B images in one pass: `pytest_cam.attend_batch` with the test's settings."""
+        require_known(further, attend_batch)
         self.watch.see(model)
-        bound = self._bound(layer, method, target, preprocess, class_names, device)
+        bound = self._bound(layer, method, target, preprocess, class_names, device, further)
         return [self.journal.watch(attention) for attention in attend_batch(model, images, **bound)]
 
     def assert_attention_in_region(
@@ -250,10 +259,11 @@ class Cam:
         method: str | None,
         target: Any,
         preprocess: Preprocess | None,
-        class_names: Sequence[str] | None,
+        class_names: Any,
         device: str | torch.device | None,
+        further: Further,
     ) -> dict[str, Any]:
-        given = {
+        given: dict[str, Any] = {
             "layer": layer,
             "method": method,
             "target": target,
@@ -261,4 +271,8 @@ class Cam:
             "class_names": class_names,
             "device": device,
         }
-        return {name: self._settings(name, value) for name, value in given.items()}
+        # Those of the further keywords that are in the table of settings may be set by a marker, too.
+        given |= {name: None for name in Further.__annotations__ if name in options.MARKER_KEYS} | further
+        return {
+            name: self._settings(name, value) if name in options.MARKER_KEYS else value for name, value in given.items()
+        }

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from pytest_cam.attending import attend
 from pytest_cam.attention import Attention
+from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.layers import LayerLike
 from pytest_cam.engine.targets import Target
 from pytest_cam.errors import is_ours
 from pytest_cam.images.geometry import Preprocess
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __tracebackhide__ = is_ours
 
@@ -30,8 +33,9 @@ def assert_attention_in_region(
     at_least: float | None = None,
     at_most: float | None = None,
     preprocess: Preprocess | None = None,
-    class_names: Sequence[str] | None = None,
+    class_names: Any = None,
     device: str | torch.device | None = None,
+    **further: Unpack[Further],
 ) -> Attention:
     """Fail unless the model's attention lies in a region of the image.
 
@@ -49,8 +53,10 @@ def assert_attention_in_region(
         at_least: The least value that passes.
         at_most: The greatest value that passes.
         preprocess: From an RGB PIL image to a float tensor (C, H, W); needed unless `img` is a tensor.
-        class_names: The K class names.
+        class_names: The K class names, or a weights member of torchvision that knows them; None takes those that the
+            model carries.
         device: Where the model is expected to be; None takes it where it is.
+        **further: `output`, `model_args` and `model_kwargs`, as for `attend`.
 
     Returns:
         The attention, for further checks without a second forward pass.
@@ -72,6 +78,7 @@ def assert_attention_in_region(
         >>> assert_attention_in_region(model, image, (2, 2, 6, 6), "0", target=1).peak
         (2.5, 2.5)
     """
+    require_known(further, assert_attention_in_region)
     attention = attend(
         model,
         img,
@@ -81,6 +88,7 @@ def assert_attention_in_region(
         preprocess=preprocess,
         class_names=class_names,
         device=device,
+        **further,
     )
     attention.assert_in_region(box, metric=metric, at_least=at_least, at_most=at_most)
     return attention

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from pytest_cam.attending import attend
 from pytest_cam.attention import Attention
+from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.layers import LayerLike
 from pytest_cam.engine.targets import Target
 from pytest_cam.errors import is_ours
 from pytest_cam.images.geometry import Preprocess
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __tracebackhide__ = is_ours
 
@@ -29,8 +32,9 @@ def assert_attention_not_in_region(
     metric: str = "lift",
     at_most: float | None = None,
     preprocess: Preprocess | None = None,
-    class_names: Sequence[str] | None = None,
+    class_names: Any = None,
     device: str | torch.device | None = None,
+    **further: Unpack[Further],
 ) -> Attention:
     """Fail if the model's attention lies in a region that must not matter: a watermark, a tag, a border.
 
@@ -48,6 +52,7 @@ def assert_attention_not_in_region(
         preprocess: As for `assert_attention_in_region`.
         class_names: As for `assert_attention_in_region`.
         device: As for `assert_attention_in_region`.
+        **further: As for `assert_attention_in_region`.
 
     Returns:
         The attention, for further checks without a second forward pass.
@@ -56,6 +61,7 @@ def assert_attention_not_in_region(
         AttentionError: The model looks there.
         CamError: The question makes no sense as it was asked; each of its kinds names what was given and accepted.
     """
+    require_known(further, assert_attention_not_in_region)
     attention = attend(
         model,
         img,
@@ -65,6 +71,7 @@ def assert_attention_not_in_region(
         preprocess=preprocess,
         class_names=class_names,
         device=device,
+        **further,
     )
     attention.assert_not_in_region(box, metric=metric, at_most=at_most)
     return attention

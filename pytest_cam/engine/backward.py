@@ -36,16 +36,19 @@ def has_graph(scores: Scores) -> bool:
     return all(tensor.requires_grad for tensor in (*scores.called, *logits))
 
 
-def _class_scores(logits: torch.Tensor, classes: list[tuple[int, int]]) -> Term:
+def _class_scores(logits: torch.Tensor, classes: list[tuple[int, int, int]]) -> Term:
     head = _linear_head(logits)
     if head is not None and len(classes) == len(logits):
         features, weight = head
         # The gradient of a class score at the input of the head is a row of its weight. Left to autograd it is that
         # row times 1 and all others times 0, for which a head of 1000 classes is read whole.
-        return features, weight.detach()[[chosen for _, chosen in classes]]
+        rows = weight.detach()[[column for _, column, _ in classes]]
+        if logits.shape[1] == 1:
+            rows = rows * rows.new_tensor([sign for *_, sign in classes])[:, None]
+        return features, rows
     weights = torch.zeros_like(logits)
-    for index, chosen in classes:
-        weights[index, chosen] = 1
+    for index, column, sign in classes:
+        weights[index, column] = sign
     return logits, weights
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
+from pytest_cam.engine.forward import Run
 from pytest_cam.engine.hooks import HookManager
-from pytest_cam.engine.layouts import Reader, Reshape
-from pytest_cam.engine.state import ModelState
+from pytest_cam.engine.layouts import Reader
 from pytest_cam.errors import LayerError, is_ours, nearest
 
 __tracebackhide__ = is_ours
@@ -33,18 +32,13 @@ class Explainable:
     channels: int
 
 
-def explainable_layers(
-    model: nn.Module, inputs: torch.Tensor, *, state: ModelState, reshape: Reshape | None = None
-) -> list[Explainable]:
+def explainable_layers(run: Run, reader: Reader) -> list[Explainable]:
     """Return the layers whose outputs have a grid, in the order in which they end.
 
     Args:
-        model: The model.
-        inputs: The batch (B, C, H, W), on the model's device.
-        state: The model's state, entered by the caller, which puts it back.
-        reshape: As for `trace`.
+        run: How the model is run.
+        reader: How outputs read.
     """
-    reader = Reader(model, inputs, reshape)
     found: list[Explainable] = []
     last: list[Any] = [None, 0]
 
@@ -62,12 +56,12 @@ def explainable_layers(
 
         return hook
 
-    with HookManager() as hooks, torch.no_grad():
-        for name, module in model.named_modules():
+    def watch(hooks: HookManager) -> None:
+        for name, module in run.model.named_modules():
             if name:
                 hooks.add(module, after(name))
-        model(inputs)
-    state.rewind()
+
+    run.only(watch)
     return list({layer.name: layer for layer in found}.values())
 
 

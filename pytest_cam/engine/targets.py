@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 
-from pytest_cam.errors import OutputError, TargetError, is_ours, nearest
+from pytest_cam.engine.class_names import name_of
+from pytest_cam.engine.outputs import Selector, class_scores, no_class_scores, own_part, selected
+from pytest_cam.engine.ready_targets import BinaryLogit, ClassLogit, ReadyTarget, as_index, require_class
+from pytest_cam.errors import TargetError, is_ours
 
 __tracebackhide__ = is_ours
+
+# How far from 1 the sum of probabilities may be: they may have been computed in 16 bits.
+_ROUNDING = 5e-3
 
 Target: TypeAlias = int | str | Callable[[Any], torch.Tensor] | None
 Targets: TypeAlias = Target | Sequence[Target]
@@ -25,9 +30,11 @@ class Explained:
         target: The class index, or None for a callable.
         name: The class name, the callable's name, or "class K".
         score: The explained score, raw (a logit, as a rule).
-        probability: The softmax probability of the class, or None where there are not two classes to compare.
-        predicted: The class with the highest score, or None where there are not two classes to compare.
+        probability: The probability of the class: by softmax; by sigmoid for a single logit and for one of several
+            labels; None for a callable.
+        predicted: The class with the highest score, or None where the scores are not known to compare classes.
         predicted_name: Its name.
+        note: How the score is read where it is not simply that of one class among others.
     """
 
     target: int | None
@@ -36,6 +43,7 @@ class Explained:
     probability: float | None
     predicted: int | None
     predicted_name: str | None
+    note: str = ""
 
     @property
     def is_predicted(self) -> bool:
@@ -72,51 +80,55 @@ class Scores:
         explained: What they are, one each.
         logits: The class scores (B, K), or None where the output has none.
         called: The scores of the images whose target is a callable.
+        are_probabilities: Whether class scores are explained that look like probabilities.
     """
 
     explained: list[Explained]
     logits: torch.Tensor | None
     called: list[torch.Tensor]
+    are_probabilities: bool = False
 
     @property
-    def classes(self) -> list[tuple[int, int]]:
-        """(image, class) of the scores that are class scores."""
-        return [(index, item.target) for index, item in enumerate(self.explained) if item.target is not None]
+    def classes(self) -> list[tuple[int, int, int]]:
+        """(image, column, sign) of the scores that are class scores: of a single logit, class 0 is minus column 0."""
+        chosen = [(index, item.target) for index, item in enumerate(self.explained) if item.target is not None]
+        if self.logits is not None and self.logits.shape[1] == 1:
+            return [(index, 0, 1 if target == 1 else -1) for index, target in chosen]
+        return [(index, target, 1) for index, target in chosen]
 
 
-def scores_of(output: Any, targets: list[Target], class_names: Sequence[str] | None) -> Scores:
+def scores_of(
+    output: Any,
+    targets: list[Target],
+    class_names: Sequence[str] | None,
+    model_names: Sequence[str] | None = None,
+    selector: Selector = None,
+) -> Scores:
     """Pick the explained score of each image from the model's output.
 
     Args:
-        output: What the model returned for B images. For a class index or None it must be a tensor (B, K) of
-            class scores; a callable gets `output[b]`, its image's own part, and returns a scalar tensor.
+        output: What the model returned for B images. For a class index, a class name or None there must be class
+            scores (B, K) in it, or one logit an image (B, 1) or (B,), of which class 1 is +z and class 0 is -z. A
+            callable gets its image's own part of it, and returns a scalar tensor.
         targets: One target for each image.
-        class_names: The K class names, for targets that are names and for messages.
+        class_names: The K class names, for targets that are names and for messages; two for a single logit.
+        model_names: The names that the model carries, used where `class_names` is None and their number is K.
+        selector: Which part of the output is explained: see `selected`.
 
     Raises:
-        OutputError: The output is not (B, K) and a class is asked for.
+        OutputError: The output has no such part, or no class scores where a class is asked for.
         TargetError: A class index or name does not exist, or a callable returns no scalar tensor.
     """
-    logits = _class_scores(output, len(targets))
-    if class_names is not None and logits is not None and len(class_names) != logits.shape[1]:
-        raise TargetError(f"{len(class_names)} class names for a model with {logits.shape[1]} classes")
-    values = None if logits is None else exact(logits.detach()).cpu()
-    predicted = [-1] * len(targets) if values is None else values.argmax(dim=1).tolist()
+    read = _read(selected(output, selector), targets, class_names, model_names)
     explained: list[Explained] = []
     called: list[torch.Tensor] = []
     for index, target in enumerate(targets):
-        row = None if values is None else values[index]
-        if callable(target):
-            called.append(_called(target, output, index, len(targets)))
-            score = float(called[-1].detach())
-            explained.append(_explained(score, None, _name_of_callable(target), row, predicted[index], class_names))
-        elif row is None:
-            raise _no_class_scores(output, len(targets))
+        if _is_class(target):
+            explained.append(_explained_class(read, index, target))
         else:
-            chosen = _class_index(target, row.numel(), predicted[index], class_names)
-            name = _class_name(chosen, class_names)
-            explained.append(_explained(float(row[chosen]), chosen, name, row, predicted[index], class_names))
-    return Scores(explained, logits, called)
+            called.append(_called(read, index, target))
+            explained.append(_explained_call(read, index, target, float(called[-1].detach())))
+    return Scores(explained, read.logits, called, read.are_probabilities)
 
 
 def exact(tensor: torch.Tensor) -> torch.Tensor:
@@ -124,89 +136,135 @@ def exact(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
-def _class_scores(output: Any, batch: int) -> torch.Tensor | None:
-    if isinstance(output, torch.Tensor) and output.ndim == 2 and output.shape[0] == batch:
-        return output
-    return None
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A model's output for a batch of images, with what all targets ask of it."""
+
+    output: Any
+    batch: int
+    logits: torch.Tensor | None
+    values: torch.Tensor | None  # the logits in float32 or better, on the CPU
+    predicted: list[int]
+    names: Sequence[str] | None
+    are_probabilities: bool
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one logit an image, which tells two classes apart."""
+        return self.logits is not None and self.logits.shape[1] == 1
+
+    @property
+    def count(self) -> int:
+        """The number of classes, or 0 where there are no class scores."""
+        return 0 if self.logits is None else max(self.logits.shape[1], 2)
+
+    @property
+    def names_fit(self) -> bool:
+        return self.names is None or len(self.names) == self.count
+
+    def require_classes(self) -> torch.Tensor:
+        if self.values is None:
+            raise no_class_scores(self.output, self.batch)
+        if self.names is not None and not self.names_fit:
+            single = ", which a single logit tells apart" if self.is_single else ""
+            raise TargetError(f"{len(self.names)} class names for a model with {self.count} classes{single}")
+        return self.values
+
+    def row(self, index: int, target: ReadyTarget) -> torch.Tensor:
+        """Return the image's row (K,) of the logits, with its graph."""
+        if target.compares_classes:
+            self.require_classes()
+        if self.logits is None:
+            raise no_class_scores(self.output, self.batch)
+        return self.logits[index]
 
 
-def _no_class_scores(output: Any, batch: int) -> OutputError:
-    return OutputError(
-        f"the model returned {_described(output)}; accepted: class scores (B, K), here ({batch}, K). For other outputs "
-        "pass target=<callable>, which gets the image's own part of the output and returns a scalar tensor"
-    )
+def _read(
+    output: Any, targets: list[Target], class_names: Sequence[str] | None, model_names: Sequence[str] | None
+) -> _Read:
+    logits = class_scores(output, len(targets))
+    values = None if logits is None else exact(logits.detach()).cpu()
+    predicted: list[int] = [-1] * len(targets)
+    if values is not None:
+        predicted = (values[:, 0] > 0).int().tolist() if values.shape[1] == 1 else values.argmax(dim=1).tolist()
+    names = class_names
+    # A model whose head was replaced still carries the names of its first life.
+    if names is None and model_names is not None and (logits is None or len(model_names) == max(logits.shape[1], 2)):
+        names = model_names
+    suspected = values is not None and any(map(_compares_classes, targets)) and _look_like_probabilities(values)
+    return _Read(output, len(targets), logits, values, predicted, names, suspected)
 
 
-def _has_one_part_each(output: Any, batch: int) -> bool:
-    if isinstance(output, torch.Tensor):
-        return output.ndim > 0 and output.shape[0] == batch
-    return isinstance(output, (list, tuple)) and len(output) == batch
+def _look_like_probabilities(values: torch.Tensor) -> bool:
+    if values.shape[1] == 1 or any(abs(total - 1) > _ROUNDING for total in values.sum(dim=1).tolist()):
+        return False
+    return float(values.min()) >= 0
 
 
-def _described(output: Any) -> str:
-    if isinstance(output, torch.Tensor):
-        return f"a tensor {tuple(output.shape)}"
-    return (
-        f"a {type(output).__name__} of {len(output)}"
-        if isinstance(output, (list, tuple))
-        else f"a {type(output).__name__}"
-    )
+def _is_class(target: Target) -> bool:
+    return not callable(target) or isinstance(target, (ClassLogit, BinaryLogit))
 
 
-def _class_index(target: Any, count: int, predicted: int, class_names: Sequence[str] | None) -> int:
-    if target is None:
-        if count == 1:
-            raise OutputError(
-                "the model returns a single score (B, 1), whose arg-max says nothing; pass target=0 for the score "
-                "itself, or target=lambda score: -score[0] for its opposite"
-            )
-        return predicted
-    if isinstance(target, str):
-        return _named_class(target, class_names)
-    try:
-        if isinstance(target, bool) or getattr(target, "dtype", None) == torch.bool:
-            raise TypeError
-        index = operator.index(target)
-    except TypeError:
-        raise TargetError(
-            f"target is {target!r}; accepted: a class index, a class name, a callable on the output, or None for "
-            "the predicted class"
-        ) from None
-    if not 0 <= index < count:
-        raise TargetError(f"target {index} is out of range: the model has {count} classes, 0 to {count - 1}")
-    return index
+def _compares_classes(target: Target) -> bool:
+    if isinstance(target, ReadyTarget):
+        return target.reads_row and target.compares_classes and not getattr(target, "multi_label", False)
+    return not callable(target)
 
 
-def _named_class(name: str, class_names: Sequence[str] | None) -> int:
-    if class_names is None:
-        raise TargetError(
-            f"target {name!r} is a class name, and no class names are known: pass class_names=[...], or override the "
-            "`cam_class_names` fixture"
-        )
-    names = list(class_names)
-    if names.count(name) > 1:
-        raise TargetError(f"target {name!r} names {names.count(name)} classes; pass the class index")
-    if name not in names:
-        raise TargetError(f"there is no class {name!r}. {nearest(name, names)}")
-    return names.index(name)
+def _explained_class(read: _Read, index: int, target: Any) -> Explained:
+    row = read.require_classes()[index]
+    multi_label = False
+    if isinstance(target, ClassLogit):
+        target, multi_label = target.class_, target.multi_label
+    elif isinstance(target, BinaryLogit):
+        target = target.as_class(row)
+    predicted = read.predicted[index]
+    chosen = predicted if target is None else require_class(as_index(target, read.names), read.count)
+    name = name_of(chosen, read.names)
+    if multi_label and not read.is_single:
+        value = row[chosen]
+        return Explained(chosen, name, float(value), float(value.sigmoid()), None, None, "one of several labels")
+    if read.is_single:
+        value, note = (row[0], "the single logit") if chosen == 1 else (-row[0], "minus the single logit")
+        probability = value.sigmoid()
+    else:
+        value, note = row[chosen], ""
+        probability = value if read.are_probabilities else row.softmax(dim=0)[chosen]
+    named = name_of(predicted, read.names)
+    return Explained(chosen, name, float(value), float(probability), predicted, named, note)
 
 
-def _class_name(index: int, class_names: Sequence[str] | None) -> str:
-    return f"class {index}" if class_names is None else str(class_names[index])
+def _explained_call(read: _Read, index: int, target: Any, score: float) -> Explained:
+    name = _name_of_callable(target, read.names)
+    # A lambda on what has another number of columns than there are class names does not read class scores.
+    compares = _compares_classes(target) if isinstance(target, ReadyTarget) else read.names_fit and not read.is_single
+    if read.logits is None or not compares:
+        return Explained(None, name, score, None, None, None)
+    predicted = read.predicted[index]
+    return Explained(None, name, score, None, predicted, name_of(predicted, read.names))
 
 
-def _name_of_callable(target: Callable[[Any], torch.Tensor]) -> str:
+def _name_of_callable(target: Any, class_names: Sequence[str] | None) -> str:
+    if isinstance(target, ReadyTarget):
+        return target.named(class_names)
     return getattr(target, "__name__", None) or type(target).__name__
 
 
-def _called(target: Callable[[Any], torch.Tensor], output: Any, index: int, batch: int) -> torch.Tensor:
-    if not _has_one_part_each(output, batch):
-        raise OutputError(
-            f"the model returned {_described(output)}, in which each image's own part cannot be found; accepted: a "
-            f"tensor (B, ...) or a list of B parts, here of length {batch}"
-        )
-    score = target(output[index])
-    name = _name_of_callable(target)
+def _called(read: _Read, index: int, target: Any) -> torch.Tensor:
+    name = _name_of_callable(target, read.names)
+    try:
+        if isinstance(target, ReadyTarget):
+            part = read.row(index, target) if target.reads_row else own_part(read.output, index, read.batch)
+            score = target.with_names(read.names)(part)
+        else:
+            score = target(own_part(read.output, index, read.batch))
+    except RuntimeError as error:
+        if "same device" not in str(error) and "expected device" not in str(error):
+            raise
+        raise TargetError(
+            f"target {name} mixes devices: tensors that it compares with the model's output must be where that is "
+            f"({error})"
+        ) from error
     if not isinstance(score, torch.Tensor):
         raise TargetError(
             f"target {name} returned a {type(score).__name__}; accepted: a scalar tensor (without .item())"
@@ -214,17 +272,3 @@ def _called(target: Callable[[Any], torch.Tensor], output: Any, index: int, batc
     if score.numel() != 1:
         raise TargetError(f"target {name} returned a tensor {tuple(score.shape)}; accepted: one scalar")
     return score.reshape(())
-
-
-def _explained(
-    score: float,
-    chosen: int | None,
-    name: str,
-    logits: torch.Tensor | None,
-    predicted: int,
-    class_names: Sequence[str] | None,
-) -> Explained:
-    if logits is None or logits.numel() == 1:
-        return Explained(chosen, name, score, None, None, None)
-    probability = None if chosen is None else float(logits.softmax(dim=0)[chosen])
-    return Explained(chosen, name, score, probability, predicted, _class_name(predicted, class_names))

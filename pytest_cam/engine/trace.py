@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from pytest_cam.engine.backward import gradients_at, has_graph
+from pytest_cam.engine.backward import gradients_at
+from pytest_cam.engine.class_names import as_names, names_of
+from pytest_cam.engine.forward import Run
+from pytest_cam.engine.further import Further, on_device
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layers import LayersLike, resolve_all
-from pytest_cam.engine.layouts import Layout, Reader, Reshape
+from pytest_cam.engine.layouts import Layout, Reader
 from pytest_cam.engine.listing import explainable_layers, index_of, layer_at
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.tap import LastTap, Seen, Taps
 from pytest_cam.engine.targets import Explained, Scores, Targets, exact, one_each, scores_of
-from pytest_cam.errors import IndependentScoreError, NonFiniteError, is_ours
+from pytest_cam.errors import IndependentScoreError, NonFiniteError, ProbabilityWarning, is_ours, warn
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __tracebackhide__ = is_ours
 
+
+_PROBABILITIES = (
+    "the class scores that the model returned look like probabilities: each row lies in [0, 1] and sums to 1. Where "
+    "the model is sure, their gradients fade; explain logits instead: leave the softmax out of the model, or "
+    "name the logits with output= where it returns both"
+)
 
 # How many normalisations before the end are tried where the score reads nothing of the patches after the last one.
 _NORMS_TRIED = 8
@@ -57,11 +67,10 @@ def trace(
     inputs: torch.Tensor,
     layer: LayersLike = None,
     targets: Targets = None,
-    class_names: Sequence[str] | None = None,
+    class_names: Any = None,
     *,
     state: ModelState,
-    reshape: Reshape | None = None,
-    layer_call: int | None = None,
+    **further: Unpack[Further],
 ) -> list[Trace]:
     """Run the model once and differentiate the explained scores down to some layers, and no further.
 
@@ -75,10 +84,9 @@ def trace(
             last normalisation where it does; finding it takes a second pass, and so does an index.
         targets: One for all, or one each: a class index, a class name, a callable on the image's own part of
             the output, or None for the predicted class.
-        class_names: The names of the K classes.
+        class_names: The names of the K classes, see `as_names`; None takes those that the model carries.
         state: The model's state, entered by the caller, which puts it back.
-        reshape: From the layer's output tensor to (B, C, h, w); None finds out.
-        layer_call: Which execution of a layer that runs several times, from 1; None for the last.
+        **further: See `Further`.
 
     Returns:
         Activations, gradients and what was explained, for each layer.
@@ -93,15 +101,32 @@ def trace(
     """
     wanted = one_each(targets, inputs.shape[0])
     inputs = inputs.detach().to(state.device)
-    # An input made under inference_mode cannot enter a graph; its clone is an ordinary tensor.
-    inputs = inputs.clone() if inputs.is_inference() else inputs
-    layers = resolve_all(model, _named(layer, model, inputs, state, reshape))
-    reader = Reader(model, inputs, reshape)
+    reader = Reader(model, inputs, further.get("reshape"))
+    names = as_names(class_names)
+    known = names_of(model) if names is None else None
+
+    def call() -> Any:
+        # Copies, each time that the model runs: it may overwrite what it is given.
+        args = [on_device(value, state.device) for value in further.get("model_args") or ()]
+        kwargs = {name: on_device(value, state.device) for name, value in (further.get("model_kwargs") or {}).items()}
+        return model(inputs.clone(), *args, **kwargs)
+
+    run = Run(
+        model,
+        state,
+        call,
+        read=partial(scores_of, targets=wanted, class_names=names, model_names=known, selector=further.get("output")),
+    )
+    layers = resolve_all(model, _named(layer, run, reader))
 
     def place(hooks: HookManager) -> Taps | LastTap:
-        return LastTap(model, reader, hooks) if layers is None else Taps(layers, reader, hooks, layer_call)
+        return (
+            LastTap(model, reader, hooks) if layers is None else Taps(layers, reader, hooks, further.get("layer_call"))
+        )
 
-    taps, scores = _scored(model, inputs, place, wanted, class_names, state)
+    taps, scores = run(place)
+    if scores.are_probabilities:
+        warn(_PROBABILITIES, ProbabilityWarning)
     try:
         return _traces(taps, scores)
     except IndependentScoreError:
@@ -109,19 +134,17 @@ def trace(
         if not norms:
             raise
     state.rewind()
-    taps, scores = _scored(model, inputs, lambda hooks: Taps(norms, reader, hooks), wanted, class_names, state)
+    taps, scores = run(lambda hooks: Taps(norms, reader, hooks))
     return _traces(taps, scores, last_that_counts=True)
 
 
-def _named(
-    layer: LayersLike, model: nn.Module, inputs: torch.Tensor, state: ModelState, reshape: Reshape | None
-) -> Any:
+def _named(layer: LayersLike, run: Run, reader: Reader) -> Any:
     """Return what was given for the layers with indices replaced by names, for which the model runs once more."""
     given = list(layer) if isinstance(layer, (list, tuple)) else [layer]
     indices = [index_of(item) for item in given]
     if all(index is None for index in indices):
         return layer
-    known = explainable_layers(model, inputs.clone(), state=state, reshape=reshape)
+    known = explainable_layers(run, reader)
     named = [item if index is None else layer_at(index, known) for item, index in zip(given, indices, strict=True)]
     return named if isinstance(layer, (list, tuple)) else named[0]
 
@@ -166,67 +189,6 @@ def _independent(seen: Seen, names: list[str], index: int) -> IndependentScoreEr
         f"{where}: its gradient there is exactly zero (a saturated or dead unit, or a part of the output that the head "
         "does not read). Explain a logit, not a probability, or take another layer"
     )
-
-
-def _scored(
-    model: nn.Module,
-    inputs: torch.Tensor,
-    place: Callable[[HookManager], Taps | LastTap],
-    targets: list[Any],
-    class_names: Sequence[str] | None,
-    state: ModelState,
-) -> tuple[Taps | LastTap, Scores]:
-    """Run the model so that its scores have a gradient at the layers, and parameters have none."""
-    try:
-        with torch.no_grad():
-            taps, scores = _forward(model, inputs, place, targets, class_names, state)
-        if has_graph(scores):
-            return taps, scores
-        # Else a no_grad block inside the model switched gradients off again when it ended.
-    except RuntimeError as error:
-        # A view made before the layer, without gradients, may not be written to in place after it.
-        if "no_grad mode" not in str(error):
-            raise
-    state.rewind()
-    with torch.enable_grad(), _frozen(model):
-        return _forward(model, inputs, place, targets, class_names, state)
-
-
-def _forward(
-    model: nn.Module,
-    inputs: torch.Tensor,
-    place: Callable[[HookManager], Taps | LastTap],
-    targets: list[Any],
-    class_names: Sequence[str] | None,
-    state: ModelState,
-) -> tuple[Taps | LastTap, Scores]:
-    with HookManager() as hooks, nullcontext() if state.is_known else _uncompiled():
-        taps = place(hooks)
-        output = model(inputs)
-    taps.seen()  # a layer that never ran is named before anything else is asked of the output
-    # The model may have left gradients switched off, although its output has one.
-    with torch.enable_grad():
-        scores = scores_of(output, targets, class_names)
-    return taps, scores
-
-
-def _uncompiled() -> AbstractContextManager[object]:
-    # What torch.compile made of a model does not call hooks that were placed later. Nothing is compiled before dynamo
-    # is imported, which takes seconds.
-    stance = getattr(torch.compiler, "set_stance", None) if "torch._dynamo" in sys.modules else None
-    return nullcontext() if stance is None else stance("force_eager")
-
-
-@contextmanager
-def _frozen(model: nn.Module) -> Iterator[None]:
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    try:
-        for parameter in trained:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)
 
 
 def _gradients(seen: list[Seen], scores: Scores) -> list[torch.Tensor | None]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 
 import torch
 from torch import nn
 
+from pytest_cam.engine.forward import Run
+from pytest_cam.engine.layouts import Reader
 from pytest_cam.engine.listing import Explainable, explainable_layers
 from pytest_cam.engine.state import ModelState
+from pytest_cam.engine.targets import scores_of
 from pytest_cam.engine.trace import trace
 from pytest_cam.errors import CamError, SettingError, nearest
 
@@ -29,7 +33,9 @@ def layers_table(place: str) -> str:
     model, inputs = _made_by(place)
     with ModelState(model) as state:
         inputs = inputs.to(state.device)
-        layers = explainable_layers(model, inputs.clone(), state=state)
+        inputs = inputs.clone()
+        run = Run(model, state, call=lambda: model(inputs), read=partial(scores_of, targets=[None] * len(inputs)))
+        layers = explainable_layers(run, Reader(model, inputs))
         auto, unknown = "", ""
         try:
             auto = trace(model, inputs.clone(), state=state)[0].layer

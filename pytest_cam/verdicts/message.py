@@ -65,7 +65,7 @@ def explained(evidence: Evidence) -> str:
         text = f"{what.name} = {what.score:.4g}"
     else:
         named = "" if what.name == f"class {what.target}" else f' "{what.name}"'
-        text = f"class {what.target}{named}"
+        text = f"class {what.target}{named}" + (f" ({what.note})" if what.note else "")
     if what.probability is not None:
         text += f", probability {what.probability:.2f}"
     if what.predicted is None:

@@ -134,6 +134,66 @@ def test_fixtures_of_a_project_give_preprocess_class_names_and_device(project):
     project.run("--cam-device=cpu").assert_outcomes(passed=6)
 
 
+def test_model_with_two_inputs_and_two_outputs(project):
+    project.write(
+        test_two="""
+        import torch
+
+        class TwoHeads(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.bright = spotlight()
+
+            def forward(self, image, gate, factor=1.0):
+                scores = self.bright(image) * gate * factor
+                return {"main": scores, "aux": -scores}
+
+        MORE = {"model_args": (torch.tensor([2.0]),), "model_kwargs": {"factor": 3.0}}
+
+        @pytest.mark.cam(output="main")
+        class TestMain:
+            def test_marker(self, cam):
+                assert cam(TwoHeads(), make_photo(), target=1, **MORE).score == 0.25 * 2 * 3
+
+            def test_call_over_marker(self, cam):
+                assert cam(TwoHeads(), make_photo(), target=1, output="aux", layer="bright.0", **MORE).score == -1.5
+
+            def test_verb(self, cam):
+                cam.assert_attention_in_region(TwoHeads(), make_photo(), LIT, target=1, **MORE)
+
+        def test_neither(cam):
+            with pytest.raises(ValueError, match="several tensors could be the class scores"):
+                cam(TwoHeads(), make_photo(), target=1, **MORE)
+
+        def test_unknown_keyword(cam):
+            with pytest.raises(TypeError, match="no keyword 'model_arg'. Did you mean 'model_args'"):
+                cam.assert_attention_in_region(TwoHeads(), make_photo(), LIT, model_arg=1)
+        """
+    )
+
+    project.run().assert_outcomes(passed=5)
+
+
+def test_warning_of_probabilities_can_be_filtered(project):
+    project.write(
+        test_probabilities="""
+        import torch
+
+        def test_seen(cam):
+            cam(torch.nn.Sequential(*spotlight(), torch.nn.Softmax(dim=1)), make_photo(), layer="0")
+        """
+    )
+    shown = project.run()
+    raised = project.run("-W", "error::pytest_cam.ProbabilityWarning")
+    silent = project.run("-W", "error", "-W", "ignore::pytest_cam.ProbabilityWarning")
+
+    shown.assert_outcomes(passed=1, warnings=1)
+    shown.stdout.fnmatch_lines(["*test_probabilities.py:*: ProbabilityWarning: the class scores * look like prob*"])
+    raised.assert_outcomes(failed=1)
+    raised.stdout.fnmatch_lines(["*test_probabilities.py:*: ProbabilityWarning"])
+    silent.assert_outcomes(passed=1)
+
+
 def test_keys_of_the_native_table_are_read_and_checked(project):
     if pytest.version_tuple < (9, 0):
         pytest.skip("this pytest has no [tool.pytest] table")
@@ -158,5 +218,8 @@ def test_flags_ini_keys_and_marker_are_listed(project):
     for name in ("artifacts", "method", "layer", "device"):
         listed.stdout.fnmatch_lines([f"*--cam-{name}=*", f"*cam_{name} (string):*"])
     markers.stdout.fnmatch_lines(
-        ["@pytest.mark.cam(method=..., layer=..., device=..., target=..., preprocess=..., class_names=...): *"]
+        [
+            "@pytest.mark.cam(method=..., layer=..., device=..., target=..., preprocess=..., class_names=..., "
+            "output=...): *"
+        ]
     )

@@ -5,11 +5,11 @@ import pytest
 from pytest_cam import errors
 
 
-def test_every_error_is_of_one_family_and_shows_its_public_name() -> None:
+def test_every_error_and_warning_is_of_one_family_and_shows_its_public_name() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, BaseException)]
     assert len(kinds) > 20
     for kind in kinds:
-        assert issubclass(kind, errors.CamError)
+        assert issubclass(kind, (errors.CamError, errors.CamWarning))
         assert kind.__module__ == "pytest_cam"
 
 

@@ -2,8 +2,14 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet18
+from torchvision.models.detection import fasterrcnn_resnet50_fpn
+from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
 from pytest_cam import AttentionError, attend, options
 
@@ -37,6 +43,48 @@ def test_failure_text_is_what_the_shortcut_model_gives(monkeypatch: pytest.Monke
         attention.assert_in_region((12, 1, 36, 25))
     shown = README.split("```text\n")[1].split("\n```")[0]
     assert shown == f"pytest_cam.AttentionError: {raised.value}"
+
+
+def test_other_outputs_are_explained_as_shown() -> None:
+    shown = README.split("<!-- other outputs: run by tests/unit/test_readme.py -->\n")[1]
+    code = shown.split("```python\n")[1].split("```")[0]
+    names = ["background", "cat", "dog"]
+    img = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(0))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        detector = fasterrcnn_resnet50_fpn(
+            weights=None, weights_backbone=None, num_classes=3, min_size=96, max_size=96, box_score_thresh=0.0
+        ).eval()
+        segmenter = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=3)
+        classifier, embedder = resnet18(num_classes=3), resnet18(num_classes=8)
+    for model in (detector, segmenter, classifier):
+        model.config = SimpleNamespace(id2label=dict(enumerate(names)))
+    with torch.no_grad():
+        (found,) = detector(img[None])
+    given = {
+        "img": img,
+        "box": found["boxes"][found["labels"] == 2][0],
+        "mask": torch.ones(96, 96),
+        "reference": torch.ones(8),
+        "metadata": torch.tensor([[0.5, 1.0, 2.0]]),
+        "detector": detector,
+        "segmenter": segmenter,
+        "embedder": embedder,
+        "classifier": classifier,
+        "two_headed": TwoHeaded(classifier),
+    }
+    exec(code, given)
+    assert code.count("\nattend(") == 6
+
+
+class TwoHeaded(nn.Module):
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, image: torch.Tensor, metadata: torch.Tensor) -> dict[str, torch.Tensor]:
+        logits = self.classifier(image)
+        return {"breed": logits * metadata, "age": logits}
 
 
 def test_pictures_of_the_readme_exist() -> None:

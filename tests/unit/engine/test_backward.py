@@ -50,11 +50,23 @@ def test_gradient_is_that_of_autograd(head: Head, targets: list[object]) -> None
     leaf = torch.randn(len(targets), 6, requires_grad=True)
     logits = head(leaf * 2)
     scores = scores_of(logits, targets, None)  # type: ignore[arg-type]
-    picked = [logits[index, chosen] for index, chosen in scores.classes] + scores.called
+    picked = [sign * logits[index, column] for index, column, sign in scores.classes] + scores.called
     (expected,) = torch.autograd.grad(sum(picked), [leaf], retain_graph=True)  # type: ignore[arg-type]
     (found,) = gradients_at([leaf], scores)
     assert found is not None
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("targets", [[1], [0], [None, 0, 1]])
+@pytest.mark.parametrize("shape", [(-1, 1), (-1,)])
+def test_single_logit_is_differentiated_with_its_sign(targets: list[object], shape: tuple[int, ...]) -> None:
+    leaf = torch.randn(len(targets), 6, requires_grad=True)
+    head = nn.Linear(6, 1)
+    scores = scores_of(head(leaf).reshape(shape), targets, None)  # type: ignore[arg-type]
+    (found,) = gradients_at([leaf], scores)
+    assert found is not None
+    signs = torch.tensor([1.0 if item.target == 1 else -1.0 for item in scores.explained])
+    assert torch.equal(found, signs[:, None] * head.weight.detach())
 
 
 def test_only_a_plain_linear_head_is_stepped_over() -> None:

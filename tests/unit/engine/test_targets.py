@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from pytest_cam import attend, attend_batch
+from pytest_cam import BinaryLogit, ClassLogit, attend, attend_batch
 from pytest_cam.engine.targets import Explained, Scores, one_each, scores_of
 from pytest_cam.errors import OutputError, TargetError
 
@@ -26,7 +26,8 @@ def explain(output: Any, target: Any, class_names: list[str] | None = None) -> E
 
 def total(scores: Scores) -> float:
     """The sum of all explained scores, read from the tensors that are differentiated."""
-    picked = [] if scores.logits is None else [scores.logits[index, chosen] for index, chosen in scores.classes]
+    logits = scores.logits
+    picked = [] if logits is None else [sign * logits[index, column] for index, column, sign in scores.classes]
     return sum(float(score) for score in (*picked, *scores.called))
 
 
@@ -81,14 +82,47 @@ def test_list_of_parts_has_one_part_each() -> None:
     assert scores.explained[0].predicted is None
 
 
-def test_single_score_can_be_asked_for_and_has_no_probability() -> None:
-    explained = explain(torch.tensor([[2.5]]), 0)
-    assert (explained.score, explained.probability, explained.predicted) == (2.5, None, None)
+@pytest.mark.parametrize("shape", [(1, 1), (1,)])
+@pytest.mark.parametrize(
+    ("target", "score", "probability", "name", "note"),
+    [
+        (1, math.log(3), 0.75, "dog", "the single logit"),
+        (None, math.log(3), 0.75, "dog", "the single logit"),
+        (BinaryLogit(), math.log(3), 0.75, "dog", "the single logit"),
+        ("cat", -math.log(3), 0.25, "cat", "minus the single logit"),
+        (0, -math.log(3), 0.25, "cat", "minus the single logit"),
+        (BinaryLogit(positive=False), -math.log(3), 0.25, "cat", "minus the single logit"),
+    ],
+)
+def test_single_logit_tells_two_classes_apart(
+    shape: tuple[int, ...], target: Any, score: float, probability: float, name: str, note: str
+) -> None:
+    explained = explain(torch.full(shape, math.log(3)), target, ["cat", "dog"])
+    assert (explained.score, explained.probability) == pytest.approx((score, probability))
+    assert (explained.name, explained.note, explained.predicted_name) == (name, note, "dog")
 
 
-def test_single_score_has_no_prediction() -> None:
-    with pytest.raises(OutputError, match=r"single score .* pass target=0"):
-        explain(torch.tensor([[2.5]]), None)
+def test_single_logit_below_zero_predicts_class_0() -> None:
+    explained = explain(torch.tensor([[-2.0]]), None)
+    assert (explained.target, explained.score, explained.name) == (0, 2.0, "class 0")
+
+
+@pytest.mark.parametrize(
+    ("target", "names", "message"),
+    [
+        (2, None, "target 2 is out of range: the model has 2 classes, 0 to 1"),
+        (1, ["cat"], "1 class names for a model with 2 classes, which a single logit tells apart"),
+    ],
+)
+def test_single_logit_has_two_classes(target: Any, names: list[str] | None, message: str) -> None:
+    with pytest.raises(TargetError, match=message):
+        explain(torch.tensor([[2.5]]), target, names)
+
+
+def test_labels_that_do_not_exclude_one_another_have_probabilities_of_their_own() -> None:
+    explained = explain(torch.tensor([[5.0, math.log(3)]]), ClassLogit("dog", multi_label=True), ["cat", "dog"])
+    assert (explained.score, explained.probability) == pytest.approx((math.log(3), 0.75))
+    assert (explained.predicted, explained.note) == (None, "one of several labels")
 
 
 @pytest.mark.parametrize(
@@ -126,20 +160,15 @@ def test_wrong_class_names_are_an_error(target: Any, names: list[str], message: 
         explain(LOGITS, target, names)
 
 
-class Outputs(NamedTuple):
-    logits: torch.Tensor
-    features: torch.Tensor
-
-
 @pytest.mark.parametrize(
     ("output", "given"),
     [
         (torch.zeros(5), r"a tensor \(5,\)"),
         (torch.zeros(2, 5), r"a tensor \(2, 5\)"),
         (torch.zeros(1, 5, 2, 2), r"a tensor \(1, 5, 2, 2\)"),
-        ((LOGITS, LOGITS), "a tuple of 2"),
-        (Outputs(LOGITS, LOGITS), "a Outputs of 2"),
-        ({"logits": LOGITS}, "a dict"),
+        ({"logits": LOGITS[0], "loss": None}, r"a dict with 'logits' \(2,\), 'loss' \(NoneType\)"),
+        ({"logits": torch.zeros(1, 5, 2, 2), "features": LOGITS}, r"a dict with 'logits' \(1, 5, 2, 2\), .*"),
+        ({"labels": torch.tensor([1])}, r"a dict with 'labels' \(1,\)"),
         (None, "a NoneType"),
     ],
 )
@@ -150,9 +179,8 @@ def test_output_that_is_no_batch_of_class_scores_is_an_error(output: Any, given:
         explain(output, 0)
 
 
-@pytest.mark.parametrize("output", [torch.tensor(1.0), torch.zeros(3, 5), (LOGITS, LOGITS), {0: LOGITS}, None])
+@pytest.mark.parametrize("output", [torch.tensor(1.0), torch.zeros(3, 5), {0: torch.zeros(3, 5)}, None])
 def test_output_without_one_part_for_each_image_is_an_error_for_a_callable(output: Any) -> None:
-    # Element 0 of a pair (logits, features) is not image 0's part of it.
     with pytest.raises(OutputError, match="each image's own part cannot be found"):
         explain(output, lambda part: part.sum())
 

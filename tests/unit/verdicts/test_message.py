@@ -97,6 +97,12 @@ def test_score_of_a_callable_is_given_by_value(corner: Evidence) -> None:
     assert "  explained  margin = 1.25\n" in text
 
 
+def test_score_of_a_single_logit_is_called_that(corner: Evidence) -> None:
+    against = Explained(0, "cat", 2.0, 0.88, 0, "cat", "minus the single logit")
+    text = message(replace(corner, explained=against))
+    assert '  explained  class 0 "cat" (minus the single logit), probability 0.88, predicted\n' in text
+
+
 def test_coarse_map_gets_a_hint() -> None:
     cam = np.zeros((4, 4))
     cam[3, 3] = 1

@@ -1,0 +1,89 @@
+"""The names of a model's classes, from the user or from the model itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from pytest_cam.errors import TargetError, is_ours, nearest
+
+__tracebackhide__ = is_ours
+
+_ACCEPTED = "accepted: a list of K names, a dict from class index to name, or a weights member of torchvision"
+
+
+def as_names(given: Any) -> Sequence[str] | None:
+    """Return the class names that a user gave.
+
+    Args:
+        given: A sequence of names, a dict from class index to name, a weights member of torchvision
+            (`ResNet50_Weights.DEFAULT`), whose `.meta["categories"]` is read, or None.
+
+    Raises:
+        TargetError: It is none of these.
+    """
+    if given is None or isinstance(given, (list, tuple)):
+        return given
+    if isinstance(given, type):
+        raise TargetError(f"class_names is the class {given.__name__}; take a member of it: {given.__name__}.DEFAULT")
+    meta = getattr(given, "meta", None)
+    if isinstance(meta, Mapping):
+        if "categories" not in meta:
+            raise TargetError(f"class_names is {given}, whose meta has no 'categories'; {_ACCEPTED}")
+        return list(meta["categories"])
+    if isinstance(given, Mapping):
+        names = _by_index(given)
+        if names is None:
+            raise TargetError(f"class_names is a dict whose keys are not 0 to {len(given) - 1}; {_ACCEPTED}")
+        return names
+    if isinstance(given, (str, bytes)) or not hasattr(given, "__len__"):
+        raise TargetError(f"class_names is a {type(given).__name__}; {_ACCEPTED}")
+    return list(given)
+
+
+def names_of(model: nn.Module) -> Sequence[str] | None:
+    """Return the class names that a model carries, or None.
+
+    Read are `model.weights.meta["categories"]`, as where a project keeps torchvision's weights beside the network,
+    and `model.config.id2label` of Hugging Face, unless it holds nothing but the placeholders LABEL_0, LABEL_1, ...
+    """
+    meta = getattr(getattr(model, "weights", None), "meta", None)
+    if isinstance(meta, Mapping) and "categories" in meta:
+        return list(meta["categories"])
+    labels = getattr(getattr(model, "config", None), "id2label", None)
+    names = _by_index(labels) if isinstance(labels, Mapping) else None
+    if names is None or all(name == f"LABEL_{index}" for index, name in enumerate(names)):
+        return None
+    return names
+
+
+def _by_index(names: Mapping[Any, str]) -> list[str] | None:
+    return [names[index] for index in range(len(names))] if names.keys() == set(range(len(names))) else None
+
+
+def index_named(name: str, class_names: Sequence[str] | None) -> int:
+    """Return the index of the class of that name.
+
+    Raises:
+        TargetError: No class names are known, none is this one, or several are.
+    """
+    if class_names is None:
+        raise TargetError(
+            f"target {name!r} is a class name, and no class names are known: pass class_names=[...], or override the "
+            "`cam_class_names` fixture"
+        )
+    names = list(class_names)
+    if names.count(name) > 1:
+        raise TargetError(f"target {name!r} names {names.count(name)} classes; pass the class index")
+    if name not in names:
+        raise TargetError(f"there is no class {name!r}. {nearest(name, names)}")
+    return names.index(name)
+
+
+def name_of(index: int, class_names: Sequence[str] | None) -> str:
+    """Return the name of a class, or "class K" where no name is known."""
+    if class_names is None or not 0 <= index < len(class_names):
+        return f"class {index}"
+    return str(class_names[index])

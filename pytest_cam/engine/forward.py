@@ -1,0 +1,100 @@
+"""One forward pass, with gradients from the taps onwards and none before."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from pytest_cam.engine.backward import has_graph
+from pytest_cam.engine.hooks import HookManager
+from pytest_cam.engine.state import ModelState
+from pytest_cam.engine.tap import LastTap, Taps
+from pytest_cam.engine.targets import Scores
+from pytest_cam.errors import is_ours
+
+__tracebackhide__ = is_ours
+
+AnyTaps = TypeVar("AnyTaps", Taps, LastTap, Taps | LastTap)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """How a model is run, and how the explained scores are read from what it returns.
+
+    Attributes:
+        model: The model.
+        state: Its state, entered by the caller, which puts it back.
+        call: Runs the model on the inputs.
+        read: From the model's output to the scores.
+    """
+
+    model: nn.Module
+    state: ModelState
+    call: Callable[[], Any]
+    read: Callable[[Any], Scores]
+
+    def __call__(self, place: Callable[[HookManager], AnyTaps]) -> tuple[AnyTaps, Scores]:
+        """Run the model so that its scores have a gradient at the taps, and parameters have none.
+
+        Args:
+            place: Places the taps by hooks.
+        """
+        try:
+            with torch.no_grad():
+                taps, scores = self._forward(place)
+            if has_graph(scores):
+                return taps, scores
+            # Else a no_grad block inside the model switched gradients off again when it ended.
+        except RuntimeError as error:
+            # A view made before the layer, without gradients, may not be written to in place after it.
+            if "no_grad mode" not in str(error):
+                raise
+        self.state.rewind()
+        with torch.enable_grad(), _frozen(self.model):
+            return self._forward(place)
+
+    def only(self, watch: Callable[[HookManager], None]) -> None:
+        """Run the model without gradients and without reading its output, as if it had not run.
+
+        Args:
+            watch: Places the hooks that see what there is to see.
+        """
+        with HookManager() as hooks, self._uncompiled(), torch.no_grad():
+            watch(hooks)
+            self.call()
+        self.state.rewind()
+
+    def _forward(self, place: Callable[[HookManager], AnyTaps]) -> tuple[AnyTaps, Scores]:
+        with HookManager() as hooks, self._uncompiled():
+            taps = place(hooks)
+            output = self.call()
+        taps.seen()  # a layer that never ran is named before anything else is asked of the output
+        # The model may have left gradients switched off, although its output has one.
+        with torch.enable_grad():
+            return taps, self.read(output)
+
+    def _uncompiled(self) -> AbstractContextManager[object]:
+        # What torch.compile made of a model does not call hooks that were placed later. Nothing is compiled before
+        # dynamo is imported, which takes seconds.
+        if self.state.is_known or "torch._dynamo" not in sys.modules:
+            return nullcontext()
+        stance = getattr(torch.compiler, "set_stance", None)
+        return nullcontext() if stance is None else stance("force_eager")
+
+
+@contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)

@@ -1,0 +1,69 @@
+"""The further keywords of every verb: how the model is called, and how what it returns is read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
+
+import torch
+
+from pytest_cam.engine.layouts import Reshape
+from pytest_cam.engine.outputs import Selector
+from pytest_cam.errors import KeywordError, is_ours, nearest
+
+__tracebackhide__ = is_ours
+
+
+class Further(TypedDict, total=False):
+    """What `attend`, `attend_batch`, the verbs and the `cam` fixture take beside the keywords in their signatures.
+
+    Attributes:
+        output: Which part of what the model returns is explained: a key, the name of an attribute, an index, a
+            callable on all of it, or None where the class scores are found without.
+        model_args: What the model takes after the image, for the whole batch.
+        model_kwargs: What the model takes by keyword.
+        reshape: From the layer's output tensor to (B, C, h, w). None finds out: (B, C, h, w), (B, h, w, C), or tokens
+            (B, prefix + h * w, C) of a grid that fits the input.
+        layer_call: Which execution of a layer that runs several times in a pass, from 1; None for the last.
+    """
+
+    output: Selector
+    model_args: Sequence[Any]
+    model_kwargs: Mapping[str, Any] | None
+    reshape: Reshape | None
+    layer_call: int | None
+
+
+def require_known(further: Mapping[str, Any], verb: Callable[..., Any]) -> None:
+    """Reject keywords that a verb does not have, as Python itself would, with the nearest that it has.
+
+    Raises:
+        KeywordError: There is one, or `model_args` or `model_kwargs` is of the wrong kind.
+    """
+    for name in further:
+        if name not in Further.__annotations__:
+            kinds = inspect.signature(verb).parameters.values()
+            own = [kind.name for kind in kinds if kind.kind in (kind.POSITIONAL_OR_KEYWORD, kind.KEYWORD_ONLY)]
+            accepted = [key for key in (*own, *Further.__annotations__) if key != "self"]
+            raise KeywordError(f"{verb.__name__}() has no keyword {name!r}. {nearest(name, accepted)}")
+    args = further.get("model_args")
+    if args is not None and not isinstance(args, (list, tuple)):
+        raise KeywordError(
+            f"model_args is a {type(args).__name__}; accepted: a tuple of what the model takes after the image, as in "
+            "model_args=(metadata,)"
+        )
+    kwargs = further.get("model_kwargs")
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise KeywordError(f"model_kwargs is a {type(kwargs).__name__}; accepted: a dict from name to value")
+
+
+def on_device(value: Any, device: torch.device) -> Any:
+    """Return a copy of an argument of the model with each tensor in it on the device: a model may overwrite it."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to(device, copy=True)
+    if isinstance(value, Mapping):
+        return {key: on_device(item, device) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(on_device(item, device) for item in value)
+    return value

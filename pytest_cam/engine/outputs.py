@@ -1,0 +1,185 @@
+"""What a model returns: the class scores in it, and each image's own part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+import torch
+
+from pytest_cam.errors import OutputError, is_ours, nearest
+
+__tracebackhide__ = is_ours
+
+Selector: TypeAlias = str | int | Callable[[Any], Any] | None
+
+
+def selected(output: Any, selector: Selector) -> Any:
+    """Return the part of a model's output that is to be explained.
+
+    Args:
+        output: What the model returned.
+        selector: A key of a dict, the name of an attribute, an index into a tuple or list, a callable on the whole
+            output, or None for all of it.
+
+    Raises:
+        OutputError: There is no such part.
+    """
+    if selector is None:
+        return output
+    if callable(selector):
+        return selector(output)
+    if isinstance(selector, bool) or not isinstance(selector, (str, int)):
+        raise OutputError(
+            f"output is a {type(selector).__name__}; accepted: a key, the name of an attribute, an index, or a "
+            "callable on what the model returns"
+        )
+    entries = _entries(output)
+    if selector in entries:
+        return entries[selector]
+    if isinstance(selector, int) and isinstance(output, (list, tuple)) and -len(output) <= selector < len(output):
+        return output[selector]
+    # A tensor has many attributes, and none of them is a part of the output.
+    if isinstance(selector, str) and not isinstance(output, torch.Tensor):
+        found = getattr(output, selector, None)
+        if found is not None and not callable(found):
+            return found
+    hint = nearest(selector, [key for key in entries if isinstance(key, str)])
+    raise OutputError(
+        f"output={selector!r} is not in what the model returned: {described(output)}{f'. {hint}' if hint else ''}"
+    )
+
+
+def class_scores(output: Any, batch: int) -> torch.Tensor | None:
+    """Return the class scores (B, K) in a model's output, K = 1 for one logit an image, or None.
+
+    They are the output itself, its `logits`, or the only tensor among its entries that is (B, K), or else (B,). None
+    where no tensor or several could be them.
+    """
+    found = _candidates(output, batch)
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def no_class_scores(output: Any, batch: int) -> OutputError:
+    """Return the error that says why there are no class scores in an output."""
+    found = _candidates(output, batch)
+    if len(found) > 1:
+        listed = ", ".join(f"{key!r} {tuple(tensor.shape)}" for key, tensor in found.items())
+        return OutputError(
+            f"the model returned {described(output)}, in which several tensors could be the class scores: {listed}. "
+            f"Say which: output={next(iter(found))!r}, for instance"
+        )
+    return OutputError(
+        f"the model returned {described(output)}; accepted: class scores (B, K), here ({batch}, K), alone or in a "
+        f"dict or tuple. For other outputs pass target=<callable>, which gets the image's own part of the output and "
+        f"returns a scalar tensor{_hint(output)}"
+    )
+
+
+def own_part(output: Any, index: int, batch: int) -> Any:
+    """Return one image's own part of a model's output.
+
+    Of a tensor (B, ...) it is row `index`; of a dict, tuple or dataclass the same with this done to all that is in
+    it, where what is no tensor (B, ...) stays whole; of a list with one part for each image it is that part.
+
+    Raises:
+        OutputError: Nothing in the output belongs to one image.
+    """
+    if isinstance(output, (list, tuple)) and len(output) == batch and _is_one_part_each(output, batch):
+        return output[index]
+    if not _is_batched(output, batch):
+        raise OutputError(
+            f"the model returned {described(output)}, in which each image's own part cannot be found; accepted: "
+            f"tensors (B, ...), alone or in a dict or tuple, or a list of B parts, here of length {batch}"
+        )
+    return _row(output, index, batch)
+
+
+def described(output: Any) -> str:
+    """Return what an output is, with the shapes in it: "a dict with 'logits' (1, 10), 'features' (1, 512)"."""
+    if isinstance(output, torch.Tensor):
+        return f"a tensor {tuple(output.shape)}"
+    entries = _entries(output)
+    text = f"a {type(output).__name__}"
+    if isinstance(output, (list, tuple)):
+        text += f" of {len(output)}"
+    if not entries:
+        return text
+    shown = [f"{key!r} {_short(value)}" for key, value in list(entries.items())[:8]]
+    return f"{text} with {', '.join(shown)}{', ...' if len(entries) > 8 else ''}"
+
+
+def _short(value: Any) -> str:
+    return str(tuple(value.shape)) if isinstance(value, torch.Tensor) else f"({type(value).__name__})"
+
+
+def _hint(output: Any) -> str:
+    tensors = [output, *_entries(output).values()]
+    if any(isinstance(tensor, torch.Tensor) and tensor.ndim == 4 for tensor in tensors):
+        return ". SegmentationMask(...) is one for a segmenter"
+    if any(isinstance(part, Mapping) and "boxes" in part for part in tensors):
+        return ". DetectionBox(...) is one for a detector"
+    return ""
+
+
+def _candidates(output: Any, batch: int) -> dict[Any, torch.Tensor]:
+    if isinstance(output, torch.Tensor):
+        found = _as_scores(output, batch)
+        return {} if found is None else {"": found}
+    entries = _entries(output)
+    if "logits" in entries:
+        entries = {"logits": entries["logits"]}
+    scores = {key: found for key, value in entries.items() if (found := _as_scores(value, batch)) is not None}
+    of_classes = {key: found for key, found in scores.items() if entries[key].ndim == 2}
+    return of_classes or scores
+
+
+def _as_scores(value: Any, batch: int) -> torch.Tensor | None:
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.ndim not in (1, 2):
+        return None
+    if value.shape[0] != batch or value.numel() == 0:
+        return None
+    return value if value.ndim == 2 else value[:, None]
+
+
+def _entries(output: Any) -> dict[Any, Any]:
+    if isinstance(output, Mapping):
+        return dict(output)
+    if isinstance(output, (list, tuple)):
+        return output._asdict() if hasattr(output, "_asdict") else dict(enumerate(output))
+    if is_dataclass(output) and not isinstance(output, type):
+        return {field.name: getattr(output, field.name) for field in fields(output)}
+    if isinstance(output, torch.Tensor) or not hasattr(output, "__dict__"):
+        return {}
+    return dict(vars(output))
+
+
+def _is_one_part_each(output: Sequence[Any], batch: int) -> bool:
+    """Tell a list with one item for each image from a tuple of tensors (B, ...); both may have length B."""
+    tensors = [item for item in output if isinstance(item, torch.Tensor)]
+    batched = [item for item in tensors if _is_batched(item, batch)]
+    if not tensors or not batched:
+        return True
+    return isinstance(output, list) and len(tensors) == len(output) and len(batched) < len(tensors)
+
+
+def _is_batched(value: Any, batch: int) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.ndim > 0 and value.shape[0] == batch
+    return any(_is_batched(item, batch) for item in _entries(value).values())
+
+
+def _row(value: Any, index: int, batch: int) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value[index] if _is_batched(value, batch) else value
+    if not _is_batched(value, batch):
+        return value
+    rows = {key: _row(item, index, batch) for key, item in _entries(value).items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **rows)
+    if isinstance(value, (list, tuple)):
+        items = list(rows.values())
+        return value._make(items) if hasattr(value, "_make") else type(value)(items)
+    return rows if isinstance(value, Mapping) else SimpleNamespace(**rows)

@@ -1,0 +1,78 @@
+"""Class names from the user, from torchvision's weights and from the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torchvision.models import ResNet18_Weights
+
+from pytest_cam import attend
+from pytest_cam.engine.class_names import as_names, names_of
+from pytest_cam.errors import TargetError
+
+
+class Config:
+    def __init__(self, id2label: dict[int, str]) -> None:
+        self.id2label = id2label
+
+
+@pytest.mark.parametrize(
+    "given", [["cat", "dog"], ("cat", "dog"), {1: "dog", 0: "cat"}, np.array(["cat", "dog"])], ids=str
+)
+def test_names_are_a_sequence_or_a_dict(given: Any) -> None:
+    names = as_names(given)
+    assert names is not None
+    assert list(names) == ["cat", "dog"]
+
+
+def test_weights_of_torchvision_know_the_names() -> None:
+    names = as_names(ResNet18_Weights.DEFAULT)
+    assert names is not None
+    assert (len(names), names[207]) == (1000, "golden retriever")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (ResNet18_Weights, r"the class ResNet18_Weights; take a member of it: ResNet18_Weights\.DEFAULT"),
+        ("dog", "class_names is a str; accepted: a list of K names"),
+        (3, "class_names is a int; accepted"),
+        ({1: "dog"}, "a dict whose keys are not 0 to 0"),
+        ({"cat": 0}, "a dict whose keys are not 0 to 0"),
+    ],
+)
+def test_what_holds_no_names_is_an_error(given: Any, message: str) -> None:
+    with pytest.raises(TargetError, match=message):
+        as_names(given)
+
+
+def test_names_that_the_model_carries_are_used(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    classifier.config = Config({index: f"animal {index}" for index in range(5)})  # type: ignore[assignment]
+    assert attend(classifier, picture, layer="layer", target="animal 3").target == 3
+    with pytest.raises(TargetError, match=r"there is no class 'animal 9'\. Did you mean 'animal"):
+        attend(classifier, picture, layer="layer", target="animal 9")
+    assert attend(classifier, picture, layer="layer", target="c", class_names=list("abcde")).target == 2
+
+
+def test_weights_that_the_model_carries_are_read(classifier: nn.Sequential) -> None:
+    classifier.weights = ResNet18_Weights.DEFAULT  # type: ignore[assignment]
+    names = names_of(classifier)
+    assert names is not None
+    assert names[207] == "golden retriever"
+
+
+def test_placeholders_are_no_names(classifier: nn.Sequential) -> None:
+    classifier.config = Config({0: "LABEL_0", 1: "LABEL_1"})  # type: ignore[assignment]
+    assert names_of(classifier) is None
+    assert names_of(nn.Linear(1, 1)) is None
+
+
+def test_names_of_a_head_that_was_replaced_are_not_used(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    classifier.config = Config({0: "cat", 1: "dog"})  # type: ignore[assignment]
+    assert attend(classifier, picture, layer="layer", target=1).explained.name == "class 1"
+    with pytest.raises(TargetError, match="no class names are known"):
+        attend(classifier, picture, layer="layer", target="dog")

@@ -1,0 +1,124 @@
+"""The further keywords: what the model takes beside the image, and which part of its answer is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pytest_cam import assert_attention_in_region, assert_attention_not_in_region, attend, attend_batch
+from pytest_cam.checks.bound import Cam
+from pytest_cam.errors import CamError, KeywordError, OutputError
+
+
+class Gated(nn.Module):
+    """Brightness times a gate (B,) and a factor; it overwrites its gate, and answers with the gate as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look = nn.Identity()
+
+    def forward(self, image: torch.Tensor, gate: torch.Tensor, *, scale: Any = None) -> dict[str, torch.Tensor]:
+        factor = 1.0 if scale is None else scale["factor"]
+        bright = self.look(image).mean(dim=(1, 2, 3)) * gate.clone() * factor
+        answer = torch.stack([-bright, bright], dim=1)
+        gate.zero_()
+        return {"brightness": answer, "gate": torch.stack([gate, gate], dim=1)}
+
+
+IMAGE = torch.zeros(1, 8, 8)
+IMAGE[:, 1:5, 1:5] = 1
+BOX = (1, 1, 5, 5)
+
+
+def cam() -> Cam:
+    return Cam(lambda name, given: "gradcam" if name == "method" and given is None else given)
+
+
+VERBS: list[Callable[..., Any]] = [
+    attend,
+    lambda model, image, **rest: attend_batch(model, image[None], **rest)[0],
+    lambda model, image, **rest: assert_attention_in_region(model, image, BOX, **rest),
+    lambda model, image, **rest: assert_attention_not_in_region(model, image, (6, 6, 8, 8), **rest),
+    lambda model, image, **rest: cam()(model, image, **rest),
+    lambda model, image, **rest: cam().batch(model, image[None], **rest)[0],
+    lambda model, image, **rest: cam().assert_attention_in_region(model, image, BOX, **rest),
+    lambda model, image, **rest: cam().assert_attention_not_in_region(model, image, (6, 6, 8, 8), **rest),
+]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_passes_them_on(verb: Callable[..., Any]) -> None:
+    gate = torch.tensor([2.0])
+    kwargs = {"scale": {"factor": torch.tensor(3.0)}}
+    attention = verb(
+        Gated(), IMAGE, layer="look", target=1, output="brightness", model_args=(gate,), model_kwargs=kwargs
+    )
+    assert attention.score == pytest.approx(0.25 * 2 * 3)
+    assert gate.tolist() == [2.0]  # what is the user's own is not overwritten
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    ("given", "nearest"), [("model_arg", "model_args"), ("ouput", "output"), ("targte", "target"), ("layr", "layer")]
+)
+def test_unknown_keyword_is_answered_with_the_nearest(verb: Callable[..., Any], given: str, nearest: str) -> None:
+    with pytest.raises(KeywordError, match=rf"\w+\(\) has no keyword '{given}'\. Did you mean .*'{nearest}'") as raised:
+        verb(Gated(), IMAGE, **{given: 1})
+    assert isinstance(raised.value, TypeError)
+
+
+def test_keywords_of_a_verb_are_its_own() -> None:
+    with pytest.raises(KeywordError, match=r"assert_attention_in_region\(\) has no keyword 'at_lest'.*'at_least'"):
+        assert_attention_in_region(Gated(), IMAGE, BOX, at_lest=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [
+        ({"model_args": torch.ones(1)}, r"model_args is a Tensor; accepted: a tuple .* as in model_args=\(metadata,\)"),
+        ({"model_kwargs": [1]}, "model_kwargs is a list; accepted: a dict from name to value"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_an_error(further: dict[str, Any], message: str) -> None:
+    with pytest.raises(KeywordError, match=message):
+        attend(Gated(), IMAGE, **further)  # type: ignore[arg-type]
+
+
+def test_arguments_of_a_batch_are_those_of_all_its_images() -> None:
+    images = torch.stack([IMAGE, IMAGE])
+    gates = torch.tensor([1.0, -4.0])
+    first, second = attend_batch(Gated(), images, layer="look", output="brightness", model_args=[gates])
+    assert (first.score, second.score) == pytest.approx((0.25, 1.0))
+    assert (first.target, second.target) == (1, 0)
+
+
+def test_error_of_the_model_about_its_arguments_is_its_own() -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'gate'") as raised:
+        attend(Gated(), IMAGE)
+    assert not isinstance(raised.value, CamError)
+
+
+def test_output_that_was_not_named_is_asked_for() -> None:
+    with pytest.raises(OutputError, match=r"'brightness' \(1, 2\), 'gate' \(1, 2\)\. Say which: output='brightness'"):
+        attend(Gated(), IMAGE, layer="look", model_args=(torch.ones(1),))
+
+
+def test_arguments_are_the_same_where_the_model_runs_twice() -> None:
+    class Frozen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gated, self.head = Gated(), nn.Identity()
+
+        def forward(self, image: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                seen = image * 1.0
+                logits = self.head(seen * gate.clone())
+            gate.zero_()
+            return torch.cat([-logits.mean(dim=(1, 2, 3)), logits.mean(dim=(1, 2, 3))])[None]
+
+    attention = attend(Frozen(), IMAGE, layer="head", target=1, model_args=(torch.tensor([2.0]),))
+    assert attention.score == pytest.approx(0.5)

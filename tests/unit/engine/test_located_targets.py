@@ -1,0 +1,162 @@
+"""Targets that lie somewhere in the image: masks of a segmenter and boxes of a detector."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pytest_cam import Box, DetectionBox, SegmentationMask
+from pytest_cam.engine.targets import Explained, scores_of
+from pytest_cam.errors import OutputError, RegionError, TargetError
+from pytest_cam.images.geometry import Geometry
+
+# Two classes on a grid of 2 x 2; class 1 is the arg-max in the left column.
+MAPS = torch.tensor([[[0.0, 5.0], [0.0, 5.0]], [[1.0, 2.0], [3.0, 4.0]]])
+LEFT = np.array([[1, 1, 0, 0]] * 4)
+# An image of 8 x 4 pixels whose right half the model sees, each pixel as two by two.
+HALF = Geometry((8, 4), (8, 8), ((2.0, 0.0, -8.0), (0.0, 2.0, 0.0)))
+
+
+def explain(target: Any, output: Any, names: list[str] | None = None) -> Explained:
+    return scores_of(output, [target], names).explained[0]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        MAPS[None],
+        {"out": MAPS[None], "aux": MAPS[None] + 7},
+        SimpleNamespace(logits=MAPS[None], hidden_states=None),
+        {"masks": MAPS[None], "loss": None},
+    ],
+)
+def test_mean_is_taken_where_the_class_is_predicted(output: Any) -> None:
+    explained = explain(SegmentationMask(1), output)
+    assert (explained.score, explained.name) == (2.0, "mean logit of class 1 where it is predicted")
+
+
+@pytest.mark.parametrize(("mask", "mean"), [(LEFT, 2.0), (torch.tensor(LEFT) == 0, 3.0), (np.ones((3, 5)), 2.5)])
+def test_mean_is_taken_over_what_the_mask_covers_of_each_cell(mask: Any, mean: float) -> None:
+    explained = explain(SegmentationMask("dog", mask), MAPS[None], ["cat", "dog"])
+    assert (explained.score, explained.name) == (pytest.approx(mean), "mean logit of dog in the mask")
+
+
+def test_cell_that_is_half_covered_counts_half() -> None:
+    mask = np.zeros((4, 4))
+    mask[:2, :2] = 1  # all of the cell with 1
+    mask[2:, 2] = 1  # half of the cell with 4
+    assert explain(SegmentationMask(1, mask), MAPS[None]).score == pytest.approx((1 + 4 / 2) / 1.5)
+
+
+@pytest.mark.parametrize(
+    "mask", [np.pad(np.ones((2, 4)), ((0, 2), (4, 0))), Box(4, 0, 8, 2), (4, 0, 8, 2), np.array([4, 0, 8, 2])]
+)
+def test_mask_is_in_pixels_of_the_image(mask: Any) -> None:
+    carried = SegmentationMask(1, mask).on_input(HALF)
+    assert np.asarray(carried.mask).tolist() == [[1] * 8] * 4 + [[0] * 8] * 4
+    assert explain(carried, MAPS[None]).score == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("mask", "error", "message"),
+    [
+        (
+            np.ones((8, 4)),
+            TargetError,
+            r"the mask is \(8, 4\), and the image is \(4, 8\); accepted: a mask of its size",
+        ),
+        (np.ones((1, 4, 8)), TargetError, r"the mask is \(1, 4, 8\); accepted: \(H, W\)"),
+        (np.zeros((4, 8)), TargetError, "the mask is empty; it must hold at least one pixel"),
+        (np.pad(np.ones((4, 4)), ((0, 0), (0, 4))), TargetError, "the mask is empty in what the model sees"),
+        (Box(0, 0, 4, 4), TargetError, "the mask is empty in what the model sees"),
+        ((0, 0, 40, 4), RegionError, "outside the image"),
+    ],
+)
+def test_mask_that_does_not_fit_is_an_error(mask: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        explain(SegmentationMask(1, mask).on_input(HALF), MAPS[None])
+
+
+def test_class_that_is_predicted_nowhere_is_an_error() -> None:
+    with pytest.raises(
+        TargetError, match=r"no pixel is predicted as class 0; the classes that are: 1\. Say with mask="
+    ):
+        explain(SegmentationMask(0), MAPS[None, :, :, :1])
+    with pytest.raises(TargetError, match="target 2 is out of range: the model has 2 classes"):
+        explain(SegmentationMask(2), MAPS[None])
+
+
+@pytest.mark.parametrize(
+    ("output", "found"),
+    [({"a": MAPS[None], "b": MAPS[None]}, r"'a' \(2, 2, 2\), 'b' \(2, 2, 2\)"), (torch.zeros(1, 5), "found none")],
+)
+def test_output_without_one_map_of_classes_is_an_error(output: Any, found: str) -> None:
+    with pytest.raises(OutputError, match=rf"one tensor \(B, K, h, w\).*{found}; say which with output="):
+        explain(SegmentationMask(1), output)
+
+
+def detections(*found: tuple[list[float], float, int]) -> list[dict[str, torch.Tensor]]:
+    boxes, scores, labels = zip(*found, strict=True) if found else ((), (), ())
+    return [
+        {
+            "boxes": torch.tensor(boxes).reshape(-1, 4),
+            "scores": torch.tensor(scores),
+            "labels": torch.tensor(labels, dtype=torch.int64),
+        }
+    ]
+
+
+CAT_AND_DOGS = detections(([0, 0, 4, 4], 0.5, 1), ([10, 10, 20, 20], 0.25, 2), ([10, 10, 20, 18], 0.125, 1))
+
+
+@pytest.mark.parametrize(
+    ("target", "score", "name"),
+    [
+        (DetectionBox((0, 0, 4, 4)), 0.5, r"score of the detection at (0, 0, 4, 4)"),
+        (DetectionBox(Box(10, 10, 20, 19.5)), 0.25, r"score of the detection at (10, 10, 20, 19.5)"),
+        (DetectionBox((10, 10, 20, 20), label=1), 0.125, "score of the detection of cat at (10, 10, 20, 20)"),
+        (DetectionBox((10, 10, 20, 20), label="dog"), 0.25, "score of the detection of dog at (10, 10, 20, 20)"),
+    ],
+)
+def test_detection_that_overlaps_most_is_explained(target: DetectionBox, score: float, name: str) -> None:
+    explained = explain(target, CAT_AND_DOGS, ["background", "cat", "dog"])
+    assert (explained.score, explained.name, explained.predicted) == (score, name, None)
+
+
+def test_box_is_in_pixels_of_the_image() -> None:
+    assert explain(DetectionBox((4, 0, 6, 2)).on_input(HALF), CAT_AND_DOGS).score == 0.5
+    with pytest.raises(TargetError, match=r"overlaps \(0, 0, 2, 2\).*nearest is \(4, 0, 6, 2\), label 1, score 0.50"):
+        explain(DetectionBox((0, 0, 2, 2)).on_input(HALF), CAT_AND_DOGS)
+
+
+@pytest.mark.parametrize(
+    ("target", "output", "message"),
+    [
+        (DetectionBox((0, 0, 4, 4)), detections(), "the model detects nothing in this image"),
+        (DetectionBox((0, 0, 4, 4), label=1), detections(), "the model detects nothing in this image"),
+        (DetectionBox((0, 0, 4, 4), label=3), CAT_AND_DOGS, "nothing of label 3 .* its 3 detections: 1, 2"),
+        (
+            DetectionBox((2, 0, 6, 4)),
+            CAT_AND_DOGS,
+            r"with an IoU of 0.5 or more; the nearest is \(0, 0, 4, 4\), label 1, score 0.50, IoU 0.33",
+        ),
+        (DetectionBox((30, 30, 40, 40), label=2), CAT_AND_DOGS, r"nearest is \(10, 10, 20, 20\), .* IoU 0.00"),
+        (DetectionBox((0, 0, 4, 4), label="dog"), CAT_AND_DOGS, "'dog' is a class name, and no class names are known"),
+    ],
+)
+def test_detection_that_is_not_there_is_an_error(target: DetectionBox, output: Any, message: str) -> None:
+    with pytest.raises(TargetError, match=message):
+        explain(target, output)
+
+
+def test_what_is_no_detection_or_box_is_an_error() -> None:
+    with pytest.raises(OutputError, match=r"'boxes', 'scores' and 'labels' .* the model gives a Tensor"):
+        explain(DetectionBox((0, 0, 4, 4)), torch.zeros(1, 5))
+    with pytest.raises(OutputError, match="the model gives keys 'boxes'"):
+        explain(DetectionBox((0, 0, 4, 4)), [{"boxes": torch.zeros(1, 4)}])
+    with pytest.raises(RegionError, match="is empty: x2 must exceed x1"):
+        DetectionBox((4, 0, 0, 4))
