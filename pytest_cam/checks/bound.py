@@ -16,6 +16,8 @@ from torch.utils.hooks import RemovableHandle
 from pytest_cam import options
 from pytest_cam.attending import attend, attend_batch
 from pytest_cam.attention import Attention
+from pytest_cam.checks.in_region import assert_attention_in_region
+from pytest_cam.checks.not_in_region import assert_attention_not_in_region
 from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.hooks import ForwardHook, HookManager, HookTable, hooks_on, remove_hooks
 from pytest_cam.engine.layers import LayerLike, resolve
@@ -232,6 +234,7 @@ class Cam:
         **settings: Any,
     ) -> Attention:
         """Fail unless the attention lies in a region: `pytest_cam.assert_attention_in_region`, same arguments."""
+        require_known(settings, assert_attention_in_region)
         attention = self(model, img, layer=layer, method=method, **settings)
         attention.assert_in_region(box, metric=metric, at_least=at_least, at_most=at_most)
         return attention
@@ -249,6 +252,7 @@ class Cam:
         **settings: Any,
     ) -> Attention:
         """Fail if the attention lies in a region: `pytest_cam.assert_attention_not_in_region`, same arguments."""
+        require_known(settings, assert_attention_not_in_region)
         attention = self(model, img, layer=layer, method=method, **settings)
         attention.assert_not_in_region(box, metric=metric, at_most=at_most)
         return attention

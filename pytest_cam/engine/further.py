@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypedDict
 
 import torch
@@ -38,14 +39,16 @@ class Further(TypedDict, total=False):
 def require_known(further: Mapping[str, Any], verb: Callable[..., Any]) -> None:
     """Reject keywords that a verb does not have, as Python itself would, with the nearest that it has.
 
+    Args:
+        further: What was given beside the keywords in a signature.
+        verb: The function whose own keywords are accepted, too.
+
     Raises:
         KeywordError: There is one, or `model_args` or `model_kwargs` is of the wrong kind.
     """
     for name in further:
-        if name not in Further.__annotations__:
-            kinds = inspect.signature(verb).parameters.values()
-            own = [kind.name for kind in kinds if kind.kind in (kind.POSITIONAL_OR_KEYWORD, kind.KEYWORD_ONLY)]
-            accepted = [key for key in (*own, *Further.__annotations__) if key != "self"]
+        if name not in Further.__annotations__ and name not in _own_keywords(verb):
+            accepted = (*_own_keywords(verb), *Further.__annotations__)
             raise KeywordError(f"{verb.__name__}() has no keyword {name!r}. {nearest(name, accepted)}")
     args = further.get("model_args")
     if args is not None and not isinstance(args, (list, tuple)):
@@ -56,6 +59,12 @@ def require_known(further: Mapping[str, Any], verb: Callable[..., Any]) -> None:
     kwargs = further.get("model_kwargs")
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise KeywordError(f"model_kwargs is a {type(kwargs).__name__}; accepted: a dict from name to value")
+
+
+@lru_cache(maxsize=32)
+def _own_keywords(verb: Callable[..., Any]) -> tuple[str, ...]:
+    kinds = inspect.signature(verb).parameters.values()
+    return tuple(kind.name for kind in kinds if kind.kind in (kind.POSITIONAL_OR_KEYWORD, kind.KEYWORD_ONLY))
 
 
 def on_device(value: Any, device: torch.device) -> Any:

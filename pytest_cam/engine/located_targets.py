@@ -90,7 +90,9 @@ class DetectionBox(ReadyTarget):
     """The score of the detection that overlaps a box most: why this object was found.
 
     It reads what torchvision's detectors return, {"boxes": (N, 4), "scores": (N,), "labels": (N,)}. Name a layer of the
-    backbone: what comes after it serves thousands of candidate boxes at once.
+    backbone: what comes after it serves thousands of candidate boxes at once. Detectors of torchvision resize their
+    input once more and pad it to a multiple of 32 pixels; the map is taken to cover the input without that padding, and
+    is exact where there is none.
 
     Args:
         box: A `Box`, or (x1, y1, x2, y2), in pixels of the image.
@@ -137,7 +139,7 @@ class DetectionBox(ReadyTarget):
             )
         overlaps = box_iou(self._on_input(boxes), boxes)[0]
         best = int(overlaps.argmax())
-        if overlaps[best] < _SAME_OBJECT:
+        if not overlaps[best] >= _SAME_OBJECT:
             raise TargetError(self._missed(boxes, scores, labels, overlaps))
         return scores[best]
 

@@ -183,7 +183,7 @@ def test_warning_of_probabilities_can_be_filtered(project):
             cam(torch.nn.Sequential(*spotlight(), torch.nn.Softmax(dim=1)), make_photo(), layer="0")
         """
     )
-    shown = project.run()
+    shown = project.run("-W", "default")
     raised = project.run("-W", "error::pytest_cam.ProbabilityWarning")
     silent = project.run("-W", "error", "-W", "ignore::pytest_cam.ProbabilityWarning")
 

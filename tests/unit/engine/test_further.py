@@ -71,9 +71,10 @@ def test_unknown_keyword_is_answered_with_the_nearest(verb: Callable[..., Any], 
     assert isinstance(raised.value, TypeError)
 
 
-def test_keywords_of_a_verb_are_its_own() -> None:
+@pytest.mark.parametrize("verb", [assert_attention_in_region, cam().assert_attention_in_region])
+def test_keywords_of_a_verb_are_its_own(verb: Callable[..., Any]) -> None:
     with pytest.raises(KeywordError, match=r"assert_attention_in_region\(\) has no keyword 'at_lest'.*'at_least'"):
-        assert_attention_in_region(Gated(), IMAGE, BOX, at_lest=1)  # type: ignore[call-arg]
+        verb(Gated(), IMAGE, BOX, at_lest=1)
 
 
 @pytest.mark.parametrize(

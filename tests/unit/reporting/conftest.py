@@ -16,7 +16,7 @@ def failure() -> AttentionError:
     model = nn.Sequential(nn.Identity(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     photo = torch.zeros(1, 8, 8)
     photo[:, 1:5, 1:5] = 1.0
-    attention = attend(model, photo, layer="0", method="gradcam", target=0)
+    attention = attend(model, photo, layer="0", method="gradcam", target=1)
     with pytest.raises(AttentionError) as caught:
         attention.assert_in_region((5, 5, 8, 8))
     return caught.value
