@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_cam.checks.in_region import assert_attention_in_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
     from pytest_cam.errors import AttentionError, CamError
-    from pytest_cam.images.regions import Box, Region
+    from pytest_cam.images.regions import Box, Mask, Polygon, Region
 
 _HOMES = {
     "Attention": "attention",
@@ -23,6 +23,8 @@ _HOMES = {
     "Box": "images.regions",
     "Cam": "checks.bound",
     "CamError": "errors",
+    "Mask": "images.regions",
+    "Polygon": "images.regions",
     "Region": "images.regions",
     "assert_attention_in_region": "checks.in_region",
     "assert_attention_not_in_region": "checks.not_in_region",
@@ -36,6 +38,8 @@ __all__ = [
     "Box",
     "Cam",
     "CamError",
+    "Mask",
+    "Polygon",
     "Region",
     "assert_attention_in_region",
     "assert_attention_not_in_region",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pytest_cam.images.regions import Box
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.sketch import LEGEND, sketch
 
@@ -102,8 +103,10 @@ def _energy(measurement: Measurement) -> str:
 
 def _region(measurement: Measurement, evidence: Evidence) -> str:
     text = " ".join(str(region) for region in evidence.regions)
-    if measurement.region not in evidence.regions:
-        text += f" widened by one cell to {measurement.region}"
+    if measurement.region not in evidence.resolved_regions:
+        text += " widened by one cell"
+    if measurement.region not in evidence.regions and isinstance(measurement.region, Box):
+        text += f" to {measurement.region}"
     if measurement.visible_share < 0.995:
         text += f"; the model saw {measurement.visible_share:.0%} of it"
     return text
