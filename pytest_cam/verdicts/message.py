@@ -132,6 +132,6 @@ def _hints(evidence: Evidence) -> list[str]:
     if any(m.ceiling < _COARSE for m in evidence.measurements):
         rows, columns = evidence.map.shape
         hints.append(f"the map has only {rows} x {columns} cells; an earlier layer has a finer grid")
-    if any(m.visible_share < 0.9 for m in evidence.measurements):
+    if any(m.visible_share < 0.9 and not m.region.is_rest for m in evidence.measurements):
         hints.append("the preprocess crops part of the region away; test with an image that shows all of it")
     return hints

@@ -108,7 +108,8 @@ def require_visible(region: Region, geometry: Geometry) -> float:
         geometry: The way from the image to the input.
 
     Returns:
-        The visible share of the region's area, in [0.5, 1].
+        The visible share of the region's area, in (0, 1]; at least 0.5, but for what remains of the image around
+        something.
 
     Raises:
         RegionError: The region is outside the image, or more than half of it is outside what the model saw.
@@ -120,7 +121,7 @@ def require_visible(region: Region, geometry: Geometry) -> float:
             f"{region.name} lies wholly outside the crop that the model saw, {seen} of the image: no check of it "
             "means anything"
         )
-    if share < 0.5:
+    if share < 0.5 and not region.is_rest:
         raise RegionError(
             f"only {share:.0%} of {region.name} lies inside the crop that the model saw, {seen} of the image; "
             "at least half must"

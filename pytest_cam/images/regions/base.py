@@ -36,6 +36,11 @@ class Region(ABC):
         """Whether it has edges that are neither upright nor level: those are sampled finely."""
         return False
 
+    @property
+    def is_rest(self) -> bool:
+        """Whether it is what remains of the image around something: then a crop may take any part of it but all."""
+        return False
+
     @abstractmethod
     def lines(self) -> Lines:
         """Return the x of all upright edges and the y of all level ones, in image pixels."""

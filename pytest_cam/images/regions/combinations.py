@@ -47,6 +47,11 @@ class _Combination(Region):
     def slanted(self) -> bool:
         return any(part.slanted for part in self.parts)
 
+    @property
+    def is_rest(self) -> bool:
+        every = any if isinstance(self, Union) else all
+        return every(part.is_rest for part in self.parts)
+
     def lines(self) -> Lines:
         xs, ys = zip(*(part.lines() for part in self.parts), strict=True)
         return np.concatenate(xs), np.concatenate(ys)
@@ -110,6 +115,11 @@ class Complement(Region):
         """Whether the region's edges are."""
         return self.of.slanted
 
+    @property
+    def is_rest(self) -> bool:
+        """Whether it remains around something that does not itself."""
+        return not self.of.is_rest
+
     def lines(self) -> Lines:
         """Return the lines of the region."""
         return self.of.lines()
@@ -129,6 +139,9 @@ class Complement(Region):
     def to_json(self) -> dict[str, Any]:
         """Return the region that is left out."""
         return {"kind": "complement", "of": self.of.to_json()}
+
+    def __invert__(self) -> Region:
+        return self.of
 
 
 @dataclass(frozen=True)
@@ -161,6 +174,11 @@ class Dilated(Region):
     def kind(self) -> str:
         """What the region is called."""
         return self.of.kind
+
+    @property
+    def is_rest(self) -> bool:
+        """Whether the region is."""
+        return self.of.is_rest
 
     def lines(self) -> Lines:
         """Raise: where its edges are depends on the map."""
@@ -215,6 +233,11 @@ class Widened(Region):
     def kind(self) -> str:
         """What the region is called."""
         return self.of.kind
+
+    @property
+    def is_rest(self) -> bool:
+        """Whether the region is."""
+        return self.of.is_rest
 
     def lines(self) -> Lines:
         """Return where the cells of the region begin and end once they are widened."""

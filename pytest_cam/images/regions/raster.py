@@ -18,8 +18,8 @@ Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Lines = tuple[Array, Array]
 
-# Samples a pixel along x and y of the image for slanted edges. They differ, so that no diagonal through the corners of pixels
-# runs through samples, and are powers of two, so that a covered pixel adds up to exactly one.
+# Samples a pixel along x and y of the image for slanted edges. They differ, so that no diagonal through the corners of
+# pixels runs through samples, and are powers of two, so that a covered pixel adds up to exactly one.
 _FINE = (4, 8)
 # Samples of what lies outside the input, where only the size of the whole matters.
 _OUTSIDE = 256

@@ -127,6 +127,17 @@ def test_region_outside_the_image_is_an_error_however_far_it_is_dilated() -> Non
         Box(0, 0, 20, 2).dilate(3).resolved((1.0, 1.0), SIZE)
 
 
+def test_crop_may_take_most_of_what_is_around_a_box_but_not_all() -> None:
+    cropped = Geometry(SIZE, (4, 4), ((1, 0, -4), (0, 1, -4)))
+    around = ~Box(5, 5, 7, 7)
+    assert require_visible(around, cropped) == pytest.approx(12 / 104)
+    assert require_visible(around & ~Box(0, 0, 1, 1), cropped) == pytest.approx(12 / 103)
+    with pytest.raises(RegionError, match=r"region ~\(4, 4, 8, 8\) lies wholly outside the crop"):
+        require_visible(~Box(4, 4, 8, 8), cropped)
+    with pytest.raises(RegionError, match="only 10% of region"):
+        require_visible(around & Box(0, 0, 12, 7), cropped)
+
+
 @pytest.mark.parametrize("cells", [-1, float("nan"), float("inf"), "1", None, True])
 def test_number_of_cells_is_checked(cells: object) -> None:
     with pytest.raises(RegionError, match=r"dilate\(cells=.*accepted: a number of the map's cells, 0 or more"):
