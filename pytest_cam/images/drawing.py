@@ -138,15 +138,9 @@ def contour_rectangles(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int, int,
     return sorted(rectangles, key=lambda r: (r[0] - r[2]) * (r[3] - r[1]))
 
 
-def contours(share: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
-    """Return the closed polygons (N, 2), in pixels of the picture, around what a region covers by half or more.
-
-    Args:
-        share: How much of each pixel of the picture lies in the region, (H, W) in [0, 1]. Where it covers no pixel
-            by half, those that it covers most are taken.
-    """
+def contours(inside: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.float64]]:
+    """Return the closed polygons (N, 2), in pixels of the picture, around the parts and the holes of a mask (H, W)."""
     cv2 = opencv()
-    inside = share >= min(0.5, 0.999 * float(share.max()))
     found, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     return [contour[:, 0, :] + 0.5 for contour in found]
 

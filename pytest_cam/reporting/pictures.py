@@ -82,7 +82,13 @@ def _outlines(region: Region, tile: RGB, evidence: Evidence) -> list[npt.NDArray
         return known
     (width, height), size = evidence.geometry.image_size, (tile.shape[1], tile.shape[0])
     scaled = Geometry((width, height), size, ((size[0] / width, 0.0, 0.0), (0.0, size[1] / height, 0.0)))
-    return drawing.contours(region.coverage(scaled))
+    inside = np.zeros(tile.shape[:2], dtype=bool)
+    for part in region.separate:
+        share = part.coverage(scaled)
+        if share.any():
+            # Of a part that covers no pixel by half, those that it covers most are drawn.
+            inside |= share >= min(0.5, 0.999 * share.max())
+    return drawing.contours(inside)
 
 
 def _marked(tile: RGB, evidence: Evidence) -> RGB:

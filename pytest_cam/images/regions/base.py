@@ -37,6 +37,11 @@ class Region(ABC):
         return False
 
     @property
+    def separate(self) -> tuple[Region, ...]:
+        """What a picture must show all of, however small: the parts of a union, else the region itself."""
+        return (self,)
+
+    @property
     def is_rest(self) -> bool:
         """Whether it is what remains of the image around something: then a crop may take any part of it but all."""
         return False

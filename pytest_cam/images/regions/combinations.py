@@ -81,6 +81,11 @@ class Union(_Combination):
     sign = "|"
     ufunc = np.logical_or
 
+    @property
+    def separate(self) -> tuple[Region, ...]:
+        """The parts."""
+        return self.parts
+
 
 @dataclass(frozen=True)
 class Intersection(_Combination):
