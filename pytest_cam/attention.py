@@ -80,7 +80,7 @@ class Attention:
             region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
 
         Raises:
-            RegionError: The region is malformed, outside the image, or outside what the model saw.
+            RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             EmptyMapError: The map is zero everywhere.
         """
         return self.measure("energy", region).value
@@ -92,7 +92,7 @@ class Attention:
             region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
 
         Raises:
-            RegionError: The region is malformed, outside the image, or outside what the model saw.
+            RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             VacuousError: Chance and ceiling are too close in this region.
             EmptyMapError: The map is zero everywhere.
         """
@@ -110,7 +110,7 @@ class Attention:
 
         Raises:
             MetricError: There is no such metric.
-            RegionError: The region is malformed, outside the image, or outside what the model saw.
+            RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             VacuousError: The metric has no meaning in this region.
             EmptyMapError: The map is zero everywhere.
         """
@@ -166,7 +166,7 @@ class Attention:
         Raises:
             AttentionError: The value is outside the limits.
             LimitError: The limits are missing or contradictory, no map can meet them, or none can fail them.
-            RegionError: The region is malformed, outside the image, or outside what the model saw.
+            RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             EmptyMapError: The map is zero everywhere.
         """
         limits = limits_for(metric_named(metric), at_least, at_most, IN_REGION)
@@ -186,7 +186,7 @@ class Attention:
         Raises:
             AttentionError: The value is above the limit.
             LimitError: The limit is missing, no map can meet it, or none can fail it.
-            RegionError: The region is malformed, outside the image, or outside what the model saw.
+            RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             EmptyMapError: The map is zero everywhere.
         """
         limits = limits_for(metric_named(metric), None, at_most, NOT_IN_REGION)

@@ -21,6 +21,8 @@ Lines = tuple[Array, Array]
 # Samples a pixel along x and y of the image for slanted edges. They differ, so that no diagonal through the corners of
 # pixels runs through samples, and are powers of two, so that a covered pixel adds up to exactly one.
 _FINE = (4, 8)
+# From this size of the input on there are fewer: its pixels are small beside the cells of any map.
+_LARGE = 512
 # Samples of what lies outside the input, where only the size of the whole matters.
 _OUTSIDE = 256
 
@@ -67,7 +69,7 @@ class Raster:
             scale, offset = matrix[axis, source], matrix[axis, 2]
             carried = scale * np.clip(lines[source], 0, geometry.image_size[source]) + offset
             ends = sorted((offset, scale * geometry.image_size[source] + offset))
-            edges.append(_edges(carried, ends, geometry.input_size[axis], _FINE[source] if shape.slanted else 1))
+            edges.append(_edges(carried, ends, geometry.input_size[axis], _samples(shape, source, geometry)))
             middles.append(((edges[axis][:-1] + edges[axis][1:]) / 2 - offset) / scale)
         xs, ys = middles[::-1] if turned else middles
         inside = _within_image(shape, xs, ys, geometry.image_size)
@@ -106,6 +108,12 @@ class Raster:
     def _seen(self) -> Bools:
         top, left = np.searchsorted(self.rows, 0.0), np.searchsorted(self.columns, 0.0)
         return self.inside[top : top + len(self._heights), left : left + len(self._widths)]
+
+
+def _samples(shape: Shape, axis: int, geometry: Geometry) -> int:
+    if not shape.slanted:
+        return 1
+    return max(1, _FINE[axis] // max(1, max(geometry.input_size) // _LARGE))
 
 
 def _edges(carried: Array, ends: list[float], length: int, fine: int) -> Array:
