@@ -46,6 +46,7 @@ def as_region(value: Any) -> Region:
         value = value.tolist()
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         hint = ". COCO's run lengths are Mask(rle)" if isinstance(value, Mapping) else ""
+        hint = ". A mask's file is Mask(path)" if isinstance(value, str) else hint
         raise RegionError(f"region is {_short(value)}; {_ACCEPTED}{hint}")
     if not value:
         raise RegionError(f"region is {value!r}, no box at all, so nothing can be measured there; {_ACCEPTED}")
@@ -53,7 +54,9 @@ def as_region(value: Any) -> Region:
         return _union([_one(part, number) for number, part in enumerate(value)])
     if len(value) == 4:
         return Box(*value)
-    raise RegionError(f"region is {_short(value)}; {_ACCEPTED}")
+    flat = ". COCO's [x1, y1, x2, y2, ...] is Polygon(numpy.reshape(numbers, (-1, 2)))"
+    hint = flat if len(value) >= 6 and len(value) % 2 == 0 else ""
+    raise RegionError(f"region is {_short(value)}; {_ACCEPTED}{hint}")
 
 
 def _is_region_like(part: Any) -> bool:

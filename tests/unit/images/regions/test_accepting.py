@@ -81,6 +81,8 @@ def test_turned_torchvision_boxes_are_an_error() -> None:
         ([(1, 2, 3, 4), (5, 6, 5, 8)], ["number 1", "is empty"]),
         ([(1, 2, 3, 4), 5], ["number 1 is 5", "four numbers"]),
         ({"size": [1, 1], "counts": [1]}, ["'size'", "Mask(rle)"]),
+        ("mask.png", ["'mask.png'", "Mask(path)"]),
+        ([[0, 0, 4, 0, 0, 4]], ["number 0", "COCO", "Polygon(numpy.reshape(numbers, (-1, 2)))"]),
         (7, ["region is 7", "Polygon(points)"]),
     ],
 )
