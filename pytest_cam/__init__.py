@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         Similarity,
     )
     from pytest_cam.errors import AttentionError, CamError, ProbabilityWarning
-    from pytest_cam.images.regions import Box, Region
+    from pytest_cam.images.regions import Box, Mask, Polygon, Region
 
 _HOMES = {
     "Attention": "attention",
@@ -36,6 +36,8 @@ _HOMES = {
     "ClassProbability": "engine.ready_targets",
     "ContrastiveLogit": "engine.ready_targets",
     "DetectionBox": "engine.located_targets",
+    "Mask": "images.regions",
+    "Polygon": "images.regions",
     "ProbabilityWarning": "errors",
     "Region": "images.regions",
     "SegmentationMask": "engine.located_targets",
@@ -57,6 +59,8 @@ __all__ = [
     "ClassProbability",
     "ContrastiveLogit",
     "DetectionBox",
+    "Mask",
+    "Polygon",
     "ProbabilityWarning",
     "Region",
     "SegmentationMask",

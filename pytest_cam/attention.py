@@ -82,10 +82,10 @@ class Attention:
         """Return the share of the map's mass that lies in a region, in [0, 1].
 
         Args:
-            region: A `Box`, or (x1, y1, x2, y2) in image pixels.
+            region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
 
         Raises:
-            RegionError: The region is malformed, outside the image, or outside what the model saw.
+            RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             EmptyMapError: The map is zero everywhere.
         """
         return self.measure("energy", region).value
@@ -94,10 +94,10 @@ class Attention:
         """Return (energy - chance) / (ceiling - chance): 0 is chance, 1 the best that this grid can reach.
 
         Args:
-            region: A `Box`, or (x1, y1, x2, y2) in image pixels.
+            region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
 
         Raises:
-            RegionError: The region is malformed, outside the image, or outside what the model saw.
+            RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             VacuousError: Chance and ceiling are too close in this region.
             EmptyMapError: The map is zero everywhere.
         """
@@ -108,14 +108,14 @@ class Attention:
 
         Args:
             metric: "skill", "energy", "lift" or "pointing".
-            region: A `Box`, or (x1, y1, x2, y2) in image pixels.
+            region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
 
         Returns:
             The value with energy, chance, ceiling and the peak's place beside it.
 
         Raises:
             MetricError: There is no such metric.
-            RegionError: The region is malformed, outside the image, or outside what the model saw.
+            RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             VacuousError: The metric has no meaning in this region.
             EmptyMapError: The map is zero everywhere.
         """
@@ -163,7 +163,7 @@ class Attention:
         """Fail unless the attention lies in a region.
 
         Args:
-            region: A `Box`, or (x1, y1, x2, y2) in image pixels.
+            region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
             metric: "skill" (default, at least 0.25), "pointing" (default 1), "energy" or "lift".
             at_least: The least value that passes.
             at_most: The greatest value that passes.
@@ -171,12 +171,12 @@ class Attention:
         Raises:
             AttentionError: The value is outside the limits.
             LimitError: The limits are missing or contradictory, no map can meet them, or none can fail them.
-            RegionError: The region is malformed, outside the image, or outside what the model saw.
+            RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             EmptyMapError: The map is zero everywhere.
         """
         limits = limits_for(metric_named(metric), at_least, at_most, IN_REGION)
         given = as_region(region)
-        self._judge("attention in box", given, self._measured(given, metric, limits))
+        self._judge(f"attention in {given.kind}", given, self._measured(given, metric, limits))
 
     def assert_not_in_region(self, region: Any, *, metric: str = "lift", at_most: float | None = None) -> None:
         """Fail if the attention lies in a region that must not matter: a watermark, a tag, a border.
@@ -184,19 +184,19 @@ class Attention:
         The region is widened by one cell of the map, into which evidence from a small mark spreads.
 
         Args:
-            region: A `Box`, or (x1, y1, x2, y2) in image pixels.
+            region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
             metric: "lift" (default, at most 1.0: no more than chance), "skill", "pointing" (default 0) or "energy".
             at_most: The greatest value that passes.
 
         Raises:
             AttentionError: The value is above the limit.
             LimitError: The limit is missing, no map can meet it, or none can fail it.
-            RegionError: The region is malformed, outside the image, or outside what the model saw.
+            RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             EmptyMapError: The map is zero everywhere.
         """
         limits = limits_for(metric_named(metric), None, at_most, NOT_IN_REGION)
         given = as_region(region)
-        self._judge("attention not in box", given, self._measured(given, metric, limits, widen=True))
+        self._judge(f"attention not in {given.kind}", given, self._measured(given, metric, limits, widen=True))
 
     def _measured(self, region: Region, metric: str, limits: Limits | None, *, widen: bool = False) -> Measurement:
         found = metric_named(metric)

@@ -43,8 +43,8 @@ def assert_attention_in_region(
         model: The classifier, an `nn.Module`; it is run in eval mode and comes back as it was.
         img: A path, a PIL image, a uint8 array (H, W, 3) or (H, W), or a float tensor (C, H, W) or (1, C, H, W) that
             is model input already.
-        box: A `Box`, or (x1, y1, x2, y2), half-open, in pixels of the image, whatever the preprocess does to it; for
-            a tensor, in pixels of the tensor.
+        box: The region: a `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2), half-open, or several of these, in pixels of
+            the image, whatever the preprocess does to it; for a tensor, in pixels of the tensor.
         layer: A dotted name, a module, or None for the last executed module whose output has spatial extent.
         method: "gradcam", "gradcam++", "hirescam", "layercam" or "xgradcam".
         target: A class index, a class name, a callable from the image's own part of the output to a scalar tensor,

@@ -138,6 +138,13 @@ def contour_rectangles(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int, int,
     return sorted(rectangles, key=lambda r: (r[0] - r[2]) * (r[3] - r[1]))
 
 
+def contours(inside: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.float64]]:
+    """Return the closed polygons (N, 2), in pixels of the picture, around the parts and the holes of a mask (H, W)."""
+    cv2 = opencv()
+    found, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    return [contour[:, 0, :] + 0.5 for contour in found]
+
+
 def outline(
     picture: RGB, points: npt.NDArray[np.float64], colour: Colour, *, dashed: bool = False, width: int = 2
 ) -> RGB:

@@ -19,7 +19,6 @@ import numpy as np
 from PIL import Image
 
 from pytest_cam.errors import ArtifactError, DependencyError
-from pytest_cam.images.regions import Region
 from pytest_cam.reporting.pictures import attended, pictures
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.message import first_line
@@ -133,9 +132,9 @@ def _numbers(evidence: Evidence, context: dict[str, str], *, drawable: bool) -> 
             "max": _plain(evidence.map.max()),
             "sum": _plain(evidence.map.sum(dtype=np.float64)),
         },
-        "regions": [_region(region) for region in evidence.regions],
+        "regions": [region.to_json() for region in evidence.regions],
         "measurements": [_measurement(measurement) for measurement in evidence.measurements],
-        "attended_boxes": [_region(box) for box in attended(evidence)] if drawable else None,
+        "attended_boxes": [box.to_json() for box in attended(evidence)] if drawable else None,
         "versions": _versions(),
     }
 
@@ -148,7 +147,7 @@ def _measurement(measurement: Measurement) -> dict[str, Any]:
         "at_most": measurement.limits.at_most,
         "margin": _plain(measurement.margin),
         "passed": measurement.passed,
-        "region": _region(measurement.region),
+        "region": measurement.region.to_json(),
         "energy": measurement.energy,
         "chance": measurement.chance,
         "ceiling": measurement.ceiling,
@@ -156,13 +155,6 @@ def _measurement(measurement: Measurement) -> dict[str, Any]:
         "peak_distance": measurement.peak_distance,
         "tied_cells": measurement.tied_cells,
         "visible_share": measurement.visible_share,
-    }
-
-
-def _region(region: Region) -> dict[str, Any]:
-    return {
-        "kind": type(region).__name__.lower(),
-        "outlines": [points.tolist() for points in region.outlines()],
     }
 
 

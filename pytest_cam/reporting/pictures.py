@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from pytest_cam.attention import attended_boxes
 from pytest_cam.images import drawing
+from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB
 from pytest_cam.images.panel import Tile, enlarged, panel
 from pytest_cam.images.regions import Box, Region
@@ -70,9 +71,24 @@ def _panel(evidence: Evidence) -> RGB:
 def _outlined(tile: RGB, evidence: Evidence) -> RGB:
     drawn: RGB = tile.copy()
     for region in _regions(evidence):
-        for points in region.outlines():
-            drawn = drawing.outline(drawn, _on_tile(points, tile, evidence), _REGION)
+        for points in _outlines(region, tile, evidence):
+            drawn = drawing.outline(drawn, points, _REGION)
     return drawn
+
+
+def _outlines(region: Region, tile: RGB, evidence: Evidence) -> list[npt.NDArray[np.float64]]:
+    known = [_on_tile(points, tile, evidence) for points in region.outlines()]
+    if known:
+        return known
+    (width, height), size = evidence.geometry.image_size, (tile.shape[1], tile.shape[0])
+    scaled = Geometry((width, height), size, ((size[0] / width, 0.0, 0.0), (0.0, size[1] / height, 0.0)))
+    inside = np.zeros(tile.shape[:2], dtype=bool)
+    for part in region.separate:
+        share = part.coverage(scaled)
+        if share.any():
+            # Of a part that covers no pixel by half, those that it covers most are drawn.
+            inside |= share >= min(0.5, 0.999 * share.max())
+    return drawing.contours(inside)
 
 
 def _marked(tile: RGB, evidence: Evidence) -> RGB:
@@ -88,7 +104,7 @@ def _marked(tile: RGB, evidence: Evidence) -> RGB:
 
 
 def _regions(evidence: Evidence) -> list[Region]:
-    return list(dict.fromkeys((*evidence.regions, *(m.region for m in evidence.measurements))))
+    return list(dict.fromkeys((*evidence.resolved_regions, *(m.region for m in evidence.measurements))))
 
 
 def _on_tile(points: npt.NDArray[np.float64], tile: RGB, evidence: Evidence) -> npt.NDArray[np.float64]:

@@ -63,7 +63,7 @@ class Evidence:
     """All that is needed to draw and explain one verdict.
 
     Attributes:
-        check: What was asked, in words: "attention in box".
+        check: What was asked, in words: "attention in box", or the region's own kind.
         map: The raw map, (h, w) float32, >= 0.
         picture: The image for drawing, (H, W, 3) uint8, reduced where it is very large.
         image_name: What the user passed.
@@ -91,3 +91,9 @@ class Evidence:
     explained: Explained
     regions: tuple[Region, ...] = ()
     measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def resolved_regions(self) -> tuple[Region, ...]:
+        """The regions of the check, dilated by cells of this map where the user asked for that."""
+        cell = self.geometry.cell_in_image(self.map.shape)
+        return tuple(region.resolved(cell, self.geometry.image_size) for region in self.regions)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pytest_cam.images.regions import Box
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.sketch import LEGEND, sketch
 
@@ -105,8 +106,10 @@ def _energy(measurement: Measurement) -> str:
 
 def _region(measurement: Measurement, evidence: Evidence) -> str:
     text = " ".join(str(region) for region in evidence.regions)
-    if measurement.region not in evidence.regions:
-        text += f" widened by one cell to {measurement.region}"
+    if measurement.region not in evidence.resolved_regions:
+        text += " widened by one cell"
+    if measurement.region not in evidence.regions and isinstance(measurement.region, Box):
+        text += f" to {measurement.region}"
     if measurement.visible_share < 0.995:
         text += f"; the model saw {measurement.visible_share:.0%} of it"
     return text
@@ -132,6 +135,6 @@ def _hints(evidence: Evidence) -> list[str]:
     if any(m.ceiling < _COARSE for m in evidence.measurements):
         rows, columns = evidence.map.shape
         hints.append(f"the map has only {rows} x {columns} cells; an earlier layer has a finer grid")
-    if any(m.visible_share < 0.9 for m in evidence.measurements):
+    if any(m.visible_share < 0.9 and not m.region.is_rest for m in evidence.measurements):
         hints.append("the preprocess crops part of the region away; test with an image that shows all of it")
     return hints

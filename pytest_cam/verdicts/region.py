@@ -31,7 +31,7 @@ def measure(
     Args:
         cam: The raw map (h, w), not zero everywhere.
         geometry: Between image and input.
-        region: The region, in image pixels.
+        region: The region, in image pixels; what it is to be dilated by is taken in cells of this map.
         metric: What to measure.
         limits: What the value is held to. None only measures; then nothing is asked of the region but what the
             metric needs in order to have a value.
@@ -43,13 +43,15 @@ def measure(
         The value with all that puts it in proportion.
 
     Raises:
-        RegionError: The region is outside the image or outside what the model saw.
+        RegionError: The region is empty, outside the image, or outside what the model saw.
         UnattainableError: No map of this grid can meet the limits.
         VacuousError: The check, or the metric's value, means nothing in this region.
     """
+    cell = geometry.cell_in_image(cam.shape)
+    region = region.resolved(cell, geometry.image_size)
     visible = require_visible(region, geometry)
     if widen:
-        region = region.dilate(*geometry.cell_in_image(cam.shape), geometry.image_size)
+        region = region.widened(*cell, geometry.image_size)
     on_grid = GridRegion(region.coverage(geometry), cam.shape)
     if metric.name == "skill" or (limits is not None and limits.at_least is not None):
         require_spread(metric, on_grid)

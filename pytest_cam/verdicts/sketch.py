@@ -61,11 +61,14 @@ def _block_means(length: int, blocks: int) -> npt.NDArray[np.float64]:
 
 
 def _inside(region: Region, evidence: Evidence, grid: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    coverage = region.coverage(evidence.geometry)
-    share = _block_means(coverage.shape[0], grid[0]) @ coverage @ _block_means(coverage.shape[1], grid[1]).T
-    # Half of a cell along each side counts. Of a region too small for that, the cells that it covers most do.
-    result: npt.NDArray[np.bool_] = share >= min(0.25, 0.999 * share.max())
-    return result
+    inside = np.zeros(grid, dtype=bool)
+    for part in region.separate:
+        coverage = part.coverage(evidence.geometry)
+        share = _block_means(coverage.shape[0], grid[0]) @ coverage @ _block_means(coverage.shape[1], grid[1]).T
+        if share.any():
+            # Half of a cell along each side counts. Of a part too small for that, the cells that it covers most do.
+            inside |= share >= min(0.25, 0.999 * share.max())
+    return inside
 
 
 def _ring(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

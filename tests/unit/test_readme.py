@@ -1,5 +1,6 @@
 """What the README claims is what the project does."""
 
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from torchvision.models import resnet18
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
-from pytest_cam import AttentionError, attend, options
+from pytest_cam import AttentionError, Box, Polygon, attend, options
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -85,6 +86,14 @@ class TwoHeaded(nn.Module):
     def forward(self, image: torch.Tensor, metadata: torch.Tensor) -> dict[str, torch.Tensor]:
         logits = self.classifier(image)
         return {"breed": logits * metadata, "age": logits}
+
+
+def test_section_on_regions_names_what_exists() -> None:
+    section = README.split("## Regions\n")[1].split("\n## ")[0]
+    for name in re.findall(r"Box\.(\w+)\(", section):
+        assert callable(getattr(Box, name))
+    polygon = eval(re.search(r"Polygon\(\[.*?\]\)", section)[0], {"Polygon": Polygon})
+    assert (polygon | Box(1, 2, 3, 4)).kind == "region"
 
 
 def test_pictures_of_the_readme_exist() -> None:

@@ -115,3 +115,13 @@ def test_panel_holds_its_tiles_side_by_side_above_the_caption() -> None:
     assert (caption < 128).any()
     # The long line is wrapped, so the margin at the right stays white.
     assert (caption[:, -10:] == 255).all()
+
+
+def test_contours_go_around_parts_and_holes() -> None:
+    mask = np.zeros((10, 12), dtype=bool)
+    mask[2:8, 1:7] = True
+    mask[4:6, 3:5] = False
+    mask[9, 11] = True
+    found = sorted((points.min(axis=0).tolist(), points.max(axis=0).tolist()) for points in drawing.contours(mask))
+    # Through the centres of the pixels at the edge; a hole's, of the pixels around it.
+    assert found == [([1.5, 2.5], [6.5, 7.5]), ([2.5, 3.5], [5.5, 6.5]), ([11.5, 9.5], [11.5, 9.5])]

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_cam.engine.targets import Explained
 from pytest_cam.images.geometry import Geometry
-from pytest_cam.images.regions import Box
+from pytest_cam.images.regions import Box, Mask, Polygon, Region
 from pytest_cam.measures.localization import metric_named
 from pytest_cam.verdicts.evidence import Evidence
 from pytest_cam.verdicts.limits import Limits
@@ -17,7 +17,7 @@ from pytest_cam.verdicts.region import measure
 PREDICTED = Explained(3, "horse", 4.2, 0.981, 3, "horse")
 
 
-def evidence(cam: np.ndarray, box: Box, metric: str = "skill", limits: Limits | None = None) -> Evidence:
+def evidence(cam: np.ndarray, box: Region, metric: str = "skill", limits: Limits | None = None) -> Evidence:
     geometry = Geometry.identity((64, 64))
     measurement = measure(cam.astype(np.float32), geometry, box, metric_named(metric), limits or Limits(at_least=0.25))
     return Evidence(
@@ -131,3 +131,57 @@ def test_layout_is_told_where_it_was_inferred(corner: Evidence) -> None:
     assert "layout" not in message(corner)
     told = message(replace(corner, layout="tokens, 4 x 4, 1 token before them"))
     assert "  layout     tokens, 4 x 4, 1 token before them" in told.splitlines()
+
+
+def test_hole_of_a_mask_is_outlined() -> None:
+    cam = np.zeros((4, 4))
+    cam[0, 0] = 1
+    array = np.zeros((64, 64), bool)
+    array[16:64, 16:64] = True
+    array[28:48, 28:48] = False
+    found = evidence(cam, Mask(array), "energy")
+    assert "  region     mask of 1904 pixels in (16, 16, 64, 64)\n" in message(found)
+    assert message(found).splitlines()[8:22] == [
+        "  ┌──────────────────────────┐",
+        "  │ ██████                   │",
+        "  │ ██X███                   │",
+        "  │ ████┏━━━━━━━━━━━━━━━━━━━┓│",
+        "  │     ┃                   ┃│",
+        "  │     ┃                   ┃│",
+        "  │     ┃                   ┃│",
+        "  │     ┃       ┏━━━┓       ┃│",
+        "  │     ┃       ┃   ┃       ┃│",
+        "  │     ┃       ┗━━━┛       ┃│",
+        "  │     ┃                   ┃│",
+        "  │     ┃                   ┃│",
+        "  │     ┃                   ┃│",
+        "  └─────┗━━━━━━━━━━━━━━━━━━━┛┘",
+    ]
+
+
+def test_small_part_of_a_union_is_still_outlined() -> None:
+    cam = np.zeros((4, 4))
+    cam[0, 0] = 1
+    text = message(evidence(cam, Box(32, 32, 64, 64) | Box(12, 44, 13, 45), "energy"))
+    assert "  region     (32, 32, 64, 64) | (12, 44, 13, 45)\n" in text
+    assert text.count("┏") == 2
+
+
+def test_dilated_region_is_given_as_the_user_wrote_it() -> None:
+    cam = np.zeros((4, 4))
+    cam[0, 0] = 1
+    assert "region     (40, 40, 48, 48) widened by 1 cell to (24, 24, 64, 64)\n" in message(
+        evidence(cam, Box(40, 40, 48, 48).dilate(), "energy")
+    )
+    assert "region     polygon of 3 points in (40, 40, 48, 48) widened by 0.5 cells\n" in message(
+        evidence(cam, Polygon([(40, 40), (48, 40), (40, 48)]).dilate(0.5), "energy")
+    )
+
+
+def test_part_that_is_cropped_away_is_said(corner: Evidence) -> None:
+    cropped = replace(corner.measurements[0], visible_share=0.8)
+    text = message(replace(corner, measurements=(cropped,)))
+    assert "(32, 32, 64, 64); the model saw 80% of it" in text
+    assert "try: the preprocess crops part of the region away" in text
+    around = replace(cropped, region=~Box(0, 0, 32, 64))
+    assert "try: the preprocess crops" not in message(replace(corner, measurements=(around,)))

@@ -75,5 +75,47 @@ def test_box_outside_the_crop_is_an_error() -> None:
     assert require_visible(Box(3, 0, 5, 4), right_half) == 0.5
 
 
-def test_dilated_box_stays_within_the_image() -> None:
-    assert Box(1, 1, 2, 2).dilate(0.5, 3, (4, 4)) == Box(0.5, 0, 2.5, 4)
+def test_widened_box_stays_within_the_image() -> None:
+    assert Box(1, 1, 2, 2).widened(0.5, 3, (4, 4)) == Box(0.5, 0, 2.5, 4)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        Box.xyxy(10, 20, 30, 60),
+        Box.xywh(10, 20, 20, 40),
+        Box.cxcywh_normalized(0.2, 0.8, 0.2, 0.8, image_size=(100, 50)),
+        Box.voc(11, 21, 30, 60),
+    ],
+    ids=["xyxy", "xywh", "cxcywh_normalized", "voc"],
+)
+def test_annotation_formats_name_the_same_box(box: Box) -> None:
+    assert box.corners == pytest.approx((10, 20, 30, 60))
+
+
+def test_box_of_one_pixel_in_voc_is_one_pixel() -> None:
+    assert Box.voc(1, 1, 1, 1) == Box(0, 0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Box.xywh(1, 1, 0, 4), "width is 0, so the box is empty"),
+        (lambda: Box.xywh(1, 1, 4, -2), "height is -2"),
+        (lambda: Box.xywh("a", 1, 4, 2), "x is 'a'"),
+        (lambda: Box.voc(None, 1, 4, 2), "xmin is None"),
+        (lambda: Box.cxcywh_normalized(50, 0.5, 0.1, 0.1, (100, 50)), r"cx is 50; accepted: a share.*Box\.xywh"),
+        (lambda: Box.cxcywh_normalized(0.5, 0.5, 0, 0.1, (100, 50)), "w is 0"),
+        (lambda: Box.cxcywh_normalized(0.5, 0.5, 0.1, 0.1, 100), r"image_size is 100; accepted: \(width, height\)"),
+    ],
+)
+def test_malformed_annotation_is_named(make, words: str) -> None:
+    with pytest.raises(RegionError, match=words):
+        make()
+
+
+def test_box_made_for_another_image_size_is_an_error() -> None:
+    box = Box.cxcywh_normalized(0.5, 0.5, 0.5, 0.5, image_size=(4, 4))
+    assert require_visible(box, SQUARE) == 1
+    with pytest.raises(RegionError, match="made for an image of 4 x 4 pixels, and this one has 8 x 4"):
+        require_visible(box, Geometry.identity((8, 4)))

@@ -1,0 +1,155 @@
+"""What every kind of region can do."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_cam.errors import RegionError, is_ours
+from pytest_cam.images.geometry import Geometry, Rectangle
+from pytest_cam.images.regions.raster import Array, Bools, Lines, Raster
+
+__tracebackhide__ = is_ours
+
+# Annotation tools round; a corner this many pixels outside the image is one of their roundings.
+_ROUNDING = 1.0
+
+
+class Region(ABC):
+    """A set of pixels of the image, not of the input.
+
+    `a | b` is what lies in either, `a & b` what lies in both, and `~a` what lies in the image but not in a. Where a
+    region is taken, so is what `as_region` makes one of: four numbers, several boxes, torchvision's `BoundingBoxes`.
+    """
+
+    @property
+    def kind(self) -> str:
+        """What it is called in texts."""
+        return "region"
+
+    @property
+    def slanted(self) -> bool:
+        """Whether it has edges that are neither upright nor level: those are sampled finely."""
+        return False
+
+    @property
+    def separate(self) -> tuple[Region, ...]:
+        """What a picture must show all of, however small: the parts of a union, else the region itself."""
+        return (self,)
+
+    @property
+    def is_rest(self) -> bool:
+        """Whether it is what remains of the image around something: then a crop may take any part of it but all."""
+        return False
+
+    @abstractmethod
+    def lines(self) -> Lines:
+        """Return the x of all upright edges and the y of all level ones, in image pixels."""
+
+    @abstractmethod
+    def contains(self, xs: Array, ys: Array) -> Bools:
+        """Return which points of the grid with ascending xs and ys lie in the region, (len(ys), len(xs))."""
+
+    @abstractmethod
+    def require_within(self, image_size: tuple[int, int]) -> None:
+        """Check that the region can be one of an image of that (width, height).
+
+        Raises:
+            RegionError: It reaches outside the image by more than a rounding, or was made for another size.
+        """
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Return the region as plain values under "kind" and what this kind needs."""
+
+    @property
+    def name(self) -> str:
+        """The region in a sentence."""
+        return str(self)
+
+    def outlines(self) -> list[npt.NDArray[np.float64]]:
+        """Return the closed polygons (N, 2) in image pixels that bound the region, where it knows them, else none."""
+        return []
+
+    def coverage(self, geometry: Geometry) -> npt.NDArray[np.float64]:
+        """Return the share of each input pixel that lies in the region, by area, (H, W) in [0, 1]."""
+        return Raster.of(self, geometry).coverage()
+
+    def visible_share(self, geometry: Geometry) -> float:
+        """Return the share of the region's area that the model saw, in [0, 1].
+
+        Raises:
+            RegionError: The region lies outside the image, was made for another size, or is empty.
+        """
+        self.require_within(geometry.image_size)
+        share = Raster.of(self, geometry).visible_share()
+        if math.isnan(share):
+            raise RegionError(
+                f"{self.name} is empty: no part of the image lies in it, so nothing can be measured there"
+            )
+        return share
+
+    def dilate(self, cells: float = 1) -> Region:
+        """Return the region widened to every side by so many cells of the map that it will be measured with.
+
+        Args:
+            cells: How far, in cells, >= 0.
+
+        Raises:
+            RegionError: `cells` is no such number.
+        """
+        from pytest_cam.images.regions.combinations import Dilated
+
+        return Dilated(self, cells)
+
+    def resolved(self, cell: tuple[float, float], image_size: tuple[int, int]) -> Region:
+        """Return the region with every `dilate` carried out for cells of that (width, height) in image pixels."""
+        return self
+
+    def widened(self, dx: float, dy: float, image_size: tuple[int, int]) -> Region:
+        """Return the region widened by that many image pixels to each side, within the image."""
+        from pytest_cam.images.regions.combinations import Widened
+
+        return Widened(self, dx, dy, image_size)
+
+    def __or__(self, other: Any) -> Region:
+        from pytest_cam.images.regions.accepting import as_region
+        from pytest_cam.images.regions.combinations import Union
+
+        return Union((self, as_region(other)))
+
+    def __and__(self, other: Any) -> Region:
+        from pytest_cam.images.regions.accepting import as_region
+        from pytest_cam.images.regions.combinations import Intersection
+
+        return Intersection((self, as_region(other)))
+
+    def __invert__(self) -> Region:
+        from pytest_cam.images.regions.combinations import Complement
+
+        return Complement(self)
+
+
+def written(rectangle: Rectangle) -> str:
+    """Return (x1, y1, x2, y2) as a reader would write it."""
+    return f"({', '.join(f'{value:.1f}'.removesuffix('.0') for value in rectangle)})"
+
+
+def require_inside(name: str, bounds: Rectangle, image_size: tuple[int, int]) -> None:
+    """Check that bounds (x1, y1, x2, y2) reach outside the image by no more than a rounding.
+
+    Raises:
+        RegionError: They do.
+    """
+    width, height = image_size
+    out = max(-bounds[0], -bounds[1], bounds[2] - width, bounds[3] - height)
+    if out > _ROUNDING:
+        kinds = "Polygons" if name.startswith("polygon") else "Boxes"
+        raise RegionError(
+            f"{name} lies outside the image, which is {width} x {height} pixels, by {out:.1f}. {kinds} are "
+            "in pixels of the image, not of the model's input, and not normalised"
+        )

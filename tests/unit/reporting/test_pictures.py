@@ -1,0 +1,44 @@
+"""Outlines in the pictures of one piece of evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pytest_cam import Box, Mask, Polygon, Region
+from pytest_cam.reporting.pictures import pictures
+from pytest_cam.verdicts.evidence import Evidence
+
+CORNER = np.zeros((8, 8), dtype=bool)
+CORNER[5:8, 0:3] = True
+
+
+def tile(evidence: Evidence, region: Region) -> np.ndarray:
+    """Return where the panel's first tile, 40 of its pixels to one of the image, is as white as an outline."""
+    black = np.zeros_like(evidence.picture)
+    panel = pictures(replace(evidence, picture=black, regions=(region,), measurements=()))["panel.png"]
+    return (panel[32:352, 12:332] == 255).all(axis=2)
+
+
+@pytest.mark.parametrize(
+    ("region", "edges"),
+    [
+        (Box(0, 5, 3, 8), [(260, 120), (200, 60)]),
+        (Mask(CORNER), [(260, 120), (200, 60)]),
+        (Polygon([(0, 8), (0, 5), (3, 8)]), [(260, 60)]),
+        (Box(0, 5, 3, 8) | Box(6, 0, 8, 1), [(260, 120), (200, 60), (40, 280)]),
+        (Box(0, 5, 3, 8) & ~Box(1, 5, 2, 6), [(240, 60), (220, 40), (220, 80)]),
+        (Box(1, 6, 2, 7).dilate(), [(260, 120), (200, 60)]),
+        (Box(0, 5, 3, 8) | Box(6.5, 2.5, 6.501, 2.501), [(200, 60), (100, 260)]),
+    ],
+    ids=["box", "mask", "polygon", "union", "hole", "dilated", "speck"],
+)
+def test_outline_of_every_kind_runs_where_its_edges_are(
+    evidence: Evidence, region: Region, edges: list[tuple[int, int]]
+) -> None:
+    white = tile(evidence, region)
+    for y, x in edges:
+        assert white[y - 4 : y + 4, x - 4 : x + 4].any()
+    assert not white[80:160, 40:200].any()
