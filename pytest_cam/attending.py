@@ -19,6 +19,7 @@ from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.targets import Target, Targets
 from pytest_cam.engine.trace import Trace, trace
 from pytest_cam.errors import ImageError, ModelError, NonFiniteError, is_ours
+from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.preprocessing import PreparedImage, prepare
 from pytest_cam.randomness import RandomState
@@ -36,6 +37,7 @@ def attend(
     preprocess: Preprocess | None = None,
     class_names: Sequence[str] | None = None,
     device: str | torch.device | None = None,
+    frame: Frame = "image",
 ) -> Attention:
     """Compute the class activation map of one image, in one forward pass.
 
@@ -44,16 +46,21 @@ def attend(
 
     Args:
         model: The classifier, an `nn.Module`; it is run in eval mode.
-        img: A path, a PIL image, a uint8 array (H, W, 3) or (H, W), or a float tensor (C, H, W) or (1, C, H, W) that
-            is model input already.
+        img: A path, a PIL image, a uint8 array (H, W, 3) or (H, W), a uint8 `tv_tensors.Image`, or a float tensor
+            (C, H, W) or (1, C, H, W) that is model input already.
         layer: A dotted name as in `model.named_modules()`, a module of the model, or None for the last executed
             module whose output has spatial extent, adaptive pooling aside.
         method: "gradcam", "gradcam++", "hirescam", "layercam" or "xgradcam".
         target: The score to explain: a class index, a class name, a callable from the image's own part of the output
             (for a classifier its K logits) to a scalar tensor, or None for the predicted class.
-        preprocess: From an RGB PIL image to a float tensor (C, H, W); needed unless `img` is a tensor.
+        preprocess: From an RGB PIL image, or a uint8 array (H, W, 3), to a float tensor (C, H, W); or a Hugging Face
+            image processor, or an albumentations transform. Needed unless `img` is a tensor. How it moves pixels is
+            found by running it, or, where it has one, asked of its method `cam_geometry(size)`: from (width, height) of
+            the image to an affine 2 x 3 matrix that carries image points to input points.
         class_names: The K class names.
         device: Where the model is expected to be; None takes it where it is. The input is moved there.
+        frame: "input" takes a preprocess through which image coordinates cannot be carried too: then the input stands
+            for the image in all that follows, and regions are given with frame="input".
 
     Returns:
         The attention.
@@ -61,7 +68,7 @@ def attend(
     Raises:
         CamError: One of its kinds for each thing that can be wrong: see `pytest_cam.errors`.
     """
-    return _attend(model, [img], layer, method, target, preprocess, class_names, device)[0]
+    return _attend(model, [img], layer, method, target, preprocess, class_names, device, frame)[0]
 
 
 def attend_batch(
@@ -74,6 +81,7 @@ def attend_batch(
     preprocess: Preprocess | None = None,
     class_names: Sequence[str] | None = None,
     device: str | torch.device | None = None,
+    frame: Frame = "image",
 ) -> list[Attention]:
     """Compute the class activation maps of B images in one forward pass.
 
@@ -87,6 +95,7 @@ def attend_batch(
         preprocess: As for `attend`.
         class_names: As for `attend`.
         device: As for `attend`.
+        frame: As for `attend`.
 
     Returns:
         B attentions, in the order of the images.
@@ -104,7 +113,7 @@ def attend_batch(
         raise ImageError(f"images is a {type(images).__name__}; accepted: a tensor (B, C, H, W), or a list of images")
     if len(images) == 0:
         raise ImageError("there are no images in the batch")
-    return _attend(model, list(images), layer, method, target, preprocess, class_names, device)
+    return _attend(model, list(images), layer, method, target, preprocess, class_names, device, frame)
 
 
 def _attend(
@@ -116,13 +125,14 @@ def _attend(
     preprocess: Preprocess | None,
     class_names: Sequence[str] | None,
     device: str | torch.device | None,
+    frame: Frame,
 ) -> list[Attention]:
     compute = method_named(method)
     with ModelState(model) as state:
         _require_device(state.device, device)
         # A preprocess may draw random numbers; the model's state need not know.
         with nullcontext() if preprocess is None else RandomState():
-            prepared = [prepare(img, preprocess) for img in images]
+            prepared = [prepare(img, preprocess, frame) for img in images]
         seen = trace(model, _stacked(prepared), layer, targets, class_names, state=state)
         maps = compute(seen.activations, seen.gradients).to("cpu", torch.float32).numpy()
     return [_attention(item, maps[index], seen, index, method) for index, item in enumerate(prepared)]

@@ -13,6 +13,7 @@ from pytest_cam.attention import Attention
 from pytest_cam.engine.layers import LayerLike
 from pytest_cam.engine.targets import Target
 from pytest_cam.errors import is_ours
+from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
 
 __tracebackhide__ = is_ours
@@ -31,6 +32,7 @@ def assert_attention_not_in_region(
     preprocess: Preprocess | None = None,
     class_names: Sequence[str] | None = None,
     device: str | torch.device | None = None,
+    frame: Frame = "image",
 ) -> Attention:
     """Fail if the model's attention lies in a region that must not matter: a watermark, a tag, a border.
 
@@ -48,6 +50,7 @@ def assert_attention_not_in_region(
         preprocess: As for `assert_attention_in_region`.
         class_names: As for `assert_attention_in_region`.
         device: As for `assert_attention_in_region`.
+        frame: As for `assert_attention_in_region`.
 
     Returns:
         The attention, for further checks without a second forward pass.
@@ -65,6 +68,7 @@ def assert_attention_not_in_region(
         preprocess=preprocess,
         class_names=class_names,
         device=device,
+        frame=frame,
     )
-    attention.assert_not_in_region(box, metric=metric, at_most=at_most)
+    attention.assert_not_in_region(box, metric=metric, at_most=at_most, frame=frame)
     return attention
