@@ -20,9 +20,10 @@ __tracebackhide__ = is_ours
 
 Array = npt.NDArray[np.float64]
 
-# How far a fitted pixel may lie from where the ramp says it is, in input pixels; resampling to the nearest pixel
-# moves them by up to half an image pixel besides.
-_TOLERANCE, _NEAREST = 1.0, 0.6
+# How far a fitted pixel may lie from where the ramp says it is, in input pixels.
+_TOLERANCE = 1.0
+# How far enlarging by repeating pixels moves them, in image pixels: by half of one, and less than that in the middle.
+_NEAREST = 0.6
 # A random preprocess that is fair between two outcomes is missed once in 2 ** (_REPEATS - 1) times.
 _REPEATS = 12
 # A new preprocess with a random generator of its own is looked for while that is cheap: on this many pixels in all.
@@ -160,11 +161,12 @@ class _Probe:
         line = self._line(axis)
         chosen = line.inner if line.inner.sum() >= 4 else np.ones_like(line.inner)
         design, values = self.pixels[chosen], line.source[chosen]
-        solution: Array = np.linalg.lstsq(design, values, rcond=None)[0].astype(np.float64)
+        solution = _least_squares(design, values)
         step = max(float(np.abs(solution[:2]).max()), 1e-9)
-        allowed = _TOLERANCE * max(step, _NEAREST) + line.level
-        off = np.quantile(np.abs(design @ solution - values), 0.95)
-        if off > allowed:
+        allowed = _TOLERANCE * step + line.level
+        residuals = values - design @ solution
+        off = np.quantile(np.abs(residuals), 0.95)
+        if off > allowed and (off > _NEAREST or _bend(design, residuals) > allowed):
             raise NotAffineError(
                 f"the preprocess {self.name} is not affine: pixels land up to {off / step:.1f} input pixels "
                 f"from a straight line. {_INSTEAD}"
@@ -219,6 +221,21 @@ def _values(tensor: torch.Tensor, some: npt.NDArray[np.int64]) -> Array:
     chosen = tensor.detach().cpu().reshape(len(tensor), -1)[:, torch.from_numpy(some)]
     values: Array = chosen.double().numpy()
     return values
+
+
+def _least_squares(design: Array, values: Array) -> Array:
+    # About the middle, so that an input whose pixels lie in one line gets no slope across it.
+    middle = design.mean(axis=0)
+    slopes = np.linalg.lstsq((design - middle)[:, :2], values - values.mean(), rcond=None)[0]
+    return np.array([*slopes, values.mean() - slopes @ middle[:2]], dtype=np.float64)
+
+
+def _bend(design: Array, residuals: Array) -> float:
+    """Return how far residuals follow a smooth curve: the steps of repeated pixels do not, a warp does."""
+    u, v = (2 * design[:, :2] / design[:, :2].max(axis=0) - 1).T
+    curves = np.stack([np.ones_like(u), u, v, u * v, u**2, v**2, u**3, v**3], axis=1)
+    followed = curves @ np.linalg.lstsq(curves, residuals, rcond=None)[0]
+    return float(np.quantile(np.abs(followed), 0.95))
 
 
 def _snap(row: Array, input_size: tuple[int, int]) -> None:

@@ -55,8 +55,9 @@ def stated_geometry(stated: Any, name: str, image_size: tuple[int, int], input_s
 
 
 def _matrix(answer: Any, where: str) -> npt.NDArray[np.float64]:
+    rows = answer.tolist() if hasattr(answer, "tolist") else answer
     try:
-        matrix: npt.NDArray[np.float64] = np.array(answer, dtype=np.float64)
+        matrix: npt.NDArray[np.float64] = np.array(rows, dtype=np.float64)
     except (TypeError, ValueError):
         raise GeometryError(f"{where} returned a {type(answer).__name__}; {_ACCEPTED}") from None
     if matrix.shape != (2, 3):

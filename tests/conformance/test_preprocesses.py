@@ -20,6 +20,7 @@ from PIL import Image
 from torchvision.transforms import v2
 from transformers import CLIPImageProcessor, ConvNextImageProcessor, ViTImageProcessor
 
+from pytest_cam.errors import GeometryError
 from pytest_cam.images.applying import apply
 from pytest_cam.images.probing import geometry_of
 
@@ -203,3 +204,29 @@ def test_input_is_what_the_library_itself_makes(name: str) -> None:
     else:
         expected = preprocess(image)
     assert torch.equal(apply(preprocess, image), expected)
+
+
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        A.Compose([A.HorizontalFlip(p=0.5), A.Normalize(), ToTensorV2()]),
+        A.Compose([A.RandomCrop(32, 32), A.Normalize(), ToTensorV2()]),
+        timm.data.create_transform((3, 32, 32), is_training=True),
+        v2.Compose([v2.RandomResizedCrop(32), FLOAT]),
+    ],
+    ids=["albumentations, flip", "albumentations, crop", "timm, training", "torchvision v2"],
+)
+@pytest.mark.parametrize("size", [(64, 48), (2400, 1800)], ids=str)
+def test_augmentation_is_found_out(preprocess: Any, size: tuple[int, int]) -> None:
+    with pytest.raises(GeometryError, match="is random: two runs on one image differ"):
+        geometry_of(preprocess, size)
+
+
+@pytest.mark.parametrize("name", ["transformers, ViT", "transformers, CLIP", "albumentations, squash", "timm, border"])
+@pytest.mark.parametrize("size", [(40, 1), (1, 40), (3, 40), (40, 2)], ids=str)
+def test_images_a_few_pixels_across_are_followed(name: str, size: tuple[int, int]) -> None:
+    preprocess, exact = PREPROCESSES[name]
+    geometry = geometry_of(preprocess, size)
+    centre = np.array([[size[0] / 2, size[1] / 2]])
+    expected = np.array([*centre[0], 1]) @ exact(*size).T
+    assert geometry.to_input(centre)[0] == pytest.approx(expected[:2], abs=1)
