@@ -22,12 +22,12 @@ Array = npt.NDArray[np.float64]
 
 # How far a fitted pixel may lie from where the ramp says it is, in input pixels.
 _TOLERANCE = 1.0
-# How far enlarging by repeating pixels moves them, in image pixels: by half of one, and less than that in the middle.
-_NEAREST = 0.6
-# A random preprocess that is fair between two outcomes is missed once in 2 ** (_REPEATS - 1) times.
-_REPEATS = 12
-# A new preprocess with a random generator of its own is looked for while that is cheap: on this many pixels in all.
-_CHEAP = 3_000_000
+# How far enlarging moves pixels, in image pixels: to the nearest one, in steps; or by what cubic curves differ from
+# straight lines.
+_NEAREST, _CUBIC = 0.6, 0.1
+# How often a run is repeated where random numbers are drawn: what is fair between two outcomes is missed once in
+# 2 ** _REPEATS times. Of a new preprocess it is not known whether it draws from a generator of its own.
+_REPEATS, _REPEATS_OF_NEW = 12, 4
 # Of an input with many more pixels than this, as many tell as much as all of them.
 _ENOUGH = 400_000
 # What to do where the pixels cannot be followed.
@@ -93,9 +93,9 @@ class _Probe:
     def __init__(self, preprocess: Preprocess, size: tuple[int, int], *, is_new: bool) -> None:
         self.preprocess, self.size = preprocess, size
         self.name = name_of(preprocess)
-        self.repeats = min(max(_CHEAP // (2 * size[0] * size[1]), 1), _REPEATS) if is_new else 1
+        self.repeats = _REPEATS_OF_NEW if is_new else 1
         if is_new and is_albumentations(preprocess):
-            self.repeats = _REPEATS  # its random generators are its own
+            self.repeats = _REPEATS  # it always draws, and from generators of its own
 
     def geometry(self) -> Geometry:
         """Return the geometry, or raise as `geometry_of` does."""
@@ -166,7 +166,7 @@ class _Probe:
         allowed = _TOLERANCE * step + line.level
         residuals = values - design @ solution
         off = np.quantile(np.abs(residuals), 0.95)
-        if off > allowed and (off > _NEAREST or _bend(design, residuals) > allowed):
+        if off > allowed and (off > _NEAREST or _bend(design, residuals) > max(allowed, _CUBIC)):
             raise NotAffineError(
                 f"the preprocess {self.name} is not affine: pixels land up to {off / step:.1f} input pixels "
                 f"from a straight line. {_INSTEAD}"

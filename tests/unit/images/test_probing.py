@@ -1,6 +1,7 @@
 """Image pixels to input pixels, through what people really preprocess with."""
 
 import random
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -133,13 +134,12 @@ def test_what_is_not_affine_is_found_once_too() -> None:
 
 
 @pytest.mark.parametrize("axis", [0, 1], ids=["left and right", "up and down"])
-@pytest.mark.parametrize("seed", range(6))
-def test_random_generator_of_its_own_is_found_out(seed: int, axis: int) -> None:
-    generator = np.random.default_rng(seed)
+def test_random_generator_of_its_own_is_found_out(axis: int) -> None:
+    chances = cycle([False, False, False, True])
 
     def mirrored_at_times(image: Image.Image) -> torch.Tensor:
         how = (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM)[axis]
-        return v1.functional.to_tensor(image.transpose(how) if generator.random() < 0.5 else image)
+        return v1.functional.to_tensor(image.transpose(how) if next(chances) else image)
 
     with pytest.raises(GeometryError, match="the preprocess mirrored_at_times is random"):
         geometry_of(mirrored_at_times, (60, 40))
