@@ -21,6 +21,7 @@ from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.targets import Target, Targets, one_each
 from pytest_cam.engine.trace import Trace, trace
 from pytest_cam.errors import ImageError, LayerError, ModelError, NonFiniteError, is_ours
+from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.preprocessing import PreparedImage, prepare
 from pytest_cam.randomness import RandomState
@@ -42,6 +43,7 @@ def attend(
     preprocess: Preprocess | None = ...,
     class_names: Any = ...,
     device: str | torch.device | None = ...,
+    frame: Frame = ...,
     **further: Unpack[Further],
 ) -> Attention: ...
 
@@ -57,6 +59,7 @@ def attend(
     preprocess: Preprocess | None = ...,
     class_names: Any = ...,
     device: str | torch.device | None = ...,
+    frame: Frame = ...,
     **further: Unpack[Further],
 ) -> list[Attention]: ...
 
@@ -71,6 +74,7 @@ def attend(
     preprocess: Preprocess | None = None,
     class_names: Any = None,
     device: str | torch.device | None = None,
+    frame: Frame = "image",
     **further: Unpack[Further],
 ) -> Attention | list[Attention]:
     """Compute the class activation map of one image, in one forward pass.
@@ -80,8 +84,8 @@ def attend(
 
     Args:
         model: The classifier, an `nn.Module`; it is run in eval mode.
-        img: A path, a PIL image, a uint8 array (H, W, 3) or (H, W), or a float tensor (C, H, W) or (1, C, H, W) that
-            is model input already.
+        img: A path, a PIL image, a uint8 array (H, W, 3) or (H, W), a uint8 `tv_tensors.Image`, or a float tensor
+            (C, H, W) or (1, C, H, W) that is model input already.
         layer: A dotted name as in `model.named_modules()`, a module of the model, or an index such as -1 into its
             explainable layers, which `pytest --cam-list-layers` prints (an index takes a second pass). None or "auto"
             is the last executed module whose output has spatial extent, adaptive pooling aside; for a transformer that
@@ -91,10 +95,15 @@ def attend(
         target: The score to explain: a class index, a class name, a callable from the image's own part of the output
             (for a classifier its K logits) to a scalar tensor, such as `ClassLogit(3)` or `DetectionBox(box)`, or None
             for the predicted class. Of a single logit z, class 1 is +z and class 0 is -z.
-        preprocess: From an RGB PIL image to a float tensor (C, H, W); needed unless `img` is a tensor.
+        preprocess: From an RGB PIL image, or a uint8 array (H, W, 3), to a float tensor (C, H, W); or a Hugging Face
+            image processor, or an albumentations transform. Needed unless `img` is a tensor. How it moves pixels is
+            found by running it, or, where it has one, asked of its method `cam_geometry(size)`: from (width, height) of
+            the image to an affine 2 x 3 matrix that carries image points to input points.
         class_names: The K class names, or a weights member of torchvision that knows them; None takes those that the
             model carries, as `model.config.id2label` does.
         device: Where the model is expected to be; None takes it where it is. The input is moved there.
+        frame: "input" takes a preprocess through which image coordinates cannot be carried too: then the input stands
+            for the image in all that follows, and regions are given with frame="input".
         **further: `output`: which part of what the model returns is explained: a key, an attribute, an index, or a
             callable on all of it. `model_args` and `model_kwargs`: what the model takes beside the image. `reshape`:
             from the layer's output tensor to (B, C, h, w); None finds out. `layer_call`: which execution of a layer
@@ -110,7 +119,7 @@ def attend(
         ProbabilityWarning: The class scores look like probabilities.
     """
     require_known(further, attend)
-    (found,) = _attend(model, [img], layer, method, target, preprocess, class_names, device, further)
+    (found,) = _attend(model, [img], layer, method, target, preprocess, class_names, device, frame, further)
     return found if isinstance(layer, (list, tuple)) else found[0]
 
 
@@ -124,6 +133,7 @@ def attend_batch(
     preprocess: Preprocess | None = None,
     class_names: Any = None,
     device: str | torch.device | None = None,
+    frame: Frame = "image",
     **further: Unpack[Further],
 ) -> list[Attention]:
     """Compute the class activation maps of B images in one forward pass.
@@ -138,6 +148,7 @@ def attend_batch(
         preprocess: As for `attend`.
         class_names: As for `attend`.
         device: As for `attend`.
+        frame: As for `attend`.
         **further: As for `attend`; `model_args` and `model_kwargs` are those of the whole batch.
 
     Returns:
@@ -159,7 +170,7 @@ def attend_batch(
         raise ImageError("there are no images in the batch")
     if isinstance(layer, (list, tuple)):
         raise LayerError(f"layer is a list of {len(layer)}; attend_batch takes one layer, attend takes several")
-    found = _attend(model, list(images), layer, method, target, preprocess, class_names, device, further)
+    found = _attend(model, list(images), layer, method, target, preprocess, class_names, device, frame, further)
     return [attentions[0] for attentions in found]
 
 
@@ -172,6 +183,7 @@ def _attend(
     preprocess: Preprocess | None,
     class_names: Any,
     device: str | torch.device | None,
+    frame: Frame,
     further: Further,
 ) -> list[list[Attention]]:
     """Return, for each image, one attention for each layer."""
@@ -180,7 +192,7 @@ def _attend(
         _require_device(state.device, device)
         # A preprocess may draw random numbers; the model's state need not know.
         with nullcontext() if preprocess is None else RandomState():
-            prepared = [prepare(img, preprocess) for img in images]
+            prepared = [prepare(img, preprocess, frame) for img in images]
         placed = [_placed(target, item) for target, item in zip(one_each(targets, len(images)), prepared, strict=True)]
         traces = trace(model, _stacked(prepared), layer, placed, class_names, state=state, **further)
         maps = [compute(seen.activations, seen.gradients).to("cpu", torch.float32).numpy() for seen in traces]

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cam.engine.targets import Explained
-from pytest_cam.errors import AttentionError, EmptyMapError, is_ours
+from pytest_cam.errors import AttentionError, EmptyMapError, NotAffineError, is_ours
 from pytest_cam.images import drawing
+from pytest_cam.images.frames import Frame, region_in_image
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB, SourceImage
-from pytest_cam.images.regions import Box, Region, as_region
+from pytest_cam.images.regions import Box, Region
 from pytest_cam.measures.localization import metric_named, upsample
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.limits import IN_REGION, NOT_IN_REGION, Limits, limits_for
@@ -78,37 +79,40 @@ class Attention:
         self._require_something()
         return peak_in_image(self.map, self.geometry)
 
-    def energy_in(self, region: Any) -> float:
+    def energy_in(self, region: Any, *, frame: Frame = "image") -> float:
         """Return the share of the map's mass that lies in a region, in [0, 1].
 
         Args:
             region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
+            frame: "input" where the region is in pixels of the model's input instead.
 
         Raises:
             RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             EmptyMapError: The map is zero everywhere.
         """
-        return self.measure("energy", region).value
+        return self.measure("energy", region, frame=frame).value
 
-    def skill_in(self, region: Any) -> float:
+    def skill_in(self, region: Any, *, frame: Frame = "image") -> float:
         """Return (energy - chance) / (ceiling - chance): 0 is chance, 1 the best that this grid can reach.
 
         Args:
             region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
+            frame: "input" where the region is in pixels of the model's input instead.
 
         Raises:
             RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             VacuousError: Chance and ceiling are too close in this region.
             EmptyMapError: The map is zero everywhere.
         """
-        return self.measure("skill", region).value
+        return self.measure("skill", region, frame=frame).value
 
-    def measure(self, metric: str, region: Any) -> Measurement:
+    def measure(self, metric: str, region: Any, *, frame: Frame = "image") -> Measurement:
         """Measure one metric in a region, without a verdict.
 
         Args:
             metric: "skill", "energy", "lift" or "pointing".
             region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
+            frame: "input" where the region is in pixels of the model's input instead.
 
         Returns:
             The value with energy, chance, ceiling and the peak's place beside it.
@@ -119,7 +123,7 @@ class Attention:
             VacuousError: The metric has no meaning in this region.
             EmptyMapError: The map is zero everywhere.
         """
-        return self._measured(as_region(region), metric, None)
+        return self._measured(self._region(region, frame), metric, None)
 
     def boxes(self, threshold: float = 0.5) -> list[Box]:
         """Return the bounding boxes of what the model attends to, in image pixels, the largest first.
@@ -159,6 +163,7 @@ class Attention:
         metric: str = "skill",
         at_least: float | None = None,
         at_most: float | None = None,
+        frame: Frame = "image",
     ) -> None:
         """Fail unless the attention lies in a region.
 
@@ -167,6 +172,7 @@ class Attention:
             metric: "skill" (default, at least 0.25), "pointing" (default 1), "energy" or "lift".
             at_least: The least value that passes.
             at_most: The greatest value that passes.
+            frame: "input" where the region is in pixels of the model's input instead.
 
         Raises:
             AttentionError: The value is outside the limits.
@@ -175,10 +181,12 @@ class Attention:
             EmptyMapError: The map is zero everywhere.
         """
         limits = limits_for(metric_named(metric), at_least, at_most, IN_REGION)
-        given = as_region(region)
+        given = self._region(region, frame)
         self._judge(f"attention in {given.kind}", given, self._measured(given, metric, limits))
 
-    def assert_not_in_region(self, region: Any, *, metric: str = "lift", at_most: float | None = None) -> None:
+    def assert_not_in_region(
+        self, region: Any, *, metric: str = "lift", at_most: float | None = None, frame: Frame = "image"
+    ) -> None:
         """Fail if the attention lies in a region that must not matter: a watermark, a tag, a border.
 
         The region is widened by one cell of the map, into which evidence from a small mark spreads.
@@ -187,6 +195,7 @@ class Attention:
             region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
             metric: "lift" (default, at most 1.0: no more than chance), "skill", "pointing" (default 0) or "energy".
             at_most: The greatest value that passes.
+            frame: "input" where the region is in pixels of the model's input instead.
 
         Raises:
             AttentionError: The value is above the limit.
@@ -195,8 +204,13 @@ class Attention:
             EmptyMapError: The map is zero everywhere.
         """
         limits = limits_for(metric_named(metric), None, at_most, NOT_IN_REGION)
-        given = as_region(region)
+        given = self._region(region, frame)
         self._judge(f"attention not in {given.kind}", given, self._measured(given, metric, limits, widen=True))
+
+    def _region(self, region: Any, frame: Frame) -> Region:
+        if frame == "image" and self.image.unmapped:
+            raise NotAffineError(self.image.unmapped)
+        return region_in_image(region, frame, self.geometry)
 
     def _measured(self, region: Region, metric: str, limits: Limits | None, *, widen: bool = False) -> Measurement:
         found = metric_named(metric)

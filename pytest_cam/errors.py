@@ -39,6 +39,10 @@ class GeometryError(PreprocessError):
     """The preprocess moves pixels in a way that image coordinates cannot be carried through."""
 
 
+class NotAffineError(GeometryError):
+    """The preprocess has no affine map between image and input; regions in input pixels can be used with it."""
+
+
 class RegionError(CamError, ValueError):
     """The region is malformed, or lies outside the image or outside what the model saw."""
 

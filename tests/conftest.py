@@ -11,6 +11,7 @@ import hypothesis
 import numpy.random  # noqa: F401  (see above)
 import pytest
 import torch  # noqa: F401  (see above)
+import torchvision  # noqa: F401  (see above)
 
 import pytest_cam.checks.bound
 import pytest_cam.reporting.artifacts  # noqa: F401  (so that its classes are the same ones in every run)

@@ -23,6 +23,7 @@ from pytest_cam.engine.hooks import ForwardHook, HookManager, HookTable, hooks_o
 from pytest_cam.engine.layers import LayerLike, resolve
 from pytest_cam.engine.targets import Target, Targets
 from pytest_cam.errors import HookLeakError, LayerError, is_ours
+from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.regions import Region
 from pytest_cam.verdicts.evidence import Evidence, Measurement
@@ -193,13 +194,14 @@ class Cam:
         preprocess: Preprocess | None = None,
         class_names: Any = None,
         device: str | torch.device | None = None,
+        frame: Frame = "image",
         **further: Unpack[Further],
     ) -> Attention:
         """Compute the attention of one image: `pytest_cam.attend` with the test's settings."""
         require_known(further, attend)
         self.watch.see(model)
         bound = self._bound(layer, method, target, preprocess, class_names, device, further)
-        return self.journal.watch(attend(model, img, **bound))
+        return self.journal.watch(attend(model, img, frame=frame, **bound))
 
     def batch(
         self,
@@ -212,13 +214,14 @@ class Cam:
         preprocess: Preprocess | None = None,
         class_names: Any = None,
         device: str | torch.device | None = None,
+        frame: Frame = "image",
         **further: Unpack[Further],
     ) -> list[Attention]:
         """Compute the attentions of B images in one pass: `pytest_cam.attend_batch` with the test's settings."""
         require_known(further, attend_batch)
         self.watch.see(model)
         bound = self._bound(layer, method, target, preprocess, class_names, device, further)
-        return [self.journal.watch(attention) for attention in attend_batch(model, images, **bound)]
+        return [self.journal.watch(attention) for attention in attend_batch(model, images, frame=frame, **bound)]
 
     def assert_attention_in_region(
         self,
@@ -231,12 +234,13 @@ class Cam:
         metric: str = "skill",
         at_least: float | None = None,
         at_most: float | None = None,
+        frame: Frame = "image",
         **settings: Any,
     ) -> Attention:
         """Fail unless the attention lies in a region: `pytest_cam.assert_attention_in_region`, same arguments."""
         require_known(settings, assert_attention_in_region)
-        attention = self(model, img, layer=layer, method=method, **settings)
-        attention.assert_in_region(box, metric=metric, at_least=at_least, at_most=at_most)
+        attention = self(model, img, layer=layer, method=method, frame=frame, **settings)
+        attention.assert_in_region(box, metric=metric, at_least=at_least, at_most=at_most, frame=frame)
         return attention
 
     def assert_attention_not_in_region(
@@ -249,12 +253,13 @@ class Cam:
         *,
         metric: str = "lift",
         at_most: float | None = None,
+        frame: Frame = "image",
         **settings: Any,
     ) -> Attention:
         """Fail if the attention lies in a region: `pytest_cam.assert_attention_not_in_region`, same arguments."""
         require_known(settings, assert_attention_not_in_region)
-        attention = self(model, img, layer=layer, method=method, **settings)
-        attention.assert_not_in_region(box, metric=metric, at_most=at_most)
+        attention = self(model, img, layer=layer, method=method, frame=frame, **settings)
+        attention.assert_not_in_region(box, metric=metric, at_most=at_most, frame=frame)
         return attention
 
     def _bound(

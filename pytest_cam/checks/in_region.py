@@ -13,6 +13,7 @@ from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.layers import LayerLike
 from pytest_cam.engine.targets import Target
 from pytest_cam.errors import is_ours
+from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
 
 if TYPE_CHECKING:
@@ -35,14 +36,15 @@ def assert_attention_in_region(
     preprocess: Preprocess | None = None,
     class_names: Any = None,
     device: str | torch.device | None = None,
+    frame: Frame = "image",
     **further: Unpack[Further],
 ) -> Attention:
     """Fail unless the model's attention lies in a region of the image.
 
     Args:
         model: The classifier, an `nn.Module`; it is run in eval mode and comes back as it was.
-        img: A path, a PIL image, a uint8 array (H, W, 3) or (H, W), or a float tensor (C, H, W) or (1, C, H, W) that
-            is model input already.
+        img: A path, a PIL image, a uint8 array (H, W, 3) or (H, W), a uint8 `tv_tensors.Image`, or a float tensor
+            (C, H, W) or (1, C, H, W) that is model input already.
         box: The region: a `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2), half-open, or several of these, in pixels of
             the image, whatever the preprocess does to it; for a tensor, in pixels of the tensor.
         layer: A dotted name, a module, or None for the last executed module whose output has spatial extent.
@@ -52,11 +54,15 @@ def assert_attention_in_region(
         metric: "skill" (default, at least 0.25), "pointing" (default 1), "energy" or "lift".
         at_least: The least value that passes.
         at_most: The greatest value that passes.
-        preprocess: From an RGB PIL image to a float tensor (C, H, W); needed unless `img` is a tensor.
+        preprocess: From an RGB PIL image, or a uint8 array (H, W, 3), to a float tensor (C, H, W); or a Hugging Face
+            image processor, or an albumentations transform. Needed unless `img` is a tensor. How it moves pixels is
+            found by running it, or, where it has one, asked of its method `cam_geometry(size)`: from (width, height) of
+            the image to an affine 2 x 3 matrix that carries image points to input points.
         class_names: The K class names, or a weights member of torchvision that knows them; None takes those that the
             model carries.
         device: Where the model is expected to be; None takes it where it is.
-        **further: `output`, `model_args` and `model_kwargs`, as for `attend`.
+        frame: "image" (default), or "input" where the box is in pixels of the model's input, after the preprocess.
+        **further: `output`, `model_args`, `model_kwargs`, `reshape` and `layer_call`, as for `attend`.
 
     Returns:
         The attention, for further checks without a second forward pass.
@@ -88,7 +94,8 @@ def assert_attention_in_region(
         preprocess=preprocess,
         class_names=class_names,
         device=device,
+        frame=frame,
         **further,
     )
-    attention.assert_in_region(box, metric=metric, at_least=at_least, at_most=at_most)
+    attention.assert_in_region(box, metric=metric, at_least=at_least, at_most=at_most, frame=frame)
     return attention

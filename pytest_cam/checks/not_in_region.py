@@ -13,6 +13,7 @@ from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.layers import LayerLike
 from pytest_cam.engine.targets import Target
 from pytest_cam.errors import is_ours
+from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def assert_attention_not_in_region(
     preprocess: Preprocess | None = None,
     class_names: Any = None,
     device: str | torch.device | None = None,
+    frame: Frame = "image",
     **further: Unpack[Further],
 ) -> Attention:
     """Fail if the model's attention lies in a region that must not matter: a watermark, a tag, a border.
@@ -52,6 +54,7 @@ def assert_attention_not_in_region(
         preprocess: As for `assert_attention_in_region`.
         class_names: As for `assert_attention_in_region`.
         device: As for `assert_attention_in_region`.
+        frame: As for `assert_attention_in_region`.
         **further: As for `assert_attention_in_region`.
 
     Returns:
@@ -71,7 +74,8 @@ def assert_attention_not_in_region(
         preprocess=preprocess,
         class_names=class_names,
         device=device,
+        frame=frame,
         **further,
     )
-    attention.assert_not_in_region(box, metric=metric, at_most=at_most)
+    attention.assert_not_in_region(box, metric=metric, at_most=at_most, frame=frame)
     return attention

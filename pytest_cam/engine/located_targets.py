@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from torchvision.ops import box_iou  # type: ignore[import-untyped]
+from torchvision.ops import box_iou
 
 from pytest_cam.engine.ready_targets import ReadyTarget, as_index, label_of, require_class
 from pytest_cam.errors import OutputError, TargetError, is_ours

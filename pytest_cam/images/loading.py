@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -18,8 +19,8 @@ __tracebackhide__ = is_ours
 
 RGB: TypeAlias = npt.NDArray[np.uint8]
 ACCEPTED = (
-    "a path, a PIL image, a uint8 array (H, W, 3) or (H, W), or a float tensor (C, H, W) or (1, C, H, W) "
-    "that is model input already"
+    "a path, a PIL image, a uint8 array (H, W, 3) or (H, W), a uint8 tv_tensors.Image, or a float tensor (C, H, W) or "
+    "(1, C, H, W) that is model input already"
 )
 # Modes whose values PIL would clip, not scale, on the way to 8 bits.
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -33,11 +34,13 @@ class SourceImage:
         name: The path, or what kind of object was passed.
         size: (width, height) in pixels.
         pixels: The decoded RGB image, or, for a model input, the tensor (C, H, W) itself.
+        unmapped: Where the input stands for an image whose pixels cannot be followed: why they cannot.
     """
 
     name: str
     size: tuple[int, int]
     pixels: Image.Image | torch.Tensor
+    unmapped: str = ""
 
     @property
     def is_input(self) -> bool:
@@ -63,8 +66,9 @@ def load(img: Any) -> SourceImage:
     default loader does (`convert("RGB")`: grayscale is repeated, alpha is dropped).
 
     Args:
-        img: A path, a PIL image, a uint8 array (H, W, 3), (H, W, 4), (H, W, 1) or (H, W), or a floating
-            point tensor (C, H, W) or (1, C, H, W) that is model input already.
+        img: A path, a PIL image, a uint8 array (H, W, 3), (H, W, 4), (H, W, 1) or (H, W), a uint8
+            `torchvision.tv_tensors.Image` (C, H, W) or (1, C, H, W), or a floating point tensor of such a shape that
+            is model input already.
 
     Returns:
         The image with its size in pixels.
@@ -73,6 +77,8 @@ def load(img: Any) -> SourceImage:
         ImageError: The file is missing, unreadable, truncated or a decompression bomb, or the object is of
             a type, shape or value type that is not accepted.
     """
+    if _is_tv_image(img) and img.dtype == torch.uint8:
+        return _from_pil(_array_to_pil(_tv_image_to_array(img)), "tv_tensors.Image")
     if isinstance(img, torch.Tensor):
         return _from_tensor(img)
     if isinstance(img, np.ndarray):
@@ -140,12 +146,29 @@ def _array_to_pil(array: npt.NDArray[Any]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
+def _is_tv_image(img: Any) -> bool:
+    # Who has such an image has imported its module; it takes a second.
+    tv_tensors = sys.modules.get("torchvision.tv_tensors")
+    return tv_tensors is not None and isinstance(img, tv_tensors.Image)
+
+
+def _tv_image_to_array(img: torch.Tensor) -> RGB:
+    one = img[0] if img.ndim == 4 and img.shape[0] == 1 else img
+    if one.ndim != 3 or one.shape[0] not in (1, 3, 4) or 0 in one.shape:
+        raise ImageError(
+            f"img is a uint8 tv_tensors.Image of shape {tuple(img.shape)}; accepted: (C, H, W) or (1, C, H, W) with "
+            "1, 3 or 4 channels"
+        )
+    array: RGB = one.as_subclass(torch.Tensor).detach().cpu().permute(1, 2, 0).numpy()
+    return array
+
+
 def _from_tensor(tensor: torch.Tensor) -> SourceImage:
     shape = tuple(tensor.shape)
     if not tensor.is_floating_point():
         raise ImageError(
             f"img is a {tensor.dtype} tensor {shape}; a model input is floating point. If it is an image "
-            "(C, H, W), pass img.permute(1, 2, 0).numpy(), so that the preprocess is applied"
+            "(C, H, W), pass tv_tensors.Image(img) or img.permute(1, 2, 0).numpy(), so that the preprocess is applied"
         )
     if tensor.ndim == 4 and shape[0] > 1:
         raise ImageError(

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from PIL import Image
 
-from pytest_cam.errors import GeometryError, PreprocessError, is_ours
-from pytest_cam.images.geometry import Geometry, Preprocess, as_input, geometry_of
+from pytest_cam.errors import NotAffineError, PreprocessError, is_ours
+from pytest_cam.images.applying import apply, name_of
+from pytest_cam.images.frames import Frame, require_frame
+from pytest_cam.images.geometry import Geometry, Preprocess
 from pytest_cam.images.loading import SourceImage, load
+from pytest_cam.images.probing import geometry_of
+from pytest_cam.images.stating import stated_geometry
 
 __tracebackhide__ = is_ours
 
@@ -20,7 +23,7 @@ img is {name}, and the model needs a tensor: say how to make one. Either of
     @pytest.fixture
     def cam_preprocess(): return weights.transforms()      # in conftest.py, for the `cam` fixture
 where `weights` is, for example, torchvision.models.ResNet50_Weights.DEFAULT; any callable from an RGB PIL
-image to a float tensor (C, H, W) will do."""
+image to a float tensor (C, H, W) will do, and so will Hugging Face's processors and albumentations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +41,13 @@ class PreparedImage:
     geometry: Geometry
 
 
-def prepare(img: Any, preprocess: Preprocess | None) -> PreparedImage:
+def prepare(img: Any, preprocess: Preprocess | None, frame: Frame = "image") -> PreparedImage:
     """Load an image and make the model's input of it.
 
     Args:
         img: What `pytest_cam.images.loading.load` accepts. A tensor is its own image and is not preprocessed.
-        preprocess: From an RGB PIL image to a floating point tensor (C, H, W) or (1, C, H, W); deterministic.
+        preprocess: What `pytest_cam.images.applying.apply` can call; deterministic.
+        frame: "input" takes a preprocess whose geometry cannot be found too: its input then stands for the image.
 
     Returns:
         The image, the input and the geometry.
@@ -52,28 +56,36 @@ def prepare(img: Any, preprocess: Preprocess | None) -> PreparedImage:
         ImageError: The image cannot be read or is of a kind that is not accepted.
         PreprocessError: There is no preprocess, it fails, or it returns something else than one input.
         GeometryError: The preprocess is random or not affine, so regions cannot be carried through it.
+        RegionError: There is no such frame.
     """
+    require_frame(frame)
     source = load(img)
     if isinstance(source.pixels, torch.Tensor):
         return PreparedImage(source, source.pixels, Geometry.identity(source.size))
     if preprocess is None:
         raise PreprocessError(_HOW.format(name=source.name))
-    if not callable(preprocess):
-        raise PreprocessError(
-            f"preprocess is a {type(preprocess).__name__}; accepted: a callable from an RGB PIL image to a "
-            "float tensor (C, H, W)"
+    tensor = apply(preprocess, source.pixels)
+    input_size = tensor.shape[2], tensor.shape[1]
+    try:
+        return PreparedImage(source, tensor, _geometry(preprocess, source, input_size))
+    except NotAffineError as error:
+        if frame == "image":
+            raise
+        return PreparedImage(
+            SourceImage(source.name, input_size, tensor, str(error)), tensor, Geometry.identity(input_size)
         )
+
+
+def _geometry(preprocess: Preprocess, source: SourceImage, input_size: tuple[int, int]) -> Geometry:
+    stated = getattr(preprocess, "cam_geometry", None)
+    if stated is not None:
+        return stated_geometry(stated, name_of(preprocess), source.size, input_size)
     geometry = geometry_of(preprocess, source.size)
-    tensor = as_input(_applied(preprocess, source.pixels), preprocess)
-    if (tensor.shape[2], tensor.shape[1]) != geometry.input_size:
-        raise GeometryError(
-            f"the preprocess made an input of {tensor.shape[2]} x {tensor.shape[1]} from {source.name}, but "
+    if geometry.input_size != input_size:
+        raise NotAffineError(
+            f"the preprocess made an input of {input_size[0]} x {input_size[1]} from {source.name}, but "
             f"{geometry.input_size[0]} x {geometry.input_size[1]} from a plain image of the same size: it "
-            "depends on the content, and regions cannot be carried through it"
+            "depends on the content, and regions cannot be carried through it. Pass the region in input pixels, with "
+            "frame='input'"
         )
-    return PreparedImage(source, tensor, geometry)
-
-
-def _applied(preprocess: Preprocess, image: Image.Image) -> Any:
-    # A copy, since a preprocess may draw on the image that pictures are made from later.
-    return preprocess(image.copy())
+    return geometry

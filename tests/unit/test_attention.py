@@ -25,6 +25,7 @@ from pytest_cam.errors import (
     MetricError,
     ModelError,
     NonFiniteError,
+    NotAffineError,
     RegionError,
     TargetError,
     UnattainableError,
@@ -259,6 +260,73 @@ def test_photo_and_its_own_input_tensor_give_the_same_numbers(model: Mirror, tmp
     preprocess = v1.Compose([v1.Grayscale(), v1.ToTensor()])
     from_file = attend(model, tmp_path / "photo.png", preprocess=preprocess).skill_in((4, 4, 14, 14))
     assert from_file == attend(model, spot(4, 4)).skill_in((4, 4, 14, 14))
+
+
+def cropped(image: Image.Image) -> torch.Tensor:
+    return v1.functional.to_tensor(image.convert("L").crop((14, 4, 46, 36)))
+
+
+def turned(image: Image.Image) -> torch.Tensor:
+    return v1.functional.to_tensor(image.convert("L").rotate(30).crop((14, 4, 46, 36)))
+
+
+@pytest.fixture
+def photo() -> Image.Image:
+    """60 x 40 pixels, with a spot that a crop at (14, 4) shows at (16, 6, 24, 14)."""
+    photo = Image.new("L", (60, 40))
+    photo.paste(255, (30, 10, 38, 18))
+    return photo
+
+
+def test_box_in_input_pixels_is_the_same_box(model: Mirror, photo: Image.Image) -> None:
+    on_input, on_image = (16, 6, 20, 14), (30, 10, 34, 18)
+    attention = attend(model, photo, preprocess=cropped)
+    assert attention.energy_in(on_input, frame="input") == attention.energy_in(on_image) == pytest.approx(0.5)
+    assert attention.skill_in(on_input, frame="input") == attention.skill_in(on_image, frame="image")
+    assert attention.measure("lift", on_input, frame="input").region == Box(*on_image)
+
+
+def test_failure_in_input_pixels_is_told_and_drawn_on_the_image(model: Mirror, photo: Image.Image) -> None:
+    assert_attention_in_region(model, photo, (16, 6, 24, 14), preprocess=cropped, frame="input")
+    with pytest.raises(AttentionError, match=r"region +\(14, 26, 22, 34\)") as raised:
+        assert_attention_in_region(model, photo, (0, 22, 8, 30), preprocess=cropped, frame="input")
+    assert raised.value.evidence.picture.shape == (40, 60, 3)
+    with pytest.raises(AttentionError, match=r"\(30, 10, 38, 18\) widened"):
+        assert_attention_not_in_region(model, photo, (16, 6, 24, 14), preprocess=cropped, frame="input")
+
+
+def test_preprocess_that_cannot_be_followed_works_in_input_pixels(model: Mirror, photo: Image.Image) -> None:
+    with pytest.raises(NotAffineError, match=r"right angles.*frame='input'"):
+        assert_attention_in_region(model, photo, (16, 6, 24, 14), preprocess=turned)
+    found = attend(model, photo, preprocess=turned, frame="input").boxes()[0]
+    attention = assert_attention_in_region(model, photo, found, preprocess=turned, frame="input")
+    assert attention.overlay().shape == (32, 32, 3)
+    with pytest.raises(AttentionError) as raised:
+        attention.assert_in_region((0, 24, 8, 32), frame="input")
+    # The picture is the input, stretched to its own range.
+    assert raised.value.evidence.picture.shape == (32, 32, 3)
+    assert raised.value.evidence.picture.max() == 255
+    # Pixels of the photo mean nothing here, and are not taken for others.
+    with pytest.raises(NotAffineError, match="frame='input'"):
+        attention.energy_in((30, 10, 38, 18))
+
+
+def test_batch_takes_a_preprocess_that_cannot_be_followed(model: Mirror, photo: Image.Image) -> None:
+    attentions = attend_batch(model, [photo, photo], preprocess=turned, frame="input")
+    assert attentions[0].boxes() == attentions[1].boxes()
+
+
+def test_tensor_is_the_same_in_both_frames(model: Mirror) -> None:
+    attention = attend(model, spot(4, 4), frame="input")
+    assert attention.energy_in((4, 4, 8, 12), frame="input") == attention.energy_in((4, 4, 8, 12))
+
+
+@pytest.mark.parametrize("verb", [assert_attention_in_region, assert_attention_not_in_region])
+def test_frame_that_does_not_exist_is_named(model: Mirror, verb) -> None:
+    with pytest.raises(RegionError, match=r"frame is 'model'; accepted: 'image' .* or 'input'"):
+        verb(model, spot(4, 4), (4, 4, 12, 12), frame="model")
+    with pytest.raises(RegionError, match="frame is 'model'"):
+        attend(model, spot(4, 4)).skill_in((4, 4, 12, 12), frame="model")
 
 
 def test_public_names_are_all_there() -> None:

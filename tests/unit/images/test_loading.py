@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision import tv_tensors
 
 from pytest_cam.errors import ImageError
 from pytest_cam.images.loading import load
@@ -41,6 +42,14 @@ def test_exif_orientation_turns_the_image_upright(two_pixels: Image.Image, tmp_p
     assert loaded.rgb().tolist() == [[[*RED]], [[*GREEN]]]
 
 
+def _palette(colour: tuple[int, int, int], transparency: object = None) -> Image.Image:
+    image = Image.new("P", (1, 1), 0)
+    image.putpalette(colour)
+    if transparency is not None:
+        image.info["transparency"] = transparency
+    return image
+
+
 @pytest.mark.parametrize(
     ("image", "expected"),
     [
@@ -49,6 +58,13 @@ def test_exif_orientation_turns_the_image_upright(two_pixels: Image.Image, tmp_p
         (Image.new("RGBA", (1, 1), (1, 2, 3, 0)), [1, 2, 3]),
         (Image.new("1", (1, 1), 1), [255, 255, 255]),
         (Image.new("P", (1, 1), 0), [0, 0, 0]),
+        (_palette((9, 8, 7)), [9, 8, 7]),
+        (_palette((9, 8, 7), transparency=0), [9, 8, 7]),
+        (_palette((9, 8, 7), transparency=b"\x40"), [9, 8, 7]),
+        (Image.new("CMYK", (1, 1), (0, 255, 255, 0)), [255, 0, 0]),
+        (tv_tensors.Image(torch.tensor([1, 2, 3], dtype=torch.uint8)[:, None, None]), [1, 2, 3]),
+        (tv_tensors.Image(torch.tensor([1, 2, 3, 0], dtype=torch.uint8)[None, :, None, None]), [1, 2, 3]),
+        (tv_tensors.Image(torch.tensor([[[9]]], dtype=torch.uint8)), [9, 9, 9]),
         (np.full((1, 1), 9, np.uint8), [9, 9, 9]),
         (np.full((1, 1, 1), 9, np.uint8), [9, 9, 9]),
         (np.array([[[1, 2, 3, 0]]], np.uint8), [1, 2, 3]),
@@ -64,6 +80,32 @@ def test_palette_with_transparency_gives_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert load(image).size == (1, 1)
+
+
+def test_jpeg_of_a_printing_press_becomes_the_colours_that_a_viewer_shows(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=100)
+    shown = load(tmp_path / "red.jpg").rgb()
+    assert np.abs(shown.astype(int) - RED).max() <= 3
+    with Image.open(tmp_path / "red.jpg") as opened:
+        assert opened.mode == "CMYK"
+        assert shown.tolist() == np.array(opened.convert("RGB")).tolist()
+
+
+@pytest.mark.parametrize("mode", ["P", "LA", "RGBA"])
+def test_files_with_transparency_are_read_as_their_colours(tmp_path: Path, mode: str) -> None:
+    image = _palette(RED) if mode == "P" else Image.new(mode, (1, 1), (7, 0) if mode == "LA" else (*RED, 0))
+    image.save(tmp_path / "photo.png", **({"transparency": 0} if mode == "P" else {}))
+    assert load(tmp_path / "photo.png").rgb().tolist() == [[[7, 7, 7] if mode == "LA" else [*RED]]]
+
+
+def test_deep_png_is_refused_and_not_clipped(tmp_path: Path) -> None:
+    Image.fromarray(np.full((2, 2), 40000, np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(ImageError, match=r"deep\.png has more than 8 bits a channel.*uint8 array"):
+        load(tmp_path / "deep.png")
+
+
+def test_floating_tv_tensor_is_model_input_already() -> None:
+    assert load(tv_tensors.Image(torch.rand(3, 4, 6))).is_input
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 6), (1, 3, 4, 6)])
@@ -104,6 +146,10 @@ def _text(folder: Path) -> Path:
         (lambda _: np.zeros((3, 5, 5), np.uint8), ["(3, 5, 5)", "(H, W, 3)", "transpose(1, 2, 0)"]),
         (lambda _: np.zeros((0, 4, 3), np.uint8), ["(0, 4, 3)"]),
         (lambda _: torch.zeros(3, 4, 4, dtype=torch.uint8), ["torch.uint8", "permute(1, 2, 0)"]),
+        (lambda _: torch.zeros(3, 4, 4, dtype=torch.uint8), ["tv_tensors.Image(img)"]),
+        (lambda _: tv_tensors.Image(torch.zeros(3, 4, 4, dtype=torch.int16)), ["torch.int16"]),
+        (lambda _: tv_tensors.Image(torch.zeros(2, 3, 4, 4, dtype=torch.uint8)), ["(2, 3, 4, 4)", "(1, C, H, W)"]),
+        (lambda _: tv_tensors.Image(torch.zeros(5, 4, 4, dtype=torch.uint8)), ["(5, 4, 4)", "1, 3 or 4 channels"]),
         (lambda _: torch.zeros(2, 3, 4, 4), ["batch of 2", "attend_batch"]),
         (lambda _: torch.zeros(4, 4), ["(4, 4)", "(C, H, W)"]),
         (lambda _: torch.zeros(3, 0, 4), ["(3, 0, 4)"]),

@@ -5,8 +5,10 @@ import pytest
 import torch
 import torchvision.transforms as v1
 from PIL import Image
+from torchvision import tv_tensors
+from torchvision.transforms import v2
 
-from pytest_cam.errors import GeometryError, PreprocessError
+from pytest_cam.errors import GeometryError, NotAffineError, PreprocessError, RegionError
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.preprocessing import prepare
 
@@ -53,10 +55,52 @@ def test_preprocess_that_depends_on_the_content_is_an_error() -> None:
         cropped = image.crop((0, 0, 4, 4)) if colours and colours[0][1] == (10, 20, 30) else image
         return v1.functional.to_tensor(cropped)
 
-    with pytest.raises(GeometryError, match="depends on the content"):
+    with pytest.raises(NotAffineError, match="depends on the content"):
         prepare(PHOTO, dark_is_cropped)
+    assert prepare(PHOTO, dark_is_cropped, "input").source.size == (4, 4)
 
 
 def test_preprocess_that_cannot_be_called_is_named() -> None:
     with pytest.raises(PreprocessError, match=r"preprocess is a int.*callable"):
         prepare(PHOTO, 3)  # type: ignore[arg-type]  # what a user may do
+
+
+def bent_downwards(image: Image.Image) -> torch.Tensor:
+    bent = np.array(image.resize((60, 40)))[(np.arange(40) ** 3 // 1600)[:, None], np.arange(60)]
+    return v1.functional.to_tensor(bent)
+
+
+def test_input_stands_for_an_image_that_cannot_be_followed() -> None:
+    with pytest.raises(NotAffineError, match=r"not affine.*Pass the region in input pixels, with frame='input'"):
+        prepare(PHOTO, bent_downwards)
+    prepared = prepare(PHOTO, bent_downwards, "input")
+    assert prepared.source.size == (60, 40)
+    assert prepared.source.name == "PIL image"
+    assert prepared.geometry == Geometry.identity((60, 40))
+    assert prepared.source.rgb().shape == (40, 60, 3)
+    assert (prepared.source.rgb().min(), prepared.source.rgb().max()) == (0, 255)
+
+
+def test_image_that_can_be_followed_stays_the_image_in_either_frame() -> None:
+    padded = v1.Compose([v1.Pad(2), v1.ToTensor()])
+    assert prepare(PHOTO, padded, "input").geometry == prepare(PHOTO, padded).geometry
+    assert prepare(PHOTO, padded, "input").source.size == (12, 8)
+
+
+def test_random_preprocess_is_an_error_in_either_frame() -> None:
+    for frame in ("image", "input"):
+        with pytest.raises(GeometryError, match="is random"):
+            prepare(PHOTO, v1.Compose([v1.RandomHorizontalFlip(), v1.ToTensor()]), frame)
+
+
+def test_frame_that_does_not_exist_is_named_before_anything_runs() -> None:
+    with pytest.raises(RegionError, match="frame is 'photo'"):
+        prepare("absent.png", None, "photo")  # type: ignore[arg-type]  # what a user may do
+
+
+def test_image_of_torchvision_goes_through_the_preprocess() -> None:
+    image = tv_tensors.Image(PHOTO)
+    for preprocess in (v1.ToTensor(), v2.ToDtype(torch.float32, scale=True)):
+        prepared = prepare(image, preprocess)
+        assert torch.allclose(prepared.tensor, v1.functional.to_tensor(PHOTO))
+        assert prepared.geometry == Geometry.identity((12, 8))

@@ -1,0 +1,251 @@
+"""Finding how a preprocess moves pixels, by running it on images whose pixels say where they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NoReturn
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from pytest_cam.errors import GeometryError, NotAffineError, is_ours
+from pytest_cam.images.applying import apply, is_albumentations, name_of
+from pytest_cam.images.geometry import Geometry, Preprocess
+from pytest_cam.randomness import RandomState
+
+__tracebackhide__ = is_ours
+
+Array = npt.NDArray[np.float64]
+
+# How far a fitted pixel may lie from where the ramp says it is, in input pixels.
+_TOLERANCE = 1.0
+# How far enlarging moves pixels, in image pixels: to the nearest one, in steps; or by what cubic curves differ from
+# straight lines.
+_NEAREST, _CUBIC = 0.6, 0.1
+# How often a run is repeated where random numbers are drawn: what is fair between two outcomes is missed once in
+# 2 ** _REPEATS times. Of a new preprocess it is not known whether it draws from a generator of its own.
+_REPEATS, _REPEATS_OF_NEW = 12, 4
+# Of an input with many more pixels than this, as many tell as much as all of them.
+_ENOUGH = 400_000
+# What to do where the pixels cannot be followed.
+_INSTEAD = "Pass the region in input pixels, with frame='input'"
+
+_found: WeakKeyDictionary[Preprocess, dict[tuple[int, int], Geometry | NotAffineError]] = WeakKeyDictionary()
+
+
+def geometry_of(preprocess: Preprocess, image_size: tuple[int, int]) -> Geometry:
+    """Find how a deterministic preprocess moves pixels, by running it on images whose pixels say where they are.
+
+    Black and white images undo the per-channel scale and offset; two grey ramps, along x and along y, then
+    tell for each input pixel where in the image it came from, and a least-squares fit gives the affine map.
+    Padding, where black and white look alike, takes no part. A ramp has 256 levels: where the input shows less than
+    half of the image, further ramps run over that part only. The result is kept for each (preprocess, size).
+
+    Args:
+        preprocess: What `pytest_cam.images.applying.apply` can call.
+        image_size: (width, height) of the image in pixels.
+
+    Returns:
+        The geometry, right to a fraction of an input pixel.
+
+    Raises:
+        NotAffineError: The preprocess is not affine, turns by other than right angles, or hides where pixels go.
+        GeometryError: The preprocess is random.
+        PreprocessError: The preprocess fails, or returns something else than one input.
+    """
+    try:
+        known = _found.setdefault(preprocess, {})
+    except TypeError:  # neither hashable nor weakly referable: nothing to remember it by
+        known = {}
+    if image_size not in known:
+        probe = _Probe(preprocess, image_size, is_new=not known)
+        try:
+            known[image_size] = probe.geometry()
+        except NotAffineError as error:
+            known[image_size] = NotAffineError(str(error))
+    geometry = known[image_size]
+    if isinstance(geometry, NotAffineError):
+        raise NotAffineError(str(geometry))
+    return geometry
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """Where input pixels come from along one axis of the image.
+
+    Attributes:
+        source: The image coordinate for each usable pixel, (N,).
+        inner: Which of them lie inside the ramp, away from its ends, (N,).
+        level: One grey level of the ramp in image pixels: finer than that it cannot tell.
+    """
+
+    source: Array
+    inner: npt.NDArray[np.bool_]
+    level: float
+
+
+class _Probe:
+    """One preprocess at one image size."""
+
+    def __init__(self, preprocess: Preprocess, size: tuple[int, int], *, is_new: bool) -> None:
+        self.preprocess, self.size = preprocess, size
+        self.name = name_of(preprocess)
+        self.repeats = _REPEATS_OF_NEW if is_new else 1
+        if is_new and is_albumentations(preprocess):
+            self.repeats = _REPEATS  # it always draws, and from generators of its own
+
+    def geometry(self) -> Geometry:
+        """Return the geometry, or raise as `geometry_of` does."""
+        black = apply(self.preprocess, Image.new("RGB", self.size))
+        white = apply(self.preprocess, Image.new("RGB", self.size, (255, 255, 255)))
+        self.shape, self.input_size = black.shape, (black.shape[2], black.shape[1])
+        self._require_shape(white)
+        some = _some(self.input_size)
+        self.black = _values(black, some)
+        span = _values(white, some) - self.black
+        peak = (white - black).amax(dim=(1, 2)).cpu().numpy()[:, None]
+        usable = ((peak > 0) & (span >= 0.995 * peak)).all(axis=0)
+        if usable.sum() < min(4, usable.size):
+            self._refuse(
+                f"where the pixels go in the preprocess {self.name} cannot be found: its output does not grow with "
+                "brightness"
+            )
+        self.some, self.usable, self.span = some, usable, np.where(span > 0, span, 1.0)
+        rows, columns = np.divmod(some[usable], self.input_size[0])
+        self.pixels = np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))], axis=1)
+        return self._axis_aligned([self._fit(axis) if self.size[axis] > 1 else None for axis in (0, 1)])
+
+    def _run_repeatedly(self, image: Image.Image) -> torch.Tensor:
+        before = RandomState()
+        first = apply(self.preprocess, image)
+        for _ in range(self.repeats if before.is_current() else _REPEATS):
+            again = apply(self.preprocess, image)
+            if again.shape != first.shape or not torch.equal(again, first):
+                raise GeometryError(
+                    f"the preprocess {self.name} is random: two runs on one image differ. An attention test "
+                    "needs the one that is used for evaluation, without augmentation"
+                )
+        return first
+
+    def _require_shape(self, found: torch.Tensor) -> None:
+        if found.shape != self.shape:
+            self._refuse(
+                f"the preprocess {self.name} gives inputs of different sizes for one image size: it depends on the "
+                "content"
+            )
+
+    def _refuse(self, why: str) -> NoReturn:
+        # What is random may look like anything else; then that is what to say.
+        self._run_repeatedly(Image.linear_gradient("L").convert("RGB").resize(self.size))
+        raise NotAffineError(f"{why}. {_INSTEAD}")
+
+    def _line(self, axis: int) -> _Line:
+        low, high = 0.5, self.size[axis] - 0.5
+        while True:
+            ramp = self._run_repeatedly(_ramp(self.size, axis, low, high))
+            self._require_shape(ramp)
+            share = ((_values(ramp, self.some) - self.black) / self.span).mean(axis=0)[self.usable]
+            source, level = low + share * (high - low), (high - low) / 255
+            # At the image's own border a resize has only half its neighbours, and an enlarged ramp is flat there.
+            line = _Line(source, (share > 0.02) & (share < 0.98), level)
+            narrow = max(low, source.min() - 1.5 * level), min(high, source.max() + 1.5 * level)
+            if level <= 0.25 or narrow[1] - narrow[0] > (high - low) / 2:
+                return line
+            low, high = narrow
+
+    def _fit(self, axis: int) -> Array:
+        """Return (a, b, c), of which a or b is 0: the image coordinate is a u + b v + c for the input pixel (u, v)."""
+        line = self._line(axis)
+        chosen = line.inner if line.inner.sum() >= 4 else np.ones_like(line.inner)
+        design, values = self.pixels[chosen], line.source[chosen]
+        solution = _least_squares(design, values)
+        step = max(float(np.abs(solution[:2]).max()), 1e-9)
+        allowed = _TOLERANCE * step + line.level
+        residuals = values - design @ solution
+        off = np.quantile(np.abs(residuals), 0.95)
+        if off > allowed and (off > _NEAREST or _bend(design, residuals) > max(allowed, _CUBIC)):
+            raise NotAffineError(
+                f"the preprocess {self.name} is not affine: pixels land up to {off / step:.1f} input pixels "
+                f"from a straight line. {_INSTEAD}"
+            )
+        across = int(np.argmin(np.abs(solution[:2])))
+        drift = solution[across] * self.input_size[across]
+        if abs(drift) > allowed:
+            raise NotAffineError(
+                f"the preprocess {self.name} turns or shears the image by other than right angles, which "
+                f"boxes cannot follow. {_INSTEAD}"
+            )
+        solution[2] += drift / 2
+        solution[across] = 0.0
+        _snap(solution, self.input_size)
+        return solution
+
+    def _axis_aligned(self, rows: list[Array | None]) -> Geometry:
+        for axis, row in enumerate(rows):
+            if row is None:
+                rows[axis] = self._only_pixel(axis, rows[1 - axis])
+        inverse = np.vstack([*(row for row in rows if row is not None), (0.0, 0.0, 1.0)])
+        if abs(np.linalg.det(inverse)) < 1e-12:
+            raise NotAffineError(f"the preprocess {self.name} flattens the image to a line. {_INSTEAD}")
+        first, second = np.linalg.inv(inverse)[:2].tolist()
+        return Geometry(self.size, self.input_size, (tuple(first), tuple(second)))
+
+    def _only_pixel(self, axis: int, other: Array | None) -> Array:
+        """Return the row of an axis along which the image has one pixel: it fills all that is not padding."""
+        along = axis if other is None else 1 - int(np.argmax(np.abs(other[:2])))
+        start, stop = self.pixels[:, along].min() - 0.5, self.pixels[:, along].max() + 0.5
+        row = np.zeros(3)
+        row[along], row[2] = 1 / (stop - start), -start / (stop - start)
+        return row
+
+
+def _ramp(size: tuple[int, int], axis: int, low: float, high: float) -> Image.Image:
+    """Return a grey image that is black up to one coordinate along an axis and white from another one on."""
+    share = (np.arange(size[axis]) + 0.5 - low) / (high - low)
+    line = np.repeat((share.clip(0, 1) * 255).round().astype(np.uint8)[:, None], 3, axis=1)
+    return Image.fromarray(line[None] if axis == 0 else line[:, None]).resize(size, Image.Resampling.NEAREST)
+
+
+def _some(input_size: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """Return the flat indices of the pixels of an input to look at: of a large one some in each row and column."""
+    width, height = input_size
+    every = max(width * height // _ENOUGH, 1)
+    rows, columns = np.arange(height)[:, None], np.arange(width)
+    return np.flatnonzero((rows + columns) % every == 0)
+
+
+def _values(tensor: torch.Tensor, some: npt.NDArray[np.int64]) -> Array:
+    chosen = tensor.detach().cpu().reshape(len(tensor), -1)[:, torch.from_numpy(some)]
+    values: Array = chosen.double().numpy()
+    return values
+
+
+def _least_squares(design: Array, values: Array) -> Array:
+    # About the middle, so that an input whose pixels lie in one line gets no slope across it.
+    middle = design.mean(axis=0)
+    slopes = np.linalg.lstsq((design - middle)[:, :2], values - values.mean(), rcond=None)[0]
+    return np.array([*slopes, values.mean() - slopes @ middle[:2]], dtype=np.float64)
+
+
+def _bend(design: Array, residuals: Array) -> float:
+    """Return how far residuals follow a smooth curve: the steps of repeated pixels do not, a warp does."""
+    u, v = (2 * design[:, :2] / design[:, :2].max(axis=0) - 1).T
+    curves = np.stack([np.ones_like(u), u, v, u * v, u**2, v**2, u**3, v**3], axis=1)
+    followed = curves @ np.linalg.lstsq(curves, residuals, rcond=None)[0]
+    return float(np.quantile(np.abs(followed), 0.95))
+
+
+def _snap(row: Array, input_size: tuple[int, int]) -> None:
+    """Make a row exact, in place, where it is a crop, a padding or a flip: whole pixels, and no change of scale."""
+    column = int(np.argmax(np.abs(row[:2])))
+    length, sign = input_size[column], np.sign(row[column])
+    # A real change of scale moves the far edge by a whole pixel at least.
+    if abs(row[column] - sign) * length > 0.5:
+        return
+    middle = row[column] * length / 2 + row[2]
+    offset = middle - sign * length / 2
+    if abs(offset - round(offset)) < 0.25:
+        row[column], row[2] = sign, round(offset)

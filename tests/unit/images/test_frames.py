@@ -1,0 +1,69 @@
+"""Boxes in pixels of the input."""
+
+import numpy as np
+import pytest
+import torch
+
+from pytest_cam.errors import RegionError
+from pytest_cam.images.frames import region_in_image
+from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.regions import Box, Mask, Polygon
+
+CROP = Geometry((100, 50), (40, 40), ((0.5, 0.0, -5.0), (0.0, 1.0, -5.0)))
+MIRRORED = Geometry((40, 20), (40, 20), ((-1.0, 0.0, 40.0), (0.0, 1.0, 0.0)))
+# 100 x 50 in the middle of 100 x 100, at half the size.
+LETTERBOX = Geometry((100, 50), (50, 50), ((0.5, 0.0, 0.0), (0.0, 0.5, 12.5)))
+
+
+@pytest.mark.parametrize("value", [(10, 10, 20, 20), Box(10, 10, 20, 20), np.array([10, 10, 20, 20])])
+def test_box_in_image_pixels_stays_what_it_is(value: object) -> None:
+    assert region_in_image(value, "image", CROP) == Box(10, 10, 20, 20)
+
+
+@pytest.mark.parametrize(
+    ("geometry", "box", "expected"),
+    [
+        (CROP, (10, 10, 20, 20), (30, 15, 50, 25)),
+        (MIRRORED, (0, 0, 10, 20), (30, 0, 40, 20)),
+        (LETTERBOX, (10, 12.5, 20, 20), (20, 0, 40, 15)),
+        (LETTERBOX, (10, 12, 20, 20), (20, 0, 40, 15)),  # half a pixel into the padding is a rounding
+        (Geometry.identity((40, 20)), torch.tensor([1, 2, 3, 4]), (1, 2, 3, 4)),
+    ],
+)
+def test_box_in_input_pixels_is_carried_to_the_image(geometry: Geometry, box: object, expected: tuple) -> None:
+    assert region_in_image(box, "input", geometry) == Box(*expected)
+
+
+@pytest.mark.parametrize(
+    ("geometry", "box", "words"),
+    [
+        (
+            CROP,
+            (10, 10, 20, 42),
+            r"\(10, 10, 20, 42\) lies outside the model's input, which is 40 x 40 pixels, by 2",
+        ),
+        (CROP, (50, 10, 60, 20), "by 20.0. With frame='input' boxes are in its pixels"),
+        (LETTERBOX, (0, 0, 20, 20), r"50 x 50 pixels, of which the image fills \(0, 12\.5, 50, 37\.5\), by 12\.5"),
+        (CROP, (10, 10, 5, 20), "empty"),
+        (CROP, "box", "accepted: Box"),
+    ],
+)
+def test_box_that_is_not_on_the_input_is_named(geometry: Geometry, box: object, words: str) -> None:
+    with pytest.raises(RegionError, match=words):
+        region_in_image(box, "input", geometry)
+
+
+def test_other_frames_are_named() -> None:
+    with pytest.raises(RegionError, match=r"frame is 'pixels'; accepted: 'image' .* or 'input' "):
+        region_in_image((0, 0, 4, 4), "pixels", CROP)  # type: ignore[arg-type]  # what a user may do
+
+
+def test_polygon_is_carried_like_a_box() -> None:
+    box = region_in_image((10, 12, 20, 24), "input", CROP)
+    polygon = region_in_image(Polygon([(10, 12), (20, 12), (20, 24), (10, 24)]), "input", CROP)
+    np.testing.assert_allclose(polygon.coverage(CROP), box.coverage(CROP), atol=1e-6)
+
+
+def test_region_of_another_kind_is_named() -> None:
+    with pytest.raises(RegionError, match="the region is a mask; with frame='input' accepted: a box or a polygon"):
+        region_in_image(Mask(np.ones((4, 4), bool)), "input", CROP)

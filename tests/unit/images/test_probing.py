@@ -1,0 +1,184 @@
+"""Image pixels to input pixels, through what people really preprocess with."""
+
+import random
+from itertools import cycle
+
+import numpy as np
+import pytest
+import torch
+import torchvision.transforms as v1
+from PIL import Image
+from torchvision.models import ResNet50_Weights
+from torchvision.transforms import v2
+
+from pytest_cam.errors import GeometryError, NotAffineError
+from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.probing import geometry_of
+
+PRESETS = {
+    "v1": v1.Compose([v1.Resize(256), v1.CenterCrop(224), v1.ToTensor(), v1.Normalize([0.5] * 3, [0.2] * 3)]),
+    "v2": v2.Compose([v2.Resize(256), v2.CenterCrop(224), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]),
+    "preset": ResNet50_Weights.IMAGENET1K_V1.transforms(),
+}
+
+
+def _resize_and_crop(width: int, height: int) -> np.ndarray:
+    """Resize(256) and CenterCrop(224), from torchvision's own rule for sizes."""
+    short = min(width, height)
+    new = 256 * width // short, 256 * height // short
+    left, top = round((new[0] - 224) / 2), round((new[1] - 224) / 2)
+    return np.array([[new[0] / width, 0, -left], [0, new[1] / height, -top]])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("size", [(500, 375), (375, 500), (97, 121), (1920, 1080)])
+def test_resize_and_crop_of_torchvision_presets_is_found(preset: str, size: tuple[int, int]) -> None:
+    geometry = geometry_of(PRESETS[preset], size)
+    matrix = _resize_and_crop(*size)
+    corners = np.array([(0, 0), (size[0], 0), (0, size[1]), size], dtype=float)
+    off = geometry.to_input(corners) - (corners @ matrix[:, :2].T + matrix[:, 2])
+    assert geometry.input_size == (224, 224)
+    assert np.abs(off).max() < 0.5
+
+
+def test_large_photo_is_right_to_an_input_pixel() -> None:
+    geometry = geometry_of(PRESETS["v1"], (4000, 3000))
+    matrix = _resize_and_crop(4000, 3000)
+    corners = np.array([(0, 0), (4000, 3000)], dtype=float)
+    assert np.abs(geometry.to_input(corners) - (corners @ matrix[:, :2].T + matrix[:, 2])).max() < 1
+
+
+@pytest.mark.parametrize(
+    ("transform", "matrix", "input_size"),
+    [
+        (lambda image: image, ((1, 0, 0), (0, 1, 0)), (60, 40)),
+        (v1.Pad((10, 20, 30, 40)), ((1, 0, 10), (0, 1, 20)), (100, 100)),
+        (v1.Pad(8, fill=255), ((1, 0, 8), (0, 1, 8)), (76, 56)),
+        (v1.CenterCrop((20, 30)), ((1, 0, -15), (0, 1, -10)), (30, 20)),
+        (v1.Grayscale(), ((1, 0, 0), (0, 1, 0)), (60, 40)),
+        (lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), ((-1, 0, 60), (0, 1, 0)), (60, 40)),
+        (lambda image: image.transpose(Image.Transpose.FLIP_TOP_BOTTOM), ((1, 0, 0), (0, -1, 40)), (60, 40)),
+        (lambda image: image.transpose(Image.Transpose.ROTATE_90), ((0, 1, 0), (-1, 0, 60)), (40, 60)),
+    ],
+    ids=["nothing", "pad", "white pad", "crop", "grayscale", "mirror", "upside down", "quarter turn"],
+)
+def test_whole_pixel_moves_are_found_exactly(transform, matrix, input_size: tuple[int, int]) -> None:
+    geometry = geometry_of(v1.Compose([transform, v1.ToTensor()]), (60, 40))
+    assert geometry.input_size == input_size
+    assert np.array(geometry.matrix) == pytest.approx(np.array(matrix), abs=1e-9)
+
+
+def test_squash_is_found_with_a_scale_for_each_axis() -> None:
+    geometry = geometry_of(v1.Compose([v1.Resize((224, 224)), v1.ToTensor()]), (448, 112))
+    assert geometry.matrix[0][0] == pytest.approx(0.5, abs=2e-3)
+    assert geometry.matrix[1][1] == pytest.approx(2.0, abs=5e-3)
+
+
+def test_channel_order_and_value_range_do_not_matter() -> None:
+    def bgr_in_bytes(image: Image.Image) -> torch.Tensor:
+        return torch.from_numpy(np.array(image)[:, :, ::-1].copy()).permute(2, 0, 1).float()
+
+    assert geometry_of(bgr_in_bytes, (30, 20)) == Geometry.identity((30, 20))
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        (v1.RandomResizedCrop(32), "random"),
+        (v1.RandomHorizontalFlip(), "random"),
+        (v1.ColorJitter(0.5), "random"),
+        (lambda image: image.rotate(random.choice([0, 90])), "random"),
+        (lambda image: image.rotate(30), "right angles"),
+        (lambda image: image.transform(image.size, Image.Transform.QUAD, (0, 0, 9, 64, 64, 64, 30, 0)), "not affine"),
+        (lambda image: Image.new("RGB", (8, 8)), "cannot be found"),
+    ],
+    ids=["crop", "mirror", "colour", "python's random", "turn", "warp", "constant"],
+)
+def test_what_boxes_cannot_follow_is_an_error(transform, words: str) -> None:
+    with pytest.raises(GeometryError, match=words) as raised:
+        geometry_of(v1.Compose([transform, v1.ToTensor()]), (64, 64))
+    # What is random is no use in any coordinates.
+    can_follow_in_input = "frame='input'" in str(raised.value)
+    assert can_follow_in_input == isinstance(raised.value, NotAffineError) == (words != "random")
+
+
+def test_geometry_is_found_once_for_each_size() -> None:
+    runs = []
+
+    def counted(image: Image.Image) -> torch.Tensor:
+        runs.append(image.size)
+        return v1.functional.to_tensor(image)
+
+    geometry_of(counted, (8, 8))
+    first = len(runs)
+    geometry_of(counted, (8, 8))
+    assert len(runs) == first
+    geometry_of(counted, (9, 8))
+    assert len(runs) > first
+    assert runs[-1] == (9, 8)
+
+
+def test_what_is_not_affine_is_found_once_too() -> None:
+    runs = []
+
+    def turned(image: Image.Image) -> torch.Tensor:
+        runs.append(1)
+        return v1.functional.to_tensor(image.rotate(30))
+
+    counts = []
+    for _ in range(2):
+        with pytest.raises(NotAffineError, match="right angles"):
+            geometry_of(turned, (64, 64))
+        counts.append(len(runs))
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("axis", [0, 1], ids=["left and right", "up and down"])
+def test_random_generator_of_its_own_is_found_out(axis: int) -> None:
+    chances = cycle([False, False, False, True])
+
+    def mirrored_at_times(image: Image.Image) -> torch.Tensor:
+        how = (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM)[axis]
+        return v1.functional.to_tensor(image.transpose(how) if next(chances) else image)
+
+    with pytest.raises(GeometryError, match="the preprocess mirrored_at_times is random"):
+        geometry_of(mirrored_at_times, (60, 40))
+
+
+def test_trimming_by_content_is_not_affine() -> None:
+    def trimmed(image: Image.Image) -> torch.Tensor:
+        return v1.functional.to_tensor(image.crop(image.getbbox() or (0, 0, 8, 8)))
+
+    with pytest.raises(NotAffineError, match=r"trimmed gives inputs of different sizes .* the content.*frame"):
+        geometry_of(trimmed, (60, 40))
+
+
+@pytest.mark.parametrize(
+    ("transform", "size", "matrix"),
+    [
+        (lambda image: image, (50, 1), ((1, 0, 0), (0, 1, 0))),
+        (lambda image: image, (1, 50), ((1, 0, 0), (0, 1, 0))),
+        (lambda image: image, (1, 1), ((1, 0, 0), (0, 1, 0))),
+        (v1.Pad((1, 2, 3, 4)), (50, 1), ((1, 0, 1), (0, 1, 2))),
+        (v1.Resize((20, 20)), (10, 1), ((2, 0, 0), (0, 20, 0))),
+        (v1.Resize((20, 30)), (1, 1), ((30, 0, 0), (0, 20, 0))),
+        (lambda image: image.transpose(Image.Transpose.ROTATE_90), (50, 1), ((0, 1, 0), (-1, 0, 50))),
+    ],
+    ids=["row", "column", "pixel", "padded row", "enlarged row", "enlarged pixel", "turned row"],
+)
+def test_image_of_one_pixel_across_fills_what_is_no_padding(transform, size: tuple[int, int], matrix) -> None:
+    geometry = geometry_of(v1.Compose([transform, v1.ToTensor()]), size)
+    assert np.array(geometry.matrix) == pytest.approx(np.array(matrix), abs=0.02)
+
+
+@pytest.mark.parametrize("side", [32, 3])
+def test_small_crop_of_a_large_image_is_found_exactly(side: int) -> None:
+    geometry = geometry_of(v1.Compose([v1.CenterCrop(side), v1.ToTensor()]), (2000, 1000))
+    assert geometry.matrix == ((1, 0, -round((2000 - side) / 2)), (0, 1, -round((1000 - side) / 2)))
+
+
+@pytest.mark.parametrize("how", [v1.InterpolationMode.NEAREST, v1.InterpolationMode.BICUBIC], ids=str)
+def test_enlarging_is_followed_however_pixels_are_made_up(how: v1.InterpolationMode) -> None:
+    geometry = geometry_of(v1.Compose([v1.Resize((224, 224), interpolation=how), v1.ToTensor()]), (32, 56))
+    assert np.array(geometry.matrix) == pytest.approx(np.array(((7, 0, 0), (0, 4, 0))), abs=0.5)
+    assert geometry.to_input([(32, 56)])[0] == pytest.approx((224, 224), abs=1)
