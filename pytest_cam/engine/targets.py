@@ -198,7 +198,8 @@ def _read(
 def _look_like_probabilities(values: torch.Tensor) -> bool:
     if values.shape[1] == 1 or any(abs(total - 1) > _ROUNDING for total in values.sum(dim=1).tolist()):
         return False
-    return float(values.min()) >= 0
+    # Nothing but zeros and a one is what a toy model's scores may be; a softmax that gives it has no gradient either.
+    return float(values.min()) >= 0 and bool(((values > 0) & (values < 1)).any())
 
 
 def _is_class(target: Target) -> bool:

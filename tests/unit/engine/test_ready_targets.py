@@ -194,6 +194,7 @@ def test_warning_raised_as_an_error_leaves_the_model_as_it_was(gate: nn.Sequenti
     [
         torch.tensor([[0.5, 0.6]]),
         torch.tensor([[1.5, -0.5]]),
+        torch.tensor([[0.0, 1.0], [1.0, 0.0]]),
         torch.tensor([[0.5, 0.5], [2.0, 0.0]]),
         torch.tensor([[0.5]]),
         torch.tensor([[1.0]]),
