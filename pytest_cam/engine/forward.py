@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import nn
+from torch.utils import checkpoint as checkpointing
 
 from pytest_cam.engine.backward import has_graph
 from pytest_cam.engine.hooks import HookManager
@@ -65,13 +66,13 @@ class Run:
         Args:
             watch: Places the hooks that see what there is to see.
         """
-        with HookManager() as hooks, self._uncompiled(), torch.no_grad():
+        with HookManager() as hooks, self._plain(), torch.no_grad():
             watch(hooks)
             self.call()
         self.state.rewind()
 
     def _forward(self, place: Callable[[HookManager], AnyTaps]) -> tuple[AnyTaps, Scores]:
-        with HookManager() as hooks, self._uncompiled():
+        with HookManager() as hooks, self._plain():
             taps = place(hooks)
             output = self.call()
         taps.seen()  # a layer that never ran is named before anything else is asked of the output
@@ -79,13 +80,40 @@ class Run:
         with torch.enable_grad():
             return taps, self.read(output)
 
+    @contextmanager
+    def _plain(self) -> Iterator[None]:
+        """Run what is compiled in eager mode, and what is checkpointed as it stands.
+
+        Checkpointing of the re-entrant kind runs its function without a graph, and a second time, with one, only in
+        a backward pass through the whole of it.
+        """
+        if self.state.is_known:
+            yield
+            return
+        kept = checkpointing.CheckpointFunction
+        try:
+            checkpointing.CheckpointFunction = _NoCheckpoint  # type: ignore[misc,assignment]
+            with self._uncompiled():
+                yield
+        finally:
+            checkpointing.CheckpointFunction = kept  # type: ignore[misc]
+
     def _uncompiled(self) -> AbstractContextManager[object]:
         # What torch.compile made of a model does not call hooks that were placed later. Nothing is compiled before
         # dynamo is imported, which takes seconds.
-        if self.state.is_known or "torch._dynamo" not in sys.modules:
+        if "torch._dynamo" not in sys.modules:
             return nullcontext()
         stance = getattr(torch.compiler, "set_stance", None)
         return nullcontext() if stance is None else stance("force_eager")
+
+
+class _NoCheckpoint:
+    """Stands for `torch.utils.checkpoint.CheckpointFunction`, and only calls the function."""
+
+    @staticmethod
+    def apply(function: Callable[..., Any], preserve: bool, *args: Any) -> Any:
+        """Return what the function returns."""
+        return function(*args)
 
 
 @contextmanager

@@ -127,6 +127,7 @@ class ModelState:
 
     Attributes:
         device: Where the model's first parameter lies, or else its first buffer.
+        dtype: The floating point type of that parameter, or None.
         is_known: Whether the model is made of torch's and torchvision's own modules, uncompiled.
 
     Raises:
@@ -135,14 +136,21 @@ class ModelState:
 
     def __init__(self, model: nn.Module) -> None:
         if not isinstance(model, nn.Module):
-            raise ModelError(f"model is a {_kind(model)}; accepted: a torch.nn.Module (an instance, not a class)")
+            hint = ""
+            if type(model).__name__ == "ExportedProgram":
+                hint = ": an exported program has no layers to explain; pass the module that was exported"
+            raise ModelError(f"model is a {_kind(model)}; accepted: a torch.nn.Module (an instance, not a class){hint}")
         self._modules = _modules_of(model)
-        known, lazy = _traits(frozenset(map(type, self._modules)))
+        kinds = frozenset(map(type, self._modules))
+        known, lazy = _traits(kinds)
         parameter = _first(map(_parameters, self._modules))
-        _require_differentiable(model, self._modules, lazy, parameter)
+        if not known:
+            _require_python(model, self._modules)
+        _require_differentiable(self._modules, lazy, parameter)
         self.is_known = known and not any(map(_compiled, self._modules)) and not _has_own_forward(self._modules)
         first = parameter if parameter is not None else _first(map(_buffers, self._modules))
         self.device = torch.device("cpu") if first is None else first.device
+        self.dtype = parameter.dtype if parameter is not None and parameter.is_floating_point() else None
 
     def __enter__(self) -> ModelState:
         self._ordinary_mode = torch.inference_mode(False)
@@ -210,14 +218,42 @@ def _first(tables: Iterable[Mapping[str, torch.Tensor | None]]) -> torch.Tensor 
     return next((tensor for table in tables for tensor in table.values() if tensor is not None), None)
 
 
-def _require_differentiable(
-    model: nn.Module, modules: list[nn.Module], lazy: tuple[type[LazyModuleMixin], ...], parameter: torch.Tensor | None
-) -> None:
+def _require_python(model: nn.Module, modules: list[nn.Module]) -> None:
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError(
             f"model is a {type(model).__name__}: TorchScript runs its layers without the hooks that read them; pass "
             "the torch.nn.Module that it was made from"
         )
+    if isinstance(model, torch.fx.GraphModule) and not any(map(_calls_a_module, model.graph.nodes)):
+        raise ModelError(
+            f"model is a {type(model).__name__} whose graph calls no modules, as torch.export makes it: there are no "
+            "layers to explain. Pass the torch.nn.Module that it was made from"
+        )
+    for module in modules:
+        kind = type(module)
+        if kind.__name__ == "FullyShardedDataParallel" or any(base.__name__ == "FSDPModule" for base in kind.__mro__):
+            raise ModelError(
+                f"the model is sharded by FSDP ({kind.__name__}), so no process holds a whole layer; load its state "
+                "dict into the plain torch.nn.Module, in one process, and pass that"
+            )
+        if _is_quantised(kind):
+            raise ModelError(
+                f"the model has quantised modules ({kind.__module__}.{kind.__name__}), through which no gradient "
+                "flows; pass the float model that it was made from"
+            )
+
+
+def _calls_a_module(node: torch.fx.Node) -> bool:
+    return node.op == "call_module" and not str(node.target).startswith("_")  # torch.export's guards begin so
+
+
+def _is_quantised(kind: type) -> bool:
+    return kind.__module__.startswith(("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized"))
+
+
+def _require_differentiable(
+    modules: list[nn.Module], lazy: tuple[type[LazyModuleMixin], ...], parameter: torch.Tensor | None
+) -> None:
     if lazy and any(isinstance(module, lazy) and module.has_uninitialized_params() for module in modules):
         raise ModelError(
             "the model has lazy modules whose parameters do not exist yet, and making them would change the model; "

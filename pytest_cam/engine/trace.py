@@ -100,7 +100,8 @@ def trace(
         NonFiniteError: Activations, scores or gradients hold NaN or infinity.
     """
     wanted = one_each(targets, inputs.shape[0])
-    inputs = inputs.detach().to(state.device)
+    # A model whose weights are in half precision takes its input so.
+    inputs = inputs.detach().to(state.device, state.dtype)
     reader = Reader(model, inputs, further.get("reshape"))
     names = as_names(class_names)
     known = names_of(model) if names is None else None
