@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from pytest_cam.errors import AttentionError, CamError, ProbabilityWarning
     from pytest_cam.images.regions import Box, Mask, Polygon, Region
+    from pytest_cam.layer_strip import strip
 
 _HOMES = {
     "Attention": "attention",
@@ -46,6 +47,7 @@ _HOMES = {
     "assert_attention_not_in_region": "checks.not_in_region",
     "attend": "attending",
     "attend_batch": "attending",
+    "strip": "layer_strip",
 }
 
 __all__ = [
@@ -69,6 +71,7 @@ __all__ = [
     "assert_attention_not_in_region",
     "attend",
     "attend_batch",
+    "strip",
 ]
 
 

@@ -14,13 +14,13 @@ from torch import nn
 
 from pytest_cam.attention import Attention
 from pytest_cam.engine.further import Further, require_known
-from pytest_cam.engine.layers import LayerLike, LayersLike
+from pytest_cam.engine.layers import LayerLike, LayersLike, require_one
 from pytest_cam.engine.methods import method_named
 from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.targets import Target, Targets, one_each
 from pytest_cam.engine.trace import Trace, trace
-from pytest_cam.errors import ImageError, LayerError, ModelError, NonFiniteError, is_ours
+from pytest_cam.errors import ImageError, ModelError, NonFiniteError, is_ours
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.preprocessing import PreparedImage, prepare
@@ -168,8 +168,7 @@ def attend_batch(
         raise ImageError(f"images is a {type(images).__name__}; accepted: a tensor (B, C, H, W), or a list of images")
     if len(images) == 0:
         raise ImageError("there are no images in the batch")
-    if isinstance(layer, (list, tuple)):
-        raise LayerError(f"layer is a list of {len(layer)}; attend_batch takes one layer, attend takes several")
+    require_one(layer, "attend_batch")
     found = _attend(model, list(images), layer, method, target, preprocess, class_names, device, frame, further)
     return [attentions[0] for attentions in found]
 

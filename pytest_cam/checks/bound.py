@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 from weakref import ref
 
 import torch
@@ -20,7 +20,7 @@ from pytest_cam.checks.in_region import assert_attention_in_region
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
 from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.hooks import ForwardHook, HookManager, HookTable, hooks_on, remove_hooks
-from pytest_cam.engine.layers import LayerLike, resolve
+from pytest_cam.engine.layers import LayerLike, LayersLike, require_one, resolve
 from pytest_cam.engine.targets import Target, Targets
 from pytest_cam.errors import HookLeakError, LayerError, is_ours
 from pytest_cam.images.frames import Frame
@@ -183,12 +183,44 @@ class Cam:
         self.watch = ModelWatch()
         self.hooks = BoundHooks(self.watch)
 
+    @overload
     def __call__(
         self,
         model: nn.Module,
         img: Any,
         *,
         layer: LayerLike = None,
+        method: str | None = ...,
+        target: Target = ...,
+        preprocess: Preprocess | None = ...,
+        class_names: Any = ...,
+        device: str | torch.device | None = ...,
+        frame: Frame = ...,
+        **further: Unpack[Further],
+    ) -> Attention: ...
+
+    @overload
+    def __call__(
+        self,
+        model: nn.Module,
+        img: Any,
+        *,
+        layer: list[str | int | nn.Module],
+        method: str | None = ...,
+        target: Target = ...,
+        preprocess: Preprocess | None = ...,
+        class_names: Any = ...,
+        device: str | torch.device | None = ...,
+        frame: Frame = ...,
+        **further: Unpack[Further],
+    ) -> list[Attention]: ...
+
+    def __call__(
+        self,
+        model: nn.Module,
+        img: Any,
+        *,
+        layer: LayersLike = None,
         method: str | None = None,
         target: Target = None,
         preprocess: Preprocess | None = None,
@@ -196,12 +228,13 @@ class Cam:
         device: str | torch.device | None = None,
         frame: Frame = "image",
         **further: Unpack[Further],
-    ) -> Attention:
+    ) -> Attention | list[Attention]:
         """Compute the attention of one image: `pytest_cam.attend` with the test's settings."""
         require_known(further, attend)
         self.watch.see(model)
         bound = self._bound(layer, method, target, preprocess, class_names, device, further)
-        return self.journal.watch(attend(model, img, frame=frame, **bound))
+        found: Attention | list[Attention] = attend(model, img, frame=frame, **bound)
+        return [self.journal.watch(item) for item in found] if isinstance(found, list) else self.journal.watch(found)
 
     def batch(
         self,
@@ -239,6 +272,7 @@ class Cam:
     ) -> Attention:
         """Fail unless the attention lies in a region: `pytest_cam.assert_attention_in_region`, same arguments."""
         require_known(settings, assert_attention_in_region)
+        require_one(layer, "assert_attention_in_region")
         attention = self(model, img, layer=layer, method=method, frame=frame, **settings)
         attention.assert_in_region(box, metric=metric, at_least=at_least, at_most=at_most, frame=frame)
         return attention
@@ -258,13 +292,14 @@ class Cam:
     ) -> Attention:
         """Fail if the attention lies in a region: `pytest_cam.assert_attention_not_in_region`, same arguments."""
         require_known(settings, assert_attention_not_in_region)
+        require_one(layer, "assert_attention_not_in_region")
         attention = self(model, img, layer=layer, method=method, frame=frame, **settings)
         attention.assert_not_in_region(box, metric=metric, at_most=at_most, frame=frame)
         return attention
 
     def _bound(
         self,
-        layer: LayerLike,
+        layer: LayersLike,
         method: str | None,
         target: Any,
         preprocess: Preprocess | None,
