@@ -16,6 +16,7 @@ from pytest_cam.images.frames import Frame, region_in_image
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB, SourceImage
 from pytest_cam.images.regions import Box, Region
+from pytest_cam.images.style import Normalization, Style
 from pytest_cam.measures.localization import metric_named, upsample
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.limits import IN_REGION, NOT_IN_REGION, Limits, limits_for
@@ -142,19 +143,23 @@ class Attention:
         self._require_something()
         return attended_boxes(self.map, self.geometry, threshold)
 
-    def overlay(self, alpha: float = 0.5) -> RGB:
+    def overlay(self, alpha: float = 0.5, colormap: str = "jet", normalization: Normalization = "max") -> RGB:
         """Return the heat map drawn over the image, (H, W, 3) uint8.
 
         Args:
             alpha: The heat map's part of the blend, in [0, 1].
+            colormap: One of OpenCV's colour maps, in lower case.
+            normalization: "max" divides the map by its maximum; "min-max" stretches it from its minimum.
 
         Raises:
+            SettingError: There is no such colour map or normalization, or alpha is not in [0, 1].
             DependencyError: OpenCV does not import here.
         """
+        style = Style(colormap, alpha, normalization)
         picture = self.image.rgb()
         size = (picture.shape[1], picture.shape[0])
-        share = drawing.on_image(drawing.normalised(self.map), self.geometry, size)
-        return drawing.overlay(picture, share, drawing.seen_mask(self.geometry, size), alpha)
+        share = drawing.on_image(drawing.normalised(self.map, style.normalization), self.geometry, size)
+        return drawing.overlay(picture, share, drawing.seen_mask(self.geometry, size), style.alpha, style.colormap)
 
     def assert_in_region(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_cam.errors import SettingError, nearest
+from pytest_cam.images.style import Style
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,21 @@ SETTINGS = (
         "Which part of what the model returns is explained: a key, attribute, index or callable; without it, the only "
         "class scores in there.",
     ),
+    Setting(
+        "colormap",
+        "The colours of heat maps: one of OpenCV's colour maps, such as jet, turbo, viridis or inferno.",
+        builtin="jet",
+        metavar="NAME",
+        marker=False,
+    ),
+    Setting("alpha", "The heat map's part of overlays, from 0 to 1.", builtin="0.5", metavar="SHARE", marker=False),
+    Setting(
+        "normalization",
+        "How maps are stretched for drawing: max (from zero to their maximum) or min-max.",
+        builtin="max",
+        metavar="HOW",
+        marker=False,
+    ),
 )
 MARKER_KEYS = tuple(setting.name for setting in SETTINGS if setting.marker)
 
@@ -140,6 +156,16 @@ def from_config(config: pytest.Config, name: str) -> str | None:
     value = config.getoption(setting.flag)
     found: str | None = config.getini(setting.ini) if value is None else value
     return found
+
+
+def style_from(config: pytest.Config) -> Style:
+    """Return how maps are drawn.
+
+    Raises:
+        SettingError: A setting has a value that there is not.
+    """
+    given = {name: from_config(config, name) for name in ("colormap", "alpha", "normalization")}
+    return Style(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
 def from_markers(item: pytest.Item, name: str) -> Any:

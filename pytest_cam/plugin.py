@@ -13,7 +13,7 @@ import pytest
 from pytest_cam import options
 from pytest_cam.errors import ArtifactError, CamError, SettingError
 from pytest_cam.reporting.directory import DIRECTORY_KEY, directory_for, prepare_directory
-from pytest_cam.reporting.recorder import CAM_KEY, RunSummary, record
+from pytest_cam.reporting.recorder import CAM_KEY, STYLE_KEY, RunSummary, record
 
 if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
@@ -50,13 +50,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     options.read_all(config)
     try:
+        config.stash[STYLE_KEY] = options.style_from(config)
         directory = directory_for(config)
         config.stash[DIRECTORY_KEY] = directory
         # Under xdist the controller answers for the run.
         if directory is None or hasattr(config, "workerinput"):
             return
         prepare_directory(directory)
-    except ArtifactError as error:
+    except (ArtifactError, SettingError) as error:
         raise pytest.UsageError(str(error)) from None
     # xdist hands its workers the options as they are now; a worker may run in another directory.
     config.option.cam_artifacts = str(directory)

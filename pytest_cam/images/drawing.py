@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from types import ModuleType
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,10 @@ from PIL import Image
 from pytest_cam.errors import DependencyError, is_ours
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB
+from pytest_cam.images.style import Normalization
 
 __tracebackhide__ = is_ours
 
-Normalisation: TypeAlias = Literal["max", "min-max"]
 Colour: TypeAlias = tuple[int, int, int]
 
 LONGEST_SIDE = 1024
@@ -51,7 +51,7 @@ def reduced(rgb: RGB, longest: int = LONGEST_SIDE) -> RGB:
     return np.array(Image.fromarray(rgb).resize(size, Image.Resampling.BOX))
 
 
-def normalised(cam: npt.ArrayLike, how: Normalisation = "max") -> npt.NDArray[np.float32]:
+def normalised(cam: npt.ArrayLike, how: Normalization = "max") -> npt.NDArray[np.float32]:
     """Return a map in [0, 1] for drawing: divided by its maximum, or stretched from its minimum to its maximum."""
     values = np.asarray(cam, dtype=np.float32)
     low = float(values.min()) if how == "min-max" else 0.0
@@ -100,10 +100,10 @@ def _picture_to_input(geometry: Geometry, size: tuple[int, int]) -> npt.NDArray[
     return matrix
 
 
-def heatmap(share: npt.NDArray[np.float32], seen: npt.NDArray[np.float32]) -> RGB:
-    """Return the colours of a map in [0, 1]: JET, blue for nothing and red for the maximum; black where unseen."""
+def heatmap(share: npt.NDArray[np.float32], seen: npt.NDArray[np.float32], colormap: str = "jet") -> RGB:
+    """Return the colours of a map in [0, 1]: in jet, blue for nothing and red for the maximum; black where unseen."""
     cv2 = opencv()
-    coloured: RGB = cv2.applyColorMap(grayscale(share), cv2.COLORMAP_JET)
+    coloured: RGB = cv2.applyColorMap(grayscale(share), getattr(cv2, f"COLORMAP_{colormap.upper()}"))
     return np.where(seen[:, :, None] > 0, coloured[:, :, ::-1], np.uint8(0))
 
 
@@ -112,7 +112,13 @@ def grayscale(share: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     return np.asarray((share * 255).round(), dtype=np.uint8)
 
 
-def overlay(picture: RGB, share: npt.NDArray[np.float32], seen: npt.NDArray[np.float32], alpha: float = 0.5) -> RGB:
+def overlay(
+    picture: RGB,
+    share: npt.NDArray[np.float32],
+    seen: npt.NDArray[np.float32],
+    alpha: float = 0.5,
+    colormap: str = "jet",
+) -> RGB:
     """Blend the heat map over the picture, and dim what the model did not see.
 
     Args:
@@ -120,11 +126,12 @@ def overlay(picture: RGB, share: npt.NDArray[np.float32], seen: npt.NDArray[np.f
         share: The map in [0, 1] on the picture, (H, W).
         seen: 1 where the model saw the picture, 0 elsewhere, (H, W).
         alpha: The heat map's part of the blend, in [0, 1].
+        colormap: One of OpenCV's colour maps, in lower case.
 
     Returns:
         (H, W, 3) uint8.
     """
-    blended = (1 - alpha) * picture + alpha * heatmap(share, seen)
+    blended = (1 - alpha) * picture + alpha * heatmap(share, seen, colormap)
     where = seen[:, :, None] > 0
     return np.asarray(np.where(where, blended, picture * _DIMMED).round(), dtype=np.uint8)
 

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from pytest_cam.errors import ArtifactError, DependencyError
+from pytest_cam.images.style import Style
 from pytest_cam.reporting.pictures import attended, pictures
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.message import first_line
@@ -36,7 +37,7 @@ FILES = (
 _LIBRARIES = ("pytest-cam", "pytest", "torch", "torchvision", "numpy", "pillow", "opencv-python")
 
 
-def write_artifact(folder: Path, evidence: Evidence, context: dict[str, str]) -> None:
+def write_artifact(folder: Path, evidence: Evidence, context: dict[str, str], style: Style | None = None) -> None:
     """Write one piece of evidence into a folder of its own, each file atomically.
 
     The numbers and the original need no OpenCV, and are there even if drawing fails.
@@ -45,6 +46,7 @@ def write_artifact(folder: Path, evidence: Evidence, context: dict[str, str]) ->
         folder: Where to; made if it is missing.
         evidence: What was seen and measured.
         context: What the run says of it: test, phase, outcome.
+        style: How the pictures are drawn.
 
     Raises:
         ArtifactError: A file cannot be written, or the pictures cannot be drawn.
@@ -53,7 +55,7 @@ def write_artifact(folder: Path, evidence: Evidence, context: dict[str, str]) ->
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / "map.npy", lambda file: np.save(file, evidence.map, allow_pickle=False))
         _write_image(folder / "original.png", evidence.picture)
-        drawn, problem = _drawn(evidence)
+        drawn, problem = _drawn(evidence, style or Style())
         for name, picture in drawn.items():
             _write_image(folder / name, picture)
         _write_json(folder / "attention.json", _numbers(evidence, context, drawable=not problem))
@@ -73,9 +75,9 @@ def remove_artifact(folder: Path) -> None:
         folder.rmdir()
 
 
-def _drawn(evidence: Evidence) -> tuple[dict[str, Any], str]:
+def _drawn(evidence: Evidence, style: Style) -> tuple[dict[str, Any], str]:
     try:
-        return pictures(evidence), ""
+        return pictures(evidence, style), ""
     except DependencyError as error:
         return {}, str(error)
     except Exception:

@@ -11,20 +11,23 @@ from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB
 from pytest_cam.images.panel import Tile, enlarged, panel
 from pytest_cam.images.regions import Box, Region
+from pytest_cam.images.style import Style
 from pytest_cam.verdicts.evidence import Evidence
 from pytest_cam.verdicts.message import explained, first_line, image
 
 _TILE = 320
+_PLAIN = Style()
 _REGION: drawing.Colour = (255, 255, 255)
 _ATTENDED: drawing.Colour = (255, 0, 255)
 _LEGEND = "solid white: the region; dashed magenta: where the map exceeds half of its maximum; ring: its peak"
 
 
-def pictures(evidence: Evidence) -> dict[str, RGB | npt.NDArray[np.uint8]]:
+def pictures(evidence: Evidence, style: Style = _PLAIN) -> dict[str, RGB | npt.NDArray[np.uint8]]:
     """Return the pictures of one piece of evidence by file name.
 
     Args:
         evidence: What was seen and measured.
+        style: How maps are drawn.
 
     Returns:
         `overlay.png`, `heatmap.png`, `grayscale.png` at the image's size (its longer side reduced to 1024 pixels),
@@ -35,30 +38,32 @@ def pictures(evidence: Evidence) -> dict[str, RGB | npt.NDArray[np.uint8]]:
     """
     picture = evidence.picture
     size = (picture.shape[1], picture.shape[0])
-    share = drawing.on_image(drawing.normalised(evidence.map), evidence.geometry, size)
+    share = drawing.on_image(drawing.normalised(evidence.map, style.normalization), evidence.geometry, size)
     seen = drawing.seen_mask(evidence.geometry, size)
     return {
-        "overlay.png": drawing.overlay(picture, share, seen),
-        "heatmap.png": drawing.heatmap(share, seen),
+        "overlay.png": drawing.overlay(picture, share, seen, style.alpha, style.colormap),
+        "heatmap.png": drawing.heatmap(share, seen, style.colormap),
         "grayscale.png": drawing.grayscale(share),
-        "panel.png": _panel(evidence),
+        "panel.png": _panel(evidence, style),
     }
 
 
-def _panel(evidence: Evidence) -> RGB:
+def _panel(evidence: Evidence, style: Style) -> RGB:
     height, width = evidence.picture.shape[:2]
     # A long strip is drawn larger, so that its short side can still be read.
     longest = min(2 * _TILE, max(_TILE, round(_TILE / 2 * max(height, width) / min(height, width))))
     picture = enlarged(evidence.picture, longest)
     size = (picture.shape[1], picture.shape[0])
-    share = drawing.on_image(drawing.normalised(evidence.map), evidence.geometry, size)
+    share = drawing.on_image(drawing.normalised(evidence.map, style.normalization), evidence.geometry, size)
     seen = drawing.seen_mask(evidence.geometry, size)
     tiles = [
         Tile("image", _outlined(picture, evidence)),
-        Tile("heat map", _outlined(drawing.heatmap(share, seen), evidence)),
-        Tile("overlay", _marked(drawing.overlay(picture, share, seen), evidence)),
+        Tile("heat map", _outlined(drawing.heatmap(share, seen, style.colormap), evidence)),
+        Tile("overlay", _marked(drawing.overlay(picture, share, seen, style.alpha, style.colormap), evidence)),
     ]
     lines = [f"explained: {explained(evidence)}", f"image: {image(evidence)}", _LEGEND]
+    if style.normalization == "min-max":
+        lines.append("colours run from the map's minimum to its maximum")
     for measurement in evidence.measurements[:1]:
         lines.insert(
             0,

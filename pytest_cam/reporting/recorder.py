@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_cam.errors import ArtifactError
+from pytest_cam.images.style import Style
 from pytest_cam.reporting.directory import DIRECTORY_KEY
 from pytest_cam.reporting.exceptions import evidence_in
 from pytest_cam.reporting.naming import folder_name
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_cam.verdicts.evidence import Evidence
 
 CAM_KEY: pytest.StashKey[Cam] = pytest.StashKey()
+STYLE_KEY = pytest.StashKey[Style]()
 _FOLDERS_KEY = pytest.StashKey[list[Path]]()
 
 
@@ -107,7 +109,7 @@ def _write_all(item: pytest.Item, found: list[Evidence], report: pytest.TestRepo
         folder = directory / folder_name(item.nodeid, len(folders))
         folders.append(folder)
         try:
-            write_artifact(folder, evidence, context)
+            write_artifact(folder, evidence, context, item.config.stash.get(STYLE_KEY, Style()))
             written.append(_sendable(str(folder)))
         except Exception as error:
             errors.append(_reason(item, error))

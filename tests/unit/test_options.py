@@ -43,6 +43,9 @@ def test_every_setting_is_in_the_table_of_this_test():
         "preprocess",
         "class_names",
         "output",
+        "colormap",
+        "alpha",
+        "normalization",
     ]
 
 

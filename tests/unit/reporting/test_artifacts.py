@@ -66,7 +66,7 @@ def test_folder_whose_name_is_taken_by_a_file_is_an_error(tmp_path, evidence):
 
 
 def test_numbers_and_original_are_there_when_drawing_fails(tmp_path, evidence, monkeypatch):
-    def fail(_):
+    def fail(*_):
         raise ZeroDivisionError("while drawing")
 
     monkeypatch.setattr(artifacts, "pictures", fail)
