@@ -27,15 +27,15 @@ def test_errors_of_ours_show_the_users_line_only(project):
 
 def test_mistakes_that_are_not_ours_to_explain_keep_every_frame(project):
     project.write(
-        test_preprocess="""
-        def test_broken_preprocess(cam, model):
-            from PIL import Image
+        test_target="""
+        def test_broken_target(cam, model):
+            import torch
 
-            cam(model, Image.new("RGB", (8, 8)), preprocess=lambda image: 1 / 0)
+            cam(model, torch.rand(1, 8, 8), target=lambda row: 1 / 0)
         """
     )
 
     result = project.run()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*pytest_cam*geometry.py:*", "*ZeroDivisionError*"])
+    result.stdout.fnmatch_lines(["*pytest_cam*targets.py:*", "*ZeroDivisionError*"])
