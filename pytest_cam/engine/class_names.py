@@ -49,14 +49,19 @@ def names_of(model: nn.Module) -> Sequence[str] | None:
     Read are `model.weights.meta["categories"]`, as where a project keeps torchvision's weights beside the network,
     and `model.config.id2label` of Hugging Face, unless it holds nothing but the placeholders LABEL_0, LABEL_1, ...
     """
-    meta = getattr(getattr(model, "weights", None), "meta", None)
+    meta = getattr(_own(model, "weights"), "meta", None)
     if isinstance(meta, Mapping) and "categories" in meta:
         return list(meta["categories"])
-    labels = getattr(getattr(model, "config", None), "id2label", None)
+    labels = getattr(_own(model, "config"), "id2label", None)
     names = _by_index(labels) if isinstance(labels, Mapping) else None
     if names is None or all(name == f"LABEL_{index}" for index, name in enumerate(names)):
         return None
     return names
+
+
+def _own(model: nn.Module, name: str) -> Any:
+    # To ask a module for an attribute that it does not have is slow: it looks among its parameters and children.
+    return getattr(model, name) if name in vars(model) or hasattr(type(model), name) else None
 
 
 def _by_index(names: Mapping[Any, str]) -> list[str] | None:
