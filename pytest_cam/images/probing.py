@@ -80,11 +80,13 @@ class _Line:
         source: The image coordinate for each usable pixel, (N,).
         inner: Which of them lie inside the ramp, away from its ends, (N,).
         level: One grey level of the ramp in image pixels: finer than that it cannot tell.
+        ends: Where the ramp begins and ends, in image pixels.
     """
 
     source: Array
     inner: npt.NDArray[np.bool_]
     level: float
+    ends: tuple[float, float]
 
 
 class _Probe:
@@ -150,7 +152,7 @@ class _Probe:
             share = ((_values(ramp, self.some) - self.black) / self.span).mean(axis=0)[self.usable]
             source, level = low + share * (high - low), (high - low) / 255
             # At the image's own border a resize has only half its neighbours, and an enlarged ramp is flat there.
-            line = _Line(source, (share > 0.02) & (share < 0.98), level)
+            line = _Line(source, (share > 0.02) & (share < 0.98), level, (low, high))
             narrow = max(low, source.min() - 1.5 * level), min(high, source.max() + 1.5 * level)
             if level <= 0.25 or narrow[1] - narrow[0] > (high - low) / 2:
                 return line
@@ -171,6 +173,7 @@ class _Probe:
                 f"the preprocess {self.name} is not affine: pixels land up to {off / step:.1f} input pixels "
                 f"from a straight line. {_INSTEAD}"
             )
+        self._require_straight_tones(line, self.pixels @ solution, allowed)
         across = int(np.argmin(np.abs(solution[:2])))
         drift = solution[across] * self.input_size[across]
         if abs(drift) > allowed:
@@ -182,6 +185,17 @@ class _Probe:
         solution[across] = 0.0
         _snap(solution, self.input_size)
         return solution
+
+    def _require_straight_tones(self, line: _Line, fitted: Array, allowed: float) -> None:
+        """Refuse an output that is flat over a range of brightness, which makes part of a ramp look like all of it."""
+        low, high = line.ends
+        beyond = max(low - fitted.min(), fitted.max() - high)
+        # Half a pixel belongs to the border; cubic curves overshoot as much again where few pixels are enlarged.
+        if beyond > max(allowed, 1.0) + 0.02 * (high - low):
+            raise NotAffineError(
+                f"the preprocess {self.name} cuts dark or bright values off, so where its pixels come from cannot be "
+                f"told from their brightness. {_INSTEAD}, or give it a method cam_geometry(size)"
+            )
 
     def _axis_aligned(self, rows: list[Array | None]) -> Geometry:
         for axis, row in enumerate(rows):

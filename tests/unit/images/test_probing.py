@@ -182,3 +182,13 @@ def test_enlarging_is_followed_however_pixels_are_made_up(how: v1.InterpolationM
     geometry = geometry_of(v1.Compose([v1.Resize((224, 224), interpolation=how), v1.ToTensor()]), (32, 56))
     assert np.array(geometry.matrix) == pytest.approx(np.array(((7, 0, 0), (0, 4, 0))), abs=0.5)
     assert geometry.to_input([(32, 56)])[0] == pytest.approx((224, 224), abs=1)
+
+
+@pytest.mark.parametrize(("dark", "bright"), [(0.4, 1.0), (0.0, 0.7), (0.2, 0.8), (0.45, 0.55)])
+def test_window_of_brightness_is_an_error_and_no_wrong_place(dark: float, bright: float) -> None:
+    def windowed(image: Image.Image) -> torch.Tensor:
+        values = torch.from_numpy(np.asarray(image.resize((40, 30))).copy()).permute(2, 0, 1) / 255
+        return ((values - dark) / (bright - dark)).clamp(0, 1)
+
+    with pytest.raises(NotAffineError, match=r"cuts dark or bright values off.* frame='input', or give it a method"):
+        geometry_of(windowed, (400, 300))
