@@ -83,6 +83,8 @@ def test_a_tensor_that_is_there_twice_is_replaced_twice() -> None:
         pytest.param((230, 224), 16, (197, 384), ["tokens, 14 x 14, 1 token before them"], id="a cut border"),
         pytest.param((224, 224), 4, (49, 768), ["tokens, 7 x 7"], id="Hugging Face Swin"),
         pytest.param((32, 32), 8, (17, 64), ["tokens, 4 x 4, 1 token before them"], id="small ViT"),
+        # 3 x 3 would fit as well, were it not for the patches of 16.
+        pytest.param((32, 32), 16, (9, 8), ["tokens, 2 x 2, 5 tokens before them"], id="a grid of the model's patches"),
         pytest.param((8, 8), 4, (5, 8), ["tokens, 2 x 2, 1 token before them"], id="smallest ViT"),
         pytest.param((224, 224), 16, (77, 512), [], id="text"),
         pytest.param((224, 224), 16, (1000,), [], id="logits"),

@@ -48,3 +48,15 @@ def test_unknown_method_answers_with_the_nearest(
     with pytest.raises(MethodError) as caught:
         attend(classifier, picture, layer="layer", method=name)
     assert f"there is no method {name!r}. {suggested}" in str(caught.value)
+
+
+def test_gradcam_plus_plus_keeps_its_digits_near_the_pole() -> None:
+    # 2 + G sum A is about 1e-4 in three cells: two numbers of about 2 cancel there.
+    activations = torch.tensor([[[[-1.7, 0.3], [-1.1, -0.8]]]])
+    gradients = torch.tensor([[[[0.1, 0.60603], [0.60601, 0.60602]]]])
+    wide, steep = activations.double(), gradients.double()
+    weight = (steep / (2 + steep * wide.sum())).sum()
+    expected = (weight * wide[0, 0]).relu()
+    assert float((2 + steep * wide.sum()).abs().min()) < 2e-4
+    found = METHODS["gradcam++"](activations, gradients)[0]
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=0.0)
