@@ -165,6 +165,7 @@ def style_from(config: pytest.Config) -> Style:
         SettingError: A setting has a value that there is not.
     """
     given = {name: from_config(config, name) for name in ("colormap", "alpha", "normalization")}
+    # Texts, which Style checks and converts.
     return Style(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 

@@ -33,6 +33,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     from pytest_cam.reporting.listing import layers_table
 
     try:
+        # As `pytest --version`: before there is a terminal reporter, and instead of a run.
         print(layers_table(place))
     except CamError as error:
         raise pytest.UsageError(str(error)) from None

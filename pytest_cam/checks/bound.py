@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 from weakref import ref
@@ -17,6 +15,7 @@ from pytest_cam import options
 from pytest_cam.attending import attend, attend_batch
 from pytest_cam.attention import Attention
 from pytest_cam.checks.in_region import assert_attention_in_region
+from pytest_cam.checks.journal import Journal
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
 from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.hooks import ForwardHook, HookManager, HookTable, hooks_on, remove_hooks
@@ -25,62 +24,14 @@ from pytest_cam.engine.targets import Target, Targets
 from pytest_cam.errors import HookLeakError, LayerError, is_ours
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
-from pytest_cam.images.regions import Region
-from pytest_cam.verdicts.evidence import Evidence, Measurement
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __tracebackhide__ = is_ours
 
-# How many maps, each with its image, are kept for the pictures of a plain failing assert.
-_MOST_MAPS = 20
 # From how many items on a list, tuple or dict within a test's reach is taken for data, and not for a family of models.
 _MOST_MODELS = 100
-
-
-@dataclass(eq=False)
-class _Entry:
-    attention: Attention
-    measured: list[tuple[Region, Measurement]] = field(default_factory=list)
-    told: bool = False
-
-    def observe(self, _: Attention, region: Region, measurement: Measurement) -> None:
-        self.measured.append((region, measurement))
-        self.told = False
-
-    def evidence(self) -> Evidence:
-        self.told = True
-        regions = tuple(dict.fromkeys(region for region, _ in self.measured))
-        return self.attention.evidence("attention", regions, tuple(found for _, found in self.measured))
-
-
-class Journal:
-    """What a test computed and measured through the `cam` fixture, for pictures of a plain failing assert.
-
-    Only the latest maps are kept: one test may go through thousands of images.
-
-    Attributes:
-        computed: How many maps the test computed.
-    """
-
-    def __init__(self) -> None:
-        self.computed = 0
-        self._entries: deque[_Entry] = deque(maxlen=_MOST_MAPS)
-
-    def watch(self, attention: Attention) -> Attention:
-        """Return the attention such that what is measured on it is written down here."""
-        entry = _Entry(attention)
-        self._entries.append(entry)
-        self.computed += 1
-        return replace(attention, _observer=entry.observe)
-
-    def evidence(self) -> list[Evidence]:
-        """Return one evidence for each map that is kept, with all that was measured on it.
-
-        A test may fail several times, once in each of its subtests: each failure gets what is new since the last.
-        """
-        return [entry.evidence() for entry in self._entries if not entry.told]
 
 
 class ModelWatch:

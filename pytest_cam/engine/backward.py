@@ -62,6 +62,7 @@ def _linear_head(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | No
     if not (_is_constant(bias) and weight is not None and all(_is_constant(f) for f, _ in weight.next_functions)):
         return None
     try:
+        # torch adds these to each kind of node as it is made, so its stubs do not know them.
         features, columns, alpha = node._saved_mat1, node._saved_mat2, node._saved_alpha  # type: ignore[attr-defined]
     except (AttributeError, RuntimeError):  # another version of torch, or overwritten since
         return None

@@ -90,6 +90,7 @@ class Run:
         if self.state.is_known:
             yield
             return
+        # The types are ignored since a class's name is assigned to, and what stands in for it has `apply` only.
         kept = checkpointing.CheckpointFunction
         try:
             checkpointing.CheckpointFunction = _NoCheckpoint  # type: ignore[misc,assignment]

@@ -33,12 +33,13 @@ def layers_table(place: str) -> str:
     model, inputs = _made_by(place)
     with ModelState(model) as state:
         inputs = inputs.to(state.device)
-        inputs = inputs.clone()
-        run = Run(model, state, call=lambda: model(inputs), read=partial(scores_of, targets=[None] * len(inputs)))
+        run = Run(
+            model, state, call=lambda: model(inputs.clone()), read=partial(scores_of, targets=[None] * len(inputs))
+        )
         layers = explainable_layers(run, Reader(model, inputs))
         auto, unknown = "", ""
         try:
-            auto = trace(model, inputs.clone(), state=state)[0].layer
+            auto = trace(model, inputs, state=state)[0].layer
         except CamError as error:
             unknown = f"which of them is taken by default cannot be told here: {error}"
     header = f"{type(model).__name__}, input {' x '.join(map(str, inputs.shape))}: {len(layers)} explainable layers"
@@ -90,7 +91,7 @@ def _size(model: nn.Module) -> tuple[int, int, int]:
     """Return (C, H, W) as timm's, Hugging Face's and torchvision's models tell it."""
     told = getattr(model, "default_cfg", None) or {}
     if "input_size" in told:
-        return told["input_size"]  # type: ignore[no-any-return]
+        return told["input_size"]  # type: ignore[no-any-return]  # as timm writes it
     config = getattr(model, "config", None)
     side = getattr(config, "image_size", None) or getattr(model, "image_size", None) or _SIDE
     height, width = side if isinstance(side, (tuple, list)) else (side, side)
