@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -150,30 +151,23 @@ class Complement(Region):
 
 
 @dataclass(frozen=True)
-class Dilated(Region):
-    """A region to be widened by cells of a map that is not known yet; `resolved` carries it out.
+class _Grown(Region):
+    """A region and more around it.
 
     Attributes:
         of: The region.
-        cells: How far, in cells of the map, >= 0.
     """
 
     of: Region
-    cells: float
-
-    def __post_init__(self) -> None:
-        number = self.cells
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < math.inf:
-            raise RegionError(f"dilate(cells={number!r}); accepted: a number of the map's cells, 0 or more")
 
     def __str__(self) -> str:
         """Return the region and how far it is widened."""
-        return f"{_within(self.of)} widened by {self.cells:g} cell{'' if self.cells == 1 else 's'}"
+        return f"{_within(self.of)} widened by {self._by}"
 
     @property
     def name(self) -> str:
         """The widened region in a sentence."""
-        return f"{self.of.name} widened by {self.cells:g} cell{'' if self.cells == 1 else 's'}"
+        return f"{self.of.name} widened by {self._by}"
 
     @property
     def kind(self) -> str:
@@ -185,6 +179,36 @@ class Dilated(Region):
         """Whether the region is."""
         return self.of.is_rest
 
+    def require_within(self, image_size: tuple[int, int]) -> None:
+        """Check that the region, before it is widened, can be one of an image of that size."""
+        self.of.require_within(image_size)
+
+    @property
+    @abstractmethod
+    def _by(self) -> str:
+        """How far it is widened, in words."""
+
+
+@dataclass(frozen=True)
+class Dilated(_Grown):
+    """A region to be widened by cells of a map that is not known yet; `resolved` carries it out.
+
+    Attributes:
+        of: The region.
+        cells: How far, in cells of the map, >= 0.
+    """
+
+    cells: float
+
+    def __post_init__(self) -> None:
+        number = self.cells
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < math.inf:
+            raise RegionError(f"dilate(cells={number!r}); accepted: a number of the map's cells, 0 or more")
+
+    @property
+    def _by(self) -> str:
+        return f"{self.cells:g} cell{'' if self.cells == 1 else 's'}"
+
     def lines(self) -> Lines:
         """Raise: where its edges are depends on the map."""
         raise NotImplementedError("a region widened by cells has edges only once it is resolved")
@@ -192,10 +216,6 @@ class Dilated(Region):
     def contains(self, xs: Array, ys: Array) -> Bools:
         """Raise: what lies in it depends on the map."""
         raise NotImplementedError("a region widened by cells has points only once it is resolved")
-
-    def require_within(self, image_size: tuple[int, int]) -> None:
-        """Check that the region, not yet widened, can be one of an image of that size."""
-        self.of.require_within(image_size)
 
     def resolved(self, cell: tuple[float, float], image_size: tuple[int, int]) -> Region:
         """Return the region widened for cells of that size."""
@@ -210,7 +230,7 @@ class Dilated(Region):
 
 
 @dataclass(frozen=True)
-class Widened(Region):
+class Widened(_Grown):
     """A region widened by image pixels, within the image: what a box of twice that size around it would touch.
 
     Attributes:
@@ -220,29 +240,13 @@ class Widened(Region):
         image_size: (width, height) of the image.
     """
 
-    of: Region
     dx: float
     dy: float
     image_size: tuple[int, int]
 
-    def __str__(self) -> str:
-        """Return the region and how far it is widened."""
-        return f"{_within(self.of)} widened by {self.dx:.0f} x {self.dy:.0f} px"
-
     @property
-    def name(self) -> str:
-        """The widened region in a sentence."""
-        return f"{self.of.name} widened by {self.dx:.0f} x {self.dy:.0f} px"
-
-    @property
-    def kind(self) -> str:
-        """What the region is called."""
-        return self.of.kind
-
-    @property
-    def is_rest(self) -> bool:
-        """Whether the region is."""
-        return self.of.is_rest
+    def _by(self) -> str:
+        return f"{self.dx:.0f} x {self.dy:.0f} px"
 
     def lines(self) -> Lines:
         """Return where the cells of the region begin and end once they are widened."""
@@ -256,10 +260,6 @@ class Widened(Region):
         along = _any_near(inside, columns, xs, self.dx)
         near: Bools = _any_near(along.T, rows, ys, self.dy).T
         return near
-
-    def require_within(self, image_size: tuple[int, int]) -> None:
-        """Check that the region, not widened, can be one of an image of that size."""
-        self.of.require_within(image_size)
 
     def to_json(self) -> dict[str, Any]:
         """Return the region and how far it is widened."""
@@ -285,4 +285,4 @@ def _any_near(inside: Bools, edges: Array, at: Array, reach: float) -> Bools:
 
 
 def _within(part: Region) -> str:
-    return f"({part})" if isinstance(part, (_Combination, Dilated, Widened)) else str(part)
+    return f"({part})" if isinstance(part, (_Combination, _Grown)) else str(part)
