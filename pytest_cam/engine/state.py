@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -20,11 +21,6 @@ __tracebackhide__ = is_ours
 
 BufferTable = dict[str, torch.Tensor | None]
 
-# A small network feels each step of this file: all modules are walked over in few steps, most of them in C.
-_training = operator.attrgetter("training")
-_parameters = operator.attrgetter("_parameters")
-_buffers = operator.attrgetter("_buffers")
-_compiled = operator.attrgetter("_compiled_call_impl")
 _KNOWN = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.")
 _RANDOM = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 
@@ -140,22 +136,22 @@ class ModelState:
             if type(model).__name__ == "ExportedProgram":
                 hint = ": an exported program has no layers to explain; pass the module that was exported"
             raise ModelError(f"model is a {_kind(model)}; accepted: a torch.nn.Module (an instance, not a class){hint}")
-        self._modules = _modules_of(model)
-        kinds = frozenset(map(type, self._modules))
-        known, lazy = _traits(kinds)
-        parameter = _first(map(_parameters, self._modules))
-        if not known:
+        tree = _Tree.of(model)
+        self._modules = tree.modules
+        self._tree = tree
+        parameter = _first(tree.each("_parameters"))
+        if not tree.is_known:
             _require_python(model, self._modules)
-        _require_differentiable(self._modules, lazy, parameter)
-        self.is_known = known and not any(map(_compiled, self._modules)) and not _has_own_forward(self._modules)
-        first = parameter if parameter is not None else _first(map(_buffers, self._modules))
+        _require_differentiable(self._modules, tree.lazy, parameter)
+        self.is_known = tree.is_known and not tree.is_any_given("forward", "_compiled_call_impl")
+        first = parameter if parameter is not None else _first(tree.each("_buffers"))
         self.device = torch.device("cpu") if first is None else first.device
         self.dtype = parameter.dtype if parameter is not None and parameter.is_floating_point() else None
 
     def __enter__(self) -> ModelState:
         self._ordinary_mode = torch.inference_mode(False)
         self._ordinary_mode.__enter__()
-        self._flags = list(map(_training, self._modules))
+        self._flags = list(self._tree.each("training"))
         self._buffers = None if self.is_known else _Buffers(self._modules)
         self._random = None if self.is_known else RandomState(self.device)
         self._set_eval()
@@ -180,7 +176,7 @@ class ModelState:
             self._buffers.put_back()
 
     def _set_eval(self) -> None:
-        if any(map(_training, self._modules)):
+        if any(self._tree.each("training")):
             for module in self._modules:
                 module.training = False
 
@@ -189,16 +185,73 @@ def _kind(value: object) -> str:
     return f"class ({value.__name__})" if isinstance(value, type) else type(value).__name__
 
 
+@dataclass(frozen=True, eq=False)
+class _Tree:
+    """The modules of a model and what is known of their kinds.
+
+    Attributes:
+        modules: The model and all modules in it, each once.
+        is_known: Whether all are torch's and torchvision's own, of kinds that draw no random numbers.
+        lazy: Which of their kinds are lazy.
+    """
+
+    modules: list[nn.Module]
+    is_known: bool
+    lazy: tuple[type[LazyModuleMixin], ...]
+
+    @classmethod
+    def of(cls, model: nn.Module) -> _Tree:
+        kept = _KEPT.get(model)
+        if kept is not None:
+            modules = [model, *kept.below]
+            if kept.kinds == list(map(type, modules)) and kept.children == _children_of(modules):
+                return cls(modules, True, ())
+        modules = _modules_of(model)
+        kinds = list(map(type, modules))
+        known, lazy = _traits(frozenset(kinds))
+        if known and not lazy:
+            _KEPT[model] = _Kept(modules[1:], kinds, _children_of(modules))
+        return cls(modules, known, lazy)
+
+    # A small network feels each step over all modules: there are few, and they run in C. The attributes of a known
+    # module are read from its dict, which is faster than asking the module; one of TorchScript keeps them elsewhere.
+
+    def each(self, name: str) -> Iterator[Any]:
+        """Return an attribute of every module."""
+        if self.is_known:
+            return map(operator.itemgetter(name), map(vars, self.modules))
+        return map(operator.attrgetter(name), self.modules)
+
+    def is_any_given(self, *names: str) -> bool:
+        """Return whether an instance was given an attribute that its class has, such as another forward method."""
+        return any(any(map(operator.contains, map(vars, self.modules), repeat(name))) for name in names)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """The modules below a model as they were found, and what shows that they still are the ones."""
+
+    below: list[nn.Module]
+    kinds: list[type]
+    children: list[nn.Module | None]
+
+
+# Only of known models, whose modules do not refer to the model: what is kept here must not keep the model alive.
+_KEPT: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
+
+
+def _children_of(modules: list[nn.Module]) -> list[nn.Module | None]:
+    return list(chain.from_iterable(map(dict.values, map(operator.itemgetter("_modules"), map(vars, modules)))))
+
+
 def _modules_of(model: nn.Module) -> list[nn.Module]:
     found = [model]
     seen = {model}
     for module in found:  # which grows meanwhile
-        children = module._modules
-        if children:
-            for child in children.values():
-                if child is not None and child not in seen:
-                    seen.add(child)
-                    found.append(child)
+        for child in module._modules.values():
+            if child is not None and child not in seen:
+                seen.add(child)
+                found.append(child)
     return found
 
 
@@ -207,11 +260,6 @@ def _traits(kinds: frozenset[type[nn.Module]]) -> tuple[bool, tuple[type[LazyMod
     """Return whether all kinds are torch's and torchvision's own and draw no random numbers, and the lazy ones."""
     known = all(kind.__module__.startswith(_KNOWN) for kind in kinds) and kinds.isdisjoint(_RANDOM)
     return known, tuple(kind for kind in kinds if issubclass(kind, LazyModuleMixin))
-
-
-def _has_own_forward(modules: list[nn.Module]) -> bool:
-    """Return whether somebody gave an instance another forward method than that of its class."""
-    return any(map(operator.contains, map(vars, modules), repeat("forward")))
 
 
 def _first(tables: Iterable[Mapping[str, torch.Tensor | None]]) -> torch.Tensor | None:
