@@ -42,7 +42,10 @@ def _class_scores(logits: torch.Tensor, classes: list[tuple[int, int, int]]) -> 
         features, weight = head
         # The gradient of a class score at the input of the head is a row of its weight. Left to autograd it is that
         # row times 1 and all others times 0, for which a head of 1000 classes is read whole.
-        rows = weight.detach()[[column for _, column, _ in classes]]
+        columns = [column for _, column, _ in classes]
+        fixed = weight.detach()
+        # A slice of one row is a view, and an index of several rows a copy.
+        rows = fixed[columns[0] : columns[0] + 1] if len(columns) == 1 else fixed[columns]
         if logits.shape[1] == 1:
             rows = rows * rows.new_tensor([sign for *_, sign in classes])[:, None]
         return features, rows

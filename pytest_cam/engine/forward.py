@@ -15,7 +15,7 @@ from torch.utils import checkpoint as checkpointing
 from pytest_cam.engine.backward import has_graph
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.state import ModelState
-from pytest_cam.engine.tap import LastTap, Taps
+from pytest_cam.engine.tap import LastTap, Prelude, Taps
 from pytest_cam.engine.targets import Scores
 from pytest_cam.errors import is_ours
 
@@ -40,15 +40,28 @@ class Run:
     call: Callable[[], Any]
     read: Callable[[Any], Scores]
 
-    def __call__(self, place: Callable[[HookManager], AnyTaps]) -> tuple[AnyTaps, Scores]:
+    def __call__(self, place: Callable[[HookManager, Prelude], AnyTaps]) -> tuple[AnyTaps, Scores]:
         """Run the model so that its scores have a gradient at the taps, and parameters have none.
 
         Args:
             place: Places the taps by hooks.
         """
+        if self.state.is_known and not self.state.has_hooks():
+            try:
+                return self._first_way(place, torch.inference_mode)
+            except RuntimeError as error:
+                # Something made before the layer is needed for a gradient after it.
+                if "nference tensor" not in str(error):
+                    raise
+            self.state.rewind()
+        return self._first_way(place, nullcontext)
+
+    def _first_way(
+        self, place: Callable[[HookManager, Prelude], AnyTaps], mode: Callable[[], AbstractContextManager[object]]
+    ) -> tuple[AnyTaps, Scores]:
         try:
             with torch.no_grad():
-                taps, scores = self._forward(place)
+                taps, scores = self._forward(place, mode)
             if has_graph(scores):
                 return taps, scores
             # Else a no_grad block inside the model switched gradients off again when it ended.
@@ -58,7 +71,7 @@ class Run:
                 raise
         self.state.rewind()
         with torch.enable_grad(), _frozen(self.model):
-            return self._forward(place)
+            return self._forward(place, nullcontext)
 
     def only(self, watch: Callable[[HookManager], None]) -> None:
         """Run the model without gradients and without reading its output, as if it had not run.
@@ -71,9 +84,12 @@ class Run:
             self.call()
         self.state.rewind()
 
-    def _forward(self, place: Callable[[HookManager], AnyTaps]) -> tuple[AnyTaps, Scores]:
-        with HookManager() as hooks, self._plain():
-            taps = place(hooks)
+    def _forward(
+        self, place: Callable[[HookManager, Prelude], AnyTaps], mode: Callable[[], AbstractContextManager[object]]
+    ) -> tuple[AnyTaps, Scores]:
+        with HookManager() as hooks, self._plain(), Prelude(mode()) as prelude:
+            with self.state.placing_own_hooks():
+                taps = place(hooks, prelude)
             output = self.call()
         taps.seen()  # a layer that never ran is named before anything else is asked of the output
         # The model may have left gradients switched off, although its output has one.

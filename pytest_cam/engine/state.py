@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, repeat
@@ -13,6 +14,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
+from torch.utils.hooks import RemovableHandle
 
 from pytest_cam.errors import ModelError, is_ours
 from pytest_cam.randomness import RandomState
@@ -22,6 +24,8 @@ __tracebackhide__ = is_ours
 BufferTable = dict[str, torch.Tensor | None]
 
 _KNOWN = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.")
+# What may hold modules later on, and run them, although it holds none now.
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _RANDOM = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 
 
@@ -151,18 +155,31 @@ class ModelState:
     def __enter__(self) -> ModelState:
         self._ordinary_mode = torch.inference_mode(False)
         self._ordinary_mode.__enter__()
-        self._flags = list(self._tree.each("training"))
+        self._flags = list(self._tree.each("training")) if any(self._tree.each("training")) else None
         self._buffers = None if self.is_known else _Buffers(self._modules)
         self._random = None if self.is_known else RandomState(self.device)
-        self._set_eval()
+        if self._flags is not None:
+            self._set_eval()
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._put_back()
-        if any(self._flags) or not self.is_known:
-            for module, flag in zip(self._modules, self._flags, strict=True):
+        if self._flags is not None or not self.is_known:
+            for module, flag in zip(self._modules, self._flags or repeat(False)):  # noqa: B905  # the latter has no end
                 module.training = flag
         self._ordinary_mode.__exit__(*error)
+
+    def has_hooks(self) -> bool:
+        """Return whether somebody placed a forward hook on a module, or may have."""
+        return self._tree.has_hooks()
+
+    @contextmanager
+    def placing_own_hooks(self) -> Iterator[None]:
+        """Count the hooks that are placed in the block as this package's own, which will be gone when it is asked."""
+        kept, first = self._tree.kept, RemovableHandle.next_id
+        yield
+        if kept is not None and kept.next_hook == first:
+            kept.next_hook = RemovableHandle.next_id
 
     def rewind(self) -> None:
         """Put back what a forward pass may have changed, so that a second one starts where the first one did."""
@@ -193,55 +210,94 @@ class _Tree:
         modules: The model and all modules in it, each once.
         is_known: Whether all are torch's and torchvision's own, of kinds that draw no random numbers.
         lazy: Which of their kinds are lazy.
+        kept: What is kept of a known model from call to call.
     """
 
     modules: list[nn.Module]
     is_known: bool
     lazy: tuple[type[LazyModuleMixin], ...]
+    kept: _Kept | None
 
     @classmethod
     def of(cls, model: nn.Module) -> _Tree:
         kept = _KEPT.get(model)
         if kept is not None:
             modules = [model, *kept.below]
-            if kept.kinds == list(map(type, modules)) and kept.children == _children_of(modules):
-                return cls(modules, True, ())
+            if kept.is_of(modules):
+                return cls(modules, True, (), kept)
         modules = _modules_of(model)
         kinds = list(map(type, modules))
         known, lazy = _traits(frozenset(kinds))
-        if known and not lazy:
-            _KEPT[model] = _Kept(modules[1:], kinds, _children_of(modules))
-        return cls(modules, known, lazy)
+        kept = _KEPT[model] = _Kept.of(modules, kinds) if known and not lazy else None
+        return cls(modules, known, lazy, kept)
 
     # A small network feels each step over all modules: there are few, and they run in C. The attributes of a known
     # module are read from its dict, which is faster than asking the module; one of TorchScript keeps them elsewhere.
 
     def each(self, name: str) -> Iterator[Any]:
         """Return an attribute of every module."""
-        if self.is_known:
-            return map(operator.itemgetter(name), map(vars, self.modules))
+        if self.kept is not None:
+            return map(operator.itemgetter(name), self.kept.attributes)
         return map(operator.attrgetter(name), self.modules)
 
     def is_any_given(self, *names: str) -> bool:
         """Return whether an instance was given an attribute that its class has, such as another forward method."""
-        return any(any(map(operator.contains, map(vars, self.modules), repeat(name))) for name in names)
+        attributes = list(map(vars, self.modules)) if self.kept is None else self.kept.attributes
+        return any(any(map(operator.contains, attributes, repeat(name))) for name in names)
+
+    def has_hooks(self) -> bool:
+        """Return whether somebody placed a forward hook on a module; of an unknown model, whether somebody may have."""
+        if self.kept is None:
+            return True
+        # Each hook that is placed anywhere takes the next number.
+        if self.kept.next_hook != RemovableHandle.next_id:
+            self.kept.hooked = any(self.each("_forward_hooks")) or any(self.each("_forward_pre_hooks"))
+            self.kept.next_hook = RemovableHandle.next_id
+        return self.kept.hooked
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Kept:
-    """The modules below a model as they were found, and what shows that they still are the ones."""
+    """The modules below a known model as they were found, and what shows that they still are the ones.
+
+    Attributes:
+        below: The modules below the model.
+        kinds: The kinds of the model and these.
+        attributes: The dicts of the model and these, which hold their attributes.
+        parents: Those of them that hold modules.
+        children: The modules that these hold.
+        next_hook: The number that torch's next hook would have had when hooks were last looked for.
+        hooked: Whether there were any.
+    """
 
     below: list[nn.Module]
     kinds: list[type]
+    attributes: list[dict[str, Any]]
+    parents: list[dict[str, nn.Module | None]]
     children: list[nn.Module | None]
+    next_hook: int = -1
+    hooked: bool = True
+
+    @classmethod
+    def of(cls, modules: list[nn.Module], kinds: list[type]) -> _Kept:
+        parents = [module._modules for module in modules if module._modules or isinstance(module, _CONTAINERS)]
+        return cls(modules[1:], kinds, list(map(vars, modules)), parents, _children_in(parents))
+
+    def is_of(self, modules: list[nn.Module]) -> bool:
+        return (
+            self.kinds == list(map(type, modules))
+            and self.children == _children_in(self.parents)
+            and vars(modules[0]) is self.attributes[0]
+        )
 
 
-# Only of known models, whose modules do not refer to the model: what is kept here must not keep the model alive.
-_KEPT: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
+# What is kept must not keep the model alive: known modules do not refer to the model that they are in. None is kept of
+# the others.
+_KEPT: WeakKeyDictionary[nn.Module, _Kept | None] = WeakKeyDictionary()
 
 
-def _children_of(modules: list[nn.Module]) -> list[nn.Module | None]:
-    return list(chain.from_iterable(map(dict.values, map(operator.itemgetter("_modules"), map(vars, modules)))))
+def _children_in(parents: list[dict[str, nn.Module | None]]) -> list[nn.Module | None]:
+    return list(chain.from_iterable(map(dict.values, parents)))
 
 
 def _modules_of(model: nn.Module) -> list[nn.Module]:

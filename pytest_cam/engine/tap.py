@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,29 @@ class Seen:
             )
 
 
+class Prelude:
+    """The part of a forward pass before the first tap, in a mode of its own.
+
+    Args:
+        mode: The mode, which is left at the first tap, or else when the `with` block ends.
+    """
+
+    def __init__(self, mode: AbstractContextManager[object]) -> None:
+        self._mode = mode
+
+    def end(self) -> None:
+        """Leave the mode."""
+        self._mode.__exit__(None, None, None)
+        self._mode = nullcontext()
+
+    def __enter__(self) -> Prelude:
+        self._mode.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+
 class Taps:
     """Cuts the graph at the first of some layers, and keeps the outputs of all of them.
 
@@ -61,11 +85,14 @@ class Taps:
         layers: The layers to explain.
         reader: How outputs read.
         hooks: Places the hooks.
+        prelude: What ends with the first of them.
         call: Which execution of a layer that runs several times; None for the last.
     """
 
-    def __init__(self, layers: list[Layer], reader: Reader, hooks: HookManager, call: int | None = None) -> None:
-        self._layers, self._reader, self._call = layers, reader, call
+    def __init__(
+        self, layers: list[Layer], reader: Reader, hooks: HookManager, prelude: Prelude, call: int | None = None
+    ) -> None:
+        self._layers, self._reader, self._prelude, self._call = layers, reader, prelude, call
         self._calls: Counter[str] = Counter()
         self._seen: dict[str, Seen] = {}
         self._without_gradient: set[str] = set()
@@ -117,6 +144,7 @@ class Taps:
                     "tensor; accepted: a tensor, or a tuple, list or dict with one. Take a layer inside it or after it"
                 )
             layout = self._reader.read(tensor, module, layer.name)
+            self._prelude.end()
             if torch.is_inference_mode_enabled():
                 self._without_gradient.add(layer.name)
                 return None
@@ -138,8 +166,8 @@ class LastTap:
             reads nothing of the last sequence but a class token.
     """
 
-    def __init__(self, model: nn.Module, reader: Reader, hooks: HookManager) -> None:
-        self._reader = reader
+    def __init__(self, model: nn.Module, reader: Reader, hooks: HookManager, prelude: Prelude) -> None:
+        self._reader, self._prelude = reader, prelude
         self._calls: Counter[str] = Counter()
         self._seen: Seen | None = None
         self._passed_on: torch.Tensor | None = None
@@ -195,6 +223,7 @@ class LastTap:
             # Another view of the same numbers, as `permute` gives, is no new output either.
             if tensor._base is not None and tensor._base is self._passed_on:
                 return None
+            self._prelude.end()
             self._without_gradient = name if torch.is_inference_mode_enabled() else ""
             if self._without_gradient:
                 return None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from pytest_cam.engine.class_names import name_of
@@ -143,7 +146,7 @@ class _Read:
     output: Any
     batch: int
     logits: torch.Tensor | None
-    values: torch.Tensor | None  # the logits in float32 or better, on the CPU
+    values: npt.NDArray[np.floating[Any]] | None  # the logits in float32 or better
     predicted: list[int]
     names: Sequence[str] | None
     are_probabilities: bool
@@ -162,7 +165,7 @@ class _Read:
     def names_fit(self) -> bool:
         return self.names is None or len(self.names) == self.count
 
-    def require_classes(self) -> torch.Tensor:
+    def require_classes(self) -> npt.NDArray[np.floating[Any]]:
         if self.values is None:
             raise no_class_scores(self.output, self.batch)
         if self.names is not None and not self.names_fit:
@@ -183,10 +186,10 @@ def _read(
     output: Any, targets: list[Target], class_names: Sequence[str] | None, model_names: Sequence[str] | None
 ) -> _Read:
     logits = class_scores(output, len(targets))
-    values = None if logits is None else exact(logits.detach()).cpu()
+    values = None if logits is None else exact(logits.detach()).cpu().numpy()
     predicted: list[int] = [-1] * len(targets)
     if values is not None:
-        predicted = (values[:, 0] > 0).int().tolist() if values.shape[1] == 1 else values.argmax(dim=1).tolist()
+        predicted = ((values[:, 0] > 0) * 1 if values.shape[1] == 1 else values.argmax(axis=1)).tolist()
     names = class_names
     # A model whose head was replaced still carries the names of its first life.
     if names is None and model_names is not None and (logits is None or len(model_names) == max(logits.shape[1], 2)):
@@ -195,11 +198,26 @@ def _read(
     return _Read(output, len(targets), logits, values, predicted, names, suspected)
 
 
-def _look_like_probabilities(values: torch.Tensor) -> bool:
-    if values.shape[1] == 1 or any(abs(total - 1) > _ROUNDING for total in values.sum(dim=1).tolist()):
+def _look_like_probabilities(values: npt.NDArray[np.floating[Any]]) -> bool:
+    # Nearly all logits fail the first test; written so that NaN fails it, too.
+    if (
+        values.shape[1] == 1
+        or not np.minimum.reduce(values, axis=None) >= 0
+        or any(abs(values.sum(axis=1) - 1) > _ROUNDING)
+    ):
         return False
     # Nothing but zeros and a one is what a toy model's scores may be; a softmax that gives it has no gradient either.
-    return float(values.min()) >= 0 and bool(((values > 0) & (values < 1)).any())
+    return bool(((values > 0) & (values < 1)).any())
+
+
+def _softmax(row: npt.NDArray[np.floating[Any]], chosen: int) -> float:
+    powers = np.exp(row - np.maximum.reduce(row))
+    return float(powers[chosen] / np.add.reduce(powers))
+
+
+def _sigmoid(value: float) -> float:
+    # Both forms are the same number; the exponent of this one cannot overflow.
+    return 1 / (1 + math.exp(-value)) if value >= 0 else math.exp(value) / (1 + math.exp(value))
 
 
 def _is_class(target: Target) -> bool:
@@ -223,16 +241,16 @@ def _explained_class(read: _Read, index: int, target: Any) -> Explained:
     chosen = predicted if target is None else require_class(as_index(target, read.names), read.count)
     name = name_of(chosen, read.names)
     if multi_label and not read.is_single:
-        value = row[chosen]
-        return Explained(chosen, name, float(value), float(value.sigmoid()), None, None, "one of several labels")
+        value = float(row[chosen])
+        return Explained(chosen, name, value, _sigmoid(value), None, None, "one of several labels")
     if read.is_single:
-        value, note = (row[0], "the single logit") if chosen == 1 else (-row[0], "minus the single logit")
-        probability = value.sigmoid()
+        value = float(row[0]) if chosen == 1 else -float(row[0])
+        probability, note = _sigmoid(value), "the single logit" if chosen == 1 else "minus the single logit"
     else:
-        value, note = row[chosen], ""
-        probability = value if read.are_probabilities else row.softmax(dim=0)[chosen]
-    named = name_of(predicted, read.names)
-    return Explained(chosen, name, float(value), float(probability), predicted, named, note)
+        value, note = float(row[chosen]), ""
+        probability = value if read.are_probabilities else _softmax(row, chosen)
+    named = name if chosen == predicted else name_of(predicted, read.names)
+    return Explained(chosen, name, value, probability, predicted, named, note)
 
 
 def _explained_call(read: _Read, index: int, target: Any, score: float) -> Explained:

@@ -19,7 +19,7 @@ from pytest_cam.engine.layers import LayersLike, resolve_all
 from pytest_cam.engine.layouts import Layout, Reader
 from pytest_cam.engine.listing import explainable_layers, index_of, layer_at
 from pytest_cam.engine.state import ModelState
-from pytest_cam.engine.tap import LastTap, Seen, Taps
+from pytest_cam.engine.tap import LastTap, Prelude, Seen, Taps
 from pytest_cam.engine.targets import Explained, Scores, Targets, exact, one_each, scores_of
 from pytest_cam.errors import IndependentScoreError, NonFiniteError, ProbabilityWarning, is_ours, warn
 
@@ -120,10 +120,10 @@ def trace(
     )
     layers = resolve_all(model, _named(layer, run, reader))
 
-    def place(hooks: HookManager) -> Taps | LastTap:
-        return (
-            LastTap(model, reader, hooks) if layers is None else Taps(layers, reader, hooks, further.get("layer_call"))
-        )
+    def place(hooks: HookManager, prelude: Prelude) -> Taps | LastTap:
+        if layers is None:
+            return LastTap(model, reader, hooks, prelude)
+        return Taps(layers, reader, hooks, prelude, further.get("layer_call"))
 
     taps, scores = run(place)
     if scores.are_probabilities:
@@ -135,7 +135,7 @@ def trace(
         if not norms:
             raise
     state.rewind()
-    taps, scores = run(lambda hooks: Taps(norms, reader, hooks))
+    taps, scores = run(lambda hooks, prelude: Taps(norms, reader, hooks, prelude))
     return _traces(taps, scores, last_that_counts=True)
 
 
