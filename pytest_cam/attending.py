@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from pytest_cam.attention import Attention
+from pytest_cam.engine.black_box import Model, state_of
+from pytest_cam.engine.combining import fused, smoothed
+from pytest_cam.engine.explaining import Found, explain, methods_named
 from pytest_cam.engine.further import Further, require_known
-from pytest_cam.engine.layers import LayerLike, LayersLike, require_one
-from pytest_cam.engine.methods import method_named
+from pytest_cam.engine.layers import FusedLayers, LayerLike, LayersLike, require_one
 from pytest_cam.engine.ready_targets import ReadyTarget
-from pytest_cam.engine.state import ModelState
+from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target, Targets, one_each
-from pytest_cam.engine.trace import Trace, trace
-from pytest_cam.errors import ImageError, ModelError, NonFiniteError, is_ours
+from pytest_cam.errors import ImageError, ModelError, TargetError, is_ours
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.preprocessing import PreparedImage, prepare
@@ -34,7 +32,7 @@ __tracebackhide__ = is_ours
 
 @overload
 def attend(
-    model: nn.Module,
+    model: Model,
     img: Any,
     *,
     layer: LayerLike = None,
@@ -50,12 +48,44 @@ def attend(
 
 @overload
 def attend(
-    model: nn.Module,
+    model: Model,
     img: Any,
     *,
     layer: list[str | int | nn.Module],
+    method: str | list[str] = ...,
+    target: Target | list[Target] = ...,
+    preprocess: Preprocess | None = ...,
+    class_names: Any = ...,
+    device: str | torch.device | None = ...,
+    frame: Frame = ...,
+    **further: Unpack[Further],
+) -> list[Attention]: ...
+
+
+@overload
+def attend(
+    model: Model,
+    img: Any,
+    *,
+    layer: LayerLike = None,
+    method: list[str],
+    target: Target | list[Target] = ...,
+    preprocess: Preprocess | None = ...,
+    class_names: Any = ...,
+    device: str | torch.device | None = ...,
+    frame: Frame = ...,
+    **further: Unpack[Further],
+) -> list[Attention]: ...
+
+
+@overload
+def attend(
+    model: Model,
+    img: Any,
+    *,
+    layer: LayerLike = None,
     method: str = ...,
-    target: Target = ...,
+    target: list[Target],
     preprocess: Preprocess | None = ...,
     class_names: Any = ...,
     device: str | torch.device | None = ...,
@@ -65,36 +95,38 @@ def attend(
 
 
 def attend(
-    model: nn.Module,
+    model: Model,
     img: Any,
     *,
     layer: LayersLike = None,
-    method: str = "gradcam++",
-    target: Target = None,
+    method: str | Sequence[str] = "gradcam++",
+    target: Targets = None,
     preprocess: Preprocess | None = None,
     class_names: Any = None,
     device: str | torch.device | None = None,
     frame: Frame = "image",
     **further: Unpack[Further],
 ) -> Attention | list[Attention]:
-    """Compute the class activation map of one image, in one forward pass.
+    """Compute class activation maps of one image, in one forward pass.
 
     The model comes back as it was, also when this raises: hooks, training flags, `requires_grad`, `.grad`, buffers,
     grad mode and random state.
 
     Args:
-        model: The classifier, an `nn.Module`; it is run in eval mode.
+        model: The classifier, an `nn.Module`; it is run in eval mode. For the methods "rise" and "occlusion" also any
+            callable from a batch (B, C, H, W) to scores, and a session of ONNX Runtime.
         img: A path, a PIL image, a uint8 array (H, W, 3) or (H, W), a uint8 `tv_tensors.Image`, or a float tensor
             (C, H, W) or (1, C, H, W) that is model input already.
         layer: A dotted name as in `model.named_modules()`, a module of the model, or an index such as -1 into its
             explainable layers, which `pytest --cam-list-layers` prints (an index takes a second pass). None or "auto"
             is the last executed module whose output has spatial extent, adaptive pooling aside; for a transformer that
-            reads its class token it is the normalisation before the last attention (and takes a second pass). A list
-            of these gives a list of attentions, one for each layer, from one pass.
-        method: "gradcam", "gradcam++", "hirescam", "layercam" or "xgradcam".
+            reads its class token it is the normalisation before the last attention (and takes a second pass). Or
+            `FusedLayers("layer3", "layer4")`, which gives one map for several.
+        method: The name of a CAM method: see `pytest_cam.engine.methods.METHODS` and `register_method`.
         target: The score to explain: a class index, a class name, a callable from the image's own part of the output
             (for a classifier its K logits) to a scalar tensor, such as `ClassLogit(3)` or `DetectionBox(box)`, or None
             for the predicted class. Of a single logit z, class 1 is +z and class 0 is -z.
+            Lists of layers, of methods and of targets give a list of attentions, all from one forward pass.
         preprocess: From an RGB PIL image, or a uint8 array (H, W, 3), to a float tensor (C, H, W); or a Hugging Face
             image processor, or an albumentations transform. Needed unless `img` is a tensor. How it moves pixels is
             found by running it, or, where it has one, asked of its method `cam_geometry(size)`: from (width, height) of
@@ -107,20 +139,28 @@ def attend(
         **further: `output`: which part of what the model returns is explained: a key, an attribute, an index, or a
             callable on all of it. `model_args` and `model_kwargs`: what the model takes beside the image. `reshape`:
             from the layer's output tensor to (B, C, h, w); None finds out. `layer_call`: which execution of a layer
-            that runs several times in a pass, from 1; None for the last.
+            that runs several times in a pass, from 1; None for the last. `seed`: that of methods which draw random
+            numbers, 0 by default. `method_options`: a method's own options, such as {"samples": 16}. `smooth=True`: the
+            mean of the maps of six versions of the input: 0.9, 1 and 1.1 times it, each also mirrored.
 
     Returns:
-        The attention; for a list of layers, a list of one each.
+        The attention. Where a list is given, a list: for each layer, within it for each method, within it for each
+        target.
 
     Raises:
         CamError: One of its kinds for each thing that can be wrong: see `pytest_cam.errors`.
 
     Warns:
         ProbabilityWarning: The class scores look like probabilities.
+        TargetIgnoredWarning: A target is given to a method whose map is the same for every target.
     """
     require_known(further, attend)
-    (found,) = _attend(model, [img], layer, method, target, preprocess, class_names, device, frame, further)
-    return found if isinstance(layer, (list, tuple)) else found[0]
+    several = isinstance(target, (list, tuple))
+    targets: list[list[Target]] = [[each] for each in target] if isinstance(target, (list, tuple)) else [[target]]  # type: ignore[list-item]  # what is no list is one
+    if not targets:
+        raise TargetError("the list of targets is empty; accepted: one target or more")
+    (found,) = _attend(model, [img], layer, method, targets, preprocess, class_names, device, frame, further)
+    return found if several or any(isinstance(given, (list, tuple)) for given in (layer, method)) else found[0]
 
 
 def attend_batch(
@@ -169,36 +209,42 @@ def attend_batch(
     if len(images) == 0:
         raise ImageError("there are no images in the batch")
     require_one(layer, "attend_batch")
-    found = _attend(model, list(images), layer, method, target, preprocess, class_names, device, frame, further)
+    targets = [one_each(target, len(images))]
+    found = _attend(model, list(images), layer, method, targets, preprocess, class_names, device, frame, further)
     return [attentions[0] for attentions in found]
 
 
 def _attend(
-    model: nn.Module,
+    model: Model,
     images: list[Any],
     layer: LayersLike,
-    method: str,
-    targets: Targets,
+    method: str | Sequence[str],
+    targets: list[list[Target]],
     preprocess: Preprocess | None,
     class_names: Any,
     device: str | torch.device | None,
     frame: Frame,
     further: Further,
 ) -> list[list[Attention]]:
-    """Return, for each image, one attention for each layer."""
-    compute = method_named(method)
-    with ModelState(model) as state:
+    """Return, for each image, one attention for each layer, method and target."""
+    options = further.get("method_options")
+    methods = methods_named(method, options)
+    with state_of(model, methods) as state:
         _require_device(state.device, device)
         # A preprocess may draw random numbers; the model's state need not know.
         with nullcontext() if preprocess is None else RandomState():
             prepared = [prepare(img, preprocess, frame) for img in images]
-        placed = [_placed(target, item) for target, item in zip(one_each(targets, len(images)), prepared, strict=True)]
-        traces = trace(model, _stacked(prepared), layer, placed, class_names, state=state, **further)
-        maps = [compute(seen.activations, seen.gradients).to("cpu", torch.float32).numpy() for seen in traces]
-    return [
-        [_attention(item, cams[index], seen, index, method) for cams, seen in zip(maps, traces, strict=True)]
-        for index, item in enumerate(prepared)
-    ]
+        placed = [[_placed(target, item) for target, item in zip(each, prepared, strict=True)] for each in targets]
+        subject = Subject(state.model, state, len(images), class_names, further)
+        layers = list(layer.layers) if isinstance(layer, FusedLayers) else layer
+        maps_of = smoothed if further.get("smooth") else explain
+        found = maps_of(
+            subject, _stacked(prepared), layers, methods, placed, seed=further.get("seed", 0), options=options
+        )
+    if isinstance(layer, FusedLayers):
+        count = len(found) // len(layer.layers)
+        found = [fused(found[start::count], layer.by) for start in range(count)]
+    return [[_attention(item, one, index) for one in found] for index, item in enumerate(prepared)]
 
 
 def _placed(target: Target, item: PreparedImage) -> Target:
@@ -213,16 +259,19 @@ def _stacked(prepared: list[PreparedImage]) -> torch.Tensor:
     return prepared[0].tensor[None] if len(prepared) == 1 else torch.stack([item.tensor for item in prepared])
 
 
-def _attention(item: PreparedImage, cam: npt.NDArray[np.float32], seen: Trace, index: int, method: str) -> Attention:
-    if not math.isfinite(np.add.reduce(cam, axis=None)) and not np.isfinite(cam).all():
-        raise NonFiniteError(
-            f"the {method} map at layer {seen.layer} is not finite although activations and gradients are: their "
-            "products leave the range of float32. Scale the score"
-        )
+def _attention(item: PreparedImage, found: Found, index: int) -> Attention:
+    cam = found.maps[index]
     cam.flags.writeable = False
-    explained = seen.explained[index]
     return Attention(
-        cam, seen.layer, seen.call, seen.calls, str(seen.layout), method, explained, item.source, item.geometry
+        cam,
+        found.layer,
+        found.call,
+        found.calls,
+        found.layout,
+        found.method,
+        found.explained[index],
+        item.source,
+        item.geometry,
     )
 
 

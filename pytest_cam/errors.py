@@ -76,7 +76,7 @@ class EmptyMapError(CamError, ValueError):
 
 
 class MethodError(CamError, ValueError):
-    """The CAM method is unknown."""
+    """The CAM method is unknown, cannot be used so, or returned something that is no map."""
 
 
 class MetricError(CamError, ValueError):
@@ -121,6 +121,10 @@ class CamWarning(UserWarning):
 
 class ProbabilityWarning(CamWarning):
     """What is explained looks like a probability, where a logit says more."""
+
+
+class TargetIgnoredWarning(CamWarning):
+    """A target is given to a method whose map is the same for every target."""
 
 
 # What users read in a summary line is the public name, not the file it lives in.

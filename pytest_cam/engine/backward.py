@@ -12,7 +12,9 @@ from pytest_cam.engine.targets import Scores
 Term: TypeAlias = tuple[torch.Tensor, torch.Tensor | None]
 
 
-def gradients_at(places: list[torch.Tensor], scores: Scores) -> list[torch.Tensor | None]:
+def gradients_at(
+    places: list[torch.Tensor], scores: Scores, *, keep_graph: bool = False, differentiable: bool = False
+) -> list[torch.Tensor | None]:
     """Return d score / d place, row b that of image b, or None where no path leads from a score to the place.
 
     All scores are differentiated as one sum: each depends on its own image only.
@@ -20,6 +22,8 @@ def gradients_at(places: list[torch.Tensor], scores: Scores) -> list[torch.Tenso
     Args:
         places: Layers' outputs, each (B, ...), in the graph.
         scores: The scores of the B images.
+        keep_graph: Whether the graph will be used again.
+        differentiable: Whether the gradients themselves will be differentiated.
     """
     terms: list[Term] = [(score, None) for score in scores.called if score.requires_grad]
     if scores.classes and scores.logits is not None and scores.logits.requires_grad:
@@ -27,7 +31,41 @@ def gradients_at(places: list[torch.Tensor], scores: Scores) -> list[torch.Tenso
     if not terms:
         return [None] * len(places)
     tensors, weights = zip(*terms, strict=True)
-    return list(torch.autograd.grad(tensors, places, weights, allow_unused=True))
+    return list(
+        torch.autograd.grad(
+            tensors, places, weights, allow_unused=True, retain_graph=keep_graph or None, create_graph=differentiable
+        )
+    )
+
+
+def weighted_gradients_at(place: torch.Tensor, logits: torch.Tensor, weights: torch.Tensor) -> torch.Tensor | None:
+    """Return the gradient of sum(weights * logits) at a layer's output; the graph is kept.
+
+    Args:
+        place: The layer's output (B, ...).
+        logits: The class scores (B, K), with their graph.
+        weights: (B, K).
+    """
+    if not logits.requires_grad:
+        return None
+    (gradient,) = torch.autograd.grad(logits, place, weights.to(logits), allow_unused=True, retain_graph=True)
+    return gradient
+
+
+def curvatures_at(places: list[torch.Tensor], gradients: list[torch.Tensor | None]) -> list[torch.Tensor]:
+    """Return, for each layer, the Hessian of the score in the layer's output times that output; the graph is kept.
+
+    Args:
+        places: Layers' outputs, each (B, ...).
+        gradients: Those of the scores there, differentiable; one that is None or has no graph is constant.
+    """
+    found = []
+    for place, gradient in zip(places, gradients, strict=True):
+        product = None
+        if gradient is not None and gradient.requires_grad:
+            (product,) = torch.autograd.grad(gradient, place, place.detach(), allow_unused=True, retain_graph=True)
+        found.append(torch.zeros_like(place) if product is None else product)
+    return found
 
 
 def has_graph(scores: Scores) -> bool:

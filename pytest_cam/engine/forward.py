@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils import checkpoint as checkpointing
 
 from pytest_cam.engine.backward import has_graph
+from pytest_cam.engine.black_box import State
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.tap import LastTap, Prelude, Taps
@@ -32,20 +33,25 @@ class Run:
         model: The model.
         state: Its state, entered by the caller, which puts it back.
         call: Runs the model on the inputs.
-        read: From the model's output to the scores.
+        read: From the model's output to the scores, once for each of several targets.
+        differentiates: Whether gradients will be asked for.
     """
 
     model: nn.Module
     state: ModelState
     call: Callable[[], Any]
-    read: Callable[[Any], Scores]
+    read: Callable[[Any], list[Scores]]
+    differentiates: bool = True
 
-    def __call__(self, place: Callable[[HookManager, Prelude], AnyTaps]) -> tuple[AnyTaps, Scores]:
+    def __call__(self, place: Callable[[HookManager, Prelude], AnyTaps]) -> tuple[AnyTaps, list[Scores]]:
         """Run the model so that its scores have a gradient at the taps, and parameters have none.
 
         Args:
             place: Places the taps by hooks.
         """
+        if not self.differentiates:
+            with torch.no_grad():
+                return self._forward(place, nullcontext)
         if self.state.is_known and not self.state.has_hooks():
             try:
                 return self._first_way(place, torch.inference_mode)
@@ -58,11 +64,11 @@ class Run:
 
     def _first_way(
         self, place: Callable[[HookManager, Prelude], AnyTaps], mode: Callable[[], AbstractContextManager[object]]
-    ) -> tuple[AnyTaps, Scores]:
+    ) -> tuple[AnyTaps, list[Scores]]:
         try:
             with torch.no_grad():
                 taps, scores = self._forward(place, mode)
-            if has_graph(scores):
+            if all(map(has_graph, scores)):
                 return taps, scores
             # Else a no_grad block inside the model switched gradients off again when it ended.
         except RuntimeError as error:
@@ -79,15 +85,15 @@ class Run:
         Args:
             watch: Places the hooks that see what there is to see.
         """
-        with HookManager() as hooks, self._plain(), torch.no_grad():
+        with HookManager() as hooks, plainly(self.state), torch.no_grad():
             watch(hooks)
             self.call()
         self.state.rewind()
 
     def _forward(
         self, place: Callable[[HookManager, Prelude], AnyTaps], mode: Callable[[], AbstractContextManager[object]]
-    ) -> tuple[AnyTaps, Scores]:
-        with HookManager() as hooks, self._plain(), Prelude(mode()) as prelude:
+    ) -> tuple[AnyTaps, list[Scores]]:
+        with HookManager() as hooks, plainly(self.state), Prelude(mode()) as prelude:
             with self.state.placing_own_hooks():
                 taps = place(hooks, prelude)
             output = self.call()
@@ -96,32 +102,34 @@ class Run:
         with torch.enable_grad():
             return taps, self.read(output)
 
-    @contextmanager
-    def _plain(self) -> Iterator[None]:
-        """Run what is compiled in eager mode, and what is checkpointed as it stands.
 
-        Checkpointing of the re-entrant kind runs its function without a graph, and a second time, with one, only in
-        a backward pass through the whole of it.
-        """
-        if self.state.is_known:
+@contextmanager
+def plainly(state: State) -> Iterator[None]:
+    """Run what is compiled in eager mode, and what is checkpointed as it stands.
+
+    Checkpointing of the re-entrant kind runs its function without a graph, and a second time, with one, only in
+    a backward pass through the whole of it.
+    """
+    if state.is_known:
+        yield
+        return
+    # The types are ignored since a class's name is assigned to, and what stands in for it has `apply` only.
+    kept = checkpointing.CheckpointFunction
+    try:
+        checkpointing.CheckpointFunction = _NoCheckpoint  # type: ignore[misc,assignment]
+        with _uncompiled():
             yield
-            return
-        # The types are ignored since a class's name is assigned to, and what stands in for it has `apply` only.
-        kept = checkpointing.CheckpointFunction
-        try:
-            checkpointing.CheckpointFunction = _NoCheckpoint  # type: ignore[misc,assignment]
-            with self._uncompiled():
-                yield
-        finally:
-            checkpointing.CheckpointFunction = kept  # type: ignore[misc]
+    finally:
+        checkpointing.CheckpointFunction = kept  # type: ignore[misc]
 
-    def _uncompiled(self) -> AbstractContextManager[object]:
-        # What torch.compile made of a model does not call hooks that were placed later. Nothing is compiled before
-        # dynamo is imported, which takes seconds.
-        if "torch._dynamo" not in sys.modules:
-            return nullcontext()
-        stance = getattr(torch.compiler, "set_stance", None)
-        return nullcontext() if stance is None else stance("force_eager")
+
+def _uncompiled() -> AbstractContextManager[object]:
+    # What torch.compile made of a model does not call hooks that were placed later. Nothing is compiled before
+    # dynamo is imported, which takes seconds.
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    stance = getattr(torch.compiler, "set_stance", None)
+    return nullcontext() if stance is None else stance("force_eager")
 
 
 class _NoCheckpoint:

@@ -27,6 +27,10 @@ class Further(TypedDict, total=False):
         reshape: From the layer's output tensor to (B, C, h, w). None finds out: (B, C, h, w), (B, h, w, C), or tokens
             (B, prefix + h * w, C) of a grid that fits the input.
         layer_call: Which execution of a layer that runs several times in a pass, from 1; None for the last.
+        seed: That of methods which draw random numbers; 0 where it is not given. The global generators are left alone.
+        method_options: The options of the method, by name, such as {"samples": 16}.
+        smooth: Whether the map is the mean over six versions of the input: as it is, and 0.9 and 1.1 times it, each
+            also mirrored.
     """
 
     output: Selector
@@ -34,6 +38,9 @@ class Further(TypedDict, total=False):
     model_kwargs: Mapping[str, Any] | None
     reshape: Reshape | None
     layer_call: int | None
+    seed: int
+    method_options: Mapping[str, Any] | None
+    smooth: bool
 
 
 def require_known(further: Mapping[str, Any], verb: Callable[..., Any]) -> None:
@@ -59,6 +66,14 @@ def require_known(further: Mapping[str, Any], verb: Callable[..., Any]) -> None:
     kwargs = further.get("model_kwargs")
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise KeywordError(f"model_kwargs is a {type(kwargs).__name__}; accepted: a dict from name to value")
+    options = further.get("method_options")
+    if options is not None and not isinstance(options, Mapping):
+        raise KeywordError(f"method_options is a {type(options).__name__}; accepted: a dict from name to value")
+    seed = further.get("seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise KeywordError(f"seed is {seed!r}; accepted: an integer")
+    if not isinstance(further.get("smooth", False), bool):
+        raise KeywordError(f"smooth is {further.get('smooth')!r}; accepted: True or False")
 
 
 @lru_cache(maxsize=32)

@@ -12,7 +12,38 @@ from pytest_cam.errors import LayerError, is_ours, nearest
 
 __tracebackhide__ = is_ours
 
-LayerLike: TypeAlias = str | int | nn.Module | None
+# How the maps of several layers become one.
+_FUSIONS = ("max", "mean")
+
+
+@dataclass(frozen=True)
+class FusedLayers:
+    """Several layers that give one map together, to be passed as `layer=`.
+
+    Each layer's map is divided by its maximum, since the scales of layers differ by orders of magnitude, and brought to
+    the finest grid among them. Fusing by the maximum is that of LayerCAM (Jiang et al., TIP 2021, section III-C).
+
+    Args:
+        layers: Names, modules or indices, two or more.
+        by: "max" or "mean".
+
+    Raises:
+        LayerError: There are fewer than two layers, or no such way to fuse them.
+    """
+
+    layers: tuple[str | int | nn.Module, ...]
+    by: str = "max"
+
+    def __init__(self, *layers: str | int | nn.Module, by: str = "max") -> None:
+        if len(layers) < 2:
+            raise LayerError(f"FusedLayers has {len(layers)} layers; accepted: two or more, FusedLayers('a', 'b')")
+        if by not in _FUSIONS:
+            raise LayerError(f"FusedLayers has no way to fuse by {by!r}. {nearest(by, _FUSIONS)}")
+        object.__setattr__(self, "layers", layers)
+        object.__setattr__(self, "by", by)
+
+
+LayerLike: TypeAlias = str | int | nn.Module | FusedLayers | None
 LayersLike: TypeAlias = LayerLike | Sequence[str | int | nn.Module]
 
 # What may stand for "find it", beside None.

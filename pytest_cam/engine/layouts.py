@@ -69,6 +69,28 @@ class Layout:
             return patches.reshape(*patches.shape[:2], *self.grid)
         return tensor
 
+    def off_grid(self, cells: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        """Return what lies on the grid as it lies in the layer's output: the way back from `on_grid`.
+
+        Args:
+            cells: (n, C, h, w).
+            output: The layer's output for one image, (1, ...), which gives the tokens before the patches.
+
+        Raises:
+            LayerError: The layout is a reshape of the user's, whose way back is not known.
+        """
+        if self.reshape is not None:
+            raise LayerError(
+                "this method changes the layer's output, and with reshape=<callable> the way back from (B, C, h, w) to "
+                "the output is not known. Take a layer whose output reads without reshape, or another method"
+            )
+        if self.kind == "NHWC":
+            return cells.permute(0, 2, 3, 1)
+        if self.kind == "tokens":
+            before = output[:, : self.prefix].expand(len(cells), -1, -1)
+            return torch.cat([before, cells.flatten(2).transpose(1, 2)], dim=1)
+        return cells
+
 
 class Reader:
     """Reads the outputs of one model's layers for inputs of one size.

@@ -125,7 +125,12 @@ class ModelState:
 
     Flags are set directly, not by `model.eval()`, which a model may override with a side effect.
 
+    Args:
+        model: The model.
+        opens: Whether its layers or gradients will be used; else it may be one that runs outside of Python.
+
     Attributes:
+        model: The model.
         device: Where the model's first parameter lies, or else its first buffer.
         dtype: The floating point type of that parameter, or None.
         is_known: Whether the model is made of torch's and torchvision's own modules, uncompiled.
@@ -134,7 +139,7 @@ class ModelState:
         ModelError: The model is not a `torch.nn.Module` that runs in Python on tensors that autograd can use.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, opens: bool = True) -> None:
         if not isinstance(model, nn.Module):
             hint = ""
             if type(model).__name__ == "ExportedProgram":
@@ -144,9 +149,10 @@ class ModelState:
         self._modules = tree.modules
         self._tree = tree
         parameter = _first(tree.each("_parameters"))
-        if not tree.is_known:
+        if opens and not tree.is_known:
             _require_python(model, self._modules)
-        _require_differentiable(self._modules, tree.lazy, parameter)
+        _require_differentiable(self._modules, tree.lazy, parameter if opens else None)
+        self.model = model
         self.is_known = tree.is_known and not tree.is_any_given("forward", "_compiled_call_impl")
         first = parameter if parameter is not None else _first(tree.each("_buffers"))
         self.device = torch.device("cpu") if first is None else first.device

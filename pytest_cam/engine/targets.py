@@ -134,6 +134,34 @@ def scores_of(
     return Scores(explained, read.logits, called, read.are_probabilities)
 
 
+def values_of(output: Any, target: Target, count: int, selector: Selector = None) -> torch.Tensor:
+    """Return one score for each of several inputs, without saying what they are.
+
+    Args:
+        output: What the model returned for the inputs.
+        target: The class index or the callable that is explained.
+        count: The number of inputs.
+        selector: Which part of the output is explained: see `selected`.
+
+    Returns:
+        (count,), float32 or float64, on the CPU.
+
+    Raises:
+        OutputError, TargetError: As for `scores_of`.
+    """
+    if callable(target):
+        return torch.stack(scores_of(output, [target] * count, None, selector=selector).called).detach().cpu()
+    found = selected(output, selector)
+    logits = class_scores(found, count)
+    if logits is None:
+        raise no_class_scores(found, count)
+    values = exact(logits.detach()).cpu()
+    column = require_class(as_index(target, None), max(values.shape[1], 2))
+    if values.shape[1] == 1:
+        return values[:, 0] if column == 1 else -values[:, 0]
+    return values[:, column]
+
+
 def exact(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor in float32 or, where it has more, in float64."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
@@ -211,7 +239,10 @@ def _look_like_probabilities(values: npt.NDArray[np.floating[Any]]) -> bool:
 
 
 def _softmax(row: npt.NDArray[np.floating[Any]], chosen: int) -> float:
-    powers = np.exp(row - np.maximum.reduce(row))
+    top = np.maximum.reduce(row)
+    if not math.isfinite(top):
+        return math.nan
+    powers = np.exp(row - top)
     return float(powers[chosen] / np.add.reduce(powers))
 
 

@@ -9,10 +9,9 @@ import torch
 from torch import nn
 
 from pytest_cam.engine.forward import Run
-from pytest_cam.engine.layouts import Reader
 from pytest_cam.engine.listing import Explainable, explainable_layers
 from pytest_cam.engine.state import ModelState
-from pytest_cam.engine.targets import scores_of
+from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.trace import trace
 from pytest_cam.errors import CamError, SettingError, nearest
 
@@ -32,14 +31,13 @@ def layers_table(place: str) -> str:
     """
     model, inputs = _made_by(place)
     with ModelState(model) as state:
-        inputs = inputs.to(state.device)
-        run = Run(
-            model, state, call=lambda: model(inputs.clone()), read=partial(scores_of, targets=[None] * len(inputs))
-        )
-        layers = explainable_layers(run, Reader(model, inputs))
+        subject = Subject(model, state, len(inputs))
+        inputs = subject.placed(inputs)
+        run = Run(model, state, call=partial(subject.call, inputs), read=lambda output: [])
+        layers = explainable_layers(run, subject.reader(inputs))
         auto, unknown = "", ""
         try:
-            auto = trace(model, inputs, state=state)[0].layer
+            auto = trace(subject, inputs)[0][0].layer
         except CamError as error:
             unknown = f"which of them is taken by default cannot be told here: {error}"
     header = f"{type(model).__name__}, input {' x '.join(map(str, inputs.shape))}: {len(layers)} explainable layers"

@@ -1,44 +1,221 @@
-"""The CAM methods by name: each a pure function of activations and gradients in a file of its own."""
+"""The CAM methods by name: each a function in a file of its own, which is imported when it is used.
+
+A method asks for what it needs by the names of its parameters, as a fixture does: see `RESOURCES`. This file imports
+the standard library only, so that names can be checked where nothing is computed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module, metadata
+from typing import Any, TypeVar
 
-import torch
-
-from pytest_cam.engine.methods.gradcam import gradcam
-from pytest_cam.engine.methods.gradcam_plus_plus import gradcam_plus_plus
-from pytest_cam.engine.methods.hirescam import hirescam
-from pytest_cam.engine.methods.layercam import layercam
-from pytest_cam.engine.methods.xgradcam import xgradcam
-from pytest_cam.errors import MethodError, is_ours, nearest
+from pytest_cam.errors import CamError, MethodError, is_ours, nearest
 
 __tracebackhide__ = is_ours
 
-Method: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
-METHODS: dict[str, Method] = {
-    "gradcam": gradcam,
-    "gradcam++": gradcam_plus_plus,
-    "hirescam": hirescam,
-    "layercam": layercam,
-    "xgradcam": xgradcam,
+# What other packages bring: a function, named as the entry point is.
+ENTRY_POINTS = "pytest_cam.methods"
+
+RESOURCES = {
+    "activations": "A, the layer's output, (B, C, h, w), float32 or float64",
+    "gradients": "G = d score / d A, (B, C, h, w)",
+    "curvature": "the Hessian of the score in A times A, (B, C, h, w)",
+    "inputs": "the model's input, (B, C, H, W)",
+    "score": "the explained score, a float",
+    "target": "the explained class index, or None where a callable is explained",
+    "logits": "the class scores, (1, K)",
+    "class_gradients": "from weights (1, K) to the gradient of sum(weights * logits) in A, (1, C, h, w)",
+    "score_inputs": "(count, make): the explained score, (count,), of inputs that make(start, stop) returns",
+    "score_activations": "(count, make): the same for outputs of the layer, (n, C, h, w)",
+    "trace_inputs": "(count, make): activations and gradients, each (count, C, h, w), for other inputs",
+    "generator": "a torch.Generator of the CPU, with the seed of the call",
 }
+_OF_WHOLE_BATCHES = {"activations", "gradients", "curvature"}
+_WITHOUT_A_LAYER = {"inputs", "score", "target", "logits", "score_inputs", "generator"}
+_WITHOUT_A_GRADIENT = _WITHOUT_A_LAYER | {"activations", "score_activations"}
+_OF_THE_TARGET = set(RESOURCES) - {"activations", "inputs", "logits", "generator"}
 
 
-def method_named(name: str) -> Method:
+@dataclass(frozen=True)
+class Method:
+    """A CAM method.
+
+    Attributes:
+        name: What users call it.
+        load: Returns its function.
+    """
+
+    name: str
+    load: Callable[[], Callable[..., Any]]
+
+    @cached_property
+    def function(self) -> Callable[..., Any]:
+        """From the resources that its parameters name to maps (B, h, w), all >= 0."""
+        function = self.load()
+        _require_resources(self.name, function)
+        return function
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The resources that it asks for."""
+        return frozenset(_parameters(self.function)[0])
+
+    @cached_property
+    def options(self) -> Mapping[str, Any]:
+        """Its own options with their defaults."""
+        return _parameters(self.function)[1]
+
+    @cached_property
+    def takes_batches(self) -> bool:
+        """Whether it takes a batch of images at once; else it gets them one at a time."""
+        return self.needs <= _OF_WHOLE_BATCHES
+
+    @cached_property
+    def takes_a_layer(self) -> bool:
+        """Whether it explains a layer, and not the model as a whole."""
+        return not self.needs <= _WITHOUT_A_LAYER
+
+    @cached_property
+    def takes_gradients(self) -> bool:
+        """Whether it differentiates the score."""
+        return not self.needs <= _WITHOUT_A_GRADIENT
+
+    @cached_property
+    def takes_a_target(self) -> bool:
+        """Whether its map depends on which score is explained."""
+        return bool(self.needs & _OF_THE_TARGET)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call its function."""
+        return self.function(*args, **kwargs)
+
+
+def _built_in(name: str, file: str, function: str | None = None) -> Method:
+    return Method(name, lambda: getattr(import_module(f"{__name__}.{file}"), function or file))
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        _built_in("gradcam", "gradcam"),
+        _built_in("gradcam++", "gradcam_plus_plus"),
+        _built_in("hirescam", "hirescam"),
+        _built_in("layercam", "layercam"),
+        _built_in("xgradcam", "xgradcam"),
+    )
+}
+_registered: dict[str, Method] = {}
+
+
+def register_method(name: str) -> Callable[[AnyFunction], AnyFunction]:
+    """Make a function a CAM method of that name.
+
+    The function's parameters say what it gets, by these names; parameters that are keyword-only and have a default are
+    its own options, for `method_options={...}`:
+
+    - `activations`: A, the layer's output, (B, C, h, w), float32 or float64.
+    - `gradients`: G = d score / d A, (B, C, h, w). A function that does not ask for it costs no backward pass.
+    - and those that the built-in methods use: see `pytest_cam.engine.methods.RESOURCES`.
+
+    It returns maps (B, h, w), which are measured as they are where they are positive; what is negative counts as zero.
+
+    Args:
+        name: What `method=` and `--cam-method` take.
+
+    Returns:
+        A decorator, which leaves the function as it is.
+
+    Raises:
+        MethodError: The name is taken or empty, or the function asks for something that there is not.
+    """
+    if not isinstance(name, str) or not name:
+        raise MethodError(f"a method is registered under {name!r}; accepted: a name, as in register_method('mine')")
+
+    def register(function: AnyFunction) -> AnyFunction:
+        if not callable(function):
+            raise MethodError(f"method {name!r} is a {type(function).__name__}; accepted: a function")
+        known = _registered.get(name)
+        # A conftest that is imported a second time brings the same function again.
+        if name in METHODS or (known is not None and not _is_same(known.function, function)):
+            raise MethodError(f"there is a method {name!r} already; register yours under another name")
+        _require_resources(name, function)
+        _registered[name] = Method(name, lambda: function)
+        return function
+
+    return register
+
+
+def method_named(name: object) -> Method:
     """Return the method of that name.
 
     Args:
-        name: A key of `METHODS`.
-
-    Returns:
-        A function from activations and gradients, each (B, C, h, w), to maps (B, h, w), all >= 0.
+        name: That of a built-in method, of a registered one, or of an entry point in the group `pytest_cam.methods`.
 
     Raises:
-        MethodError: There is no such method.
+        MethodError: There is no such method, or an entry point cannot be loaded.
     """
-    if not isinstance(name, str) or name not in METHODS:
-        raise MethodError(f"there is no method {name!r}. {nearest(name, METHODS)}")
-    return METHODS[name]
+    if isinstance(name, str):
+        found = METHODS.get(name) or _registered.get(name) or _from_entry_points().get(name)
+        if found is not None:
+            return found
+    raise MethodError(f"there is no method {name!r}. {nearest(name, method_names())}")
+
+
+def method_names() -> list[str]:
+    """Return the names of all methods that there are."""
+    return [*METHODS, *_registered, *(name for name in _from_entry_points() if name not in _registered)]
+
+
+_found: dict[str, Method] = {}
+
+
+def _from_entry_points() -> dict[str, Method]:
+    if not _found:
+        for point in metadata.entry_points(group=ENTRY_POINTS):
+            _found[point.name] = Method(point.name, lambda point=point: _loaded(point))  # type: ignore[misc]
+    return _found
+
+
+def _loaded(point: metadata.EntryPoint) -> Callable[..., Any]:
+    try:
+        return point.load()  # type: ignore[no-any-return]
+    except CamError:
+        raise
+    except Exception as error:
+        raise MethodError(
+            f"method {point.name!r}, the entry point {point.value} in the group {ENTRY_POINTS}, cannot be loaded: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _is_same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[list[str], dict[str, Any]]:
+    """Return the names of the resources that a function asks for, and its options with their defaults."""
+    kinds = inspect.signature(function).parameters.values()
+    options = {kind.name: kind.default for kind in kinds if kind.default is not kind.empty}
+    return [kind.name for kind in kinds if kind.default is kind.empty], options
+
+
+def _require_resources(name: str, function: Callable[..., Any]) -> None:
+    asked, _ = _parameters(function)
+    for resource in asked:
+        if resource not in RESOURCES:
+            raise MethodError(
+                f"method {name!r} asks for {resource!r}, which there is not. {nearest(resource, RESOURCES)} A "
+                "parameter with a default is an option of the method's own"
+            )
+    if not {"activations", "inputs"} & set(asked):
+        raise MethodError(
+            f"method {name!r} asks for {', '.join(asked) or 'nothing'}; accepted: parameters named 'activations', or "
+            "'inputs' for a method without a layer, and others of "
+            f"{', '.join(map(repr, RESOURCES))}"
+        )

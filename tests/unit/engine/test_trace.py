@@ -15,6 +15,7 @@ from torch import nn
 
 from pytest_cam import attend, attend_batch
 from pytest_cam.engine.state import ModelState
+from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.trace import trace
 from pytest_cam.errors import IndependentScoreError, LayerError, ModelError, NonFiniteError
 
@@ -153,8 +154,9 @@ def test_input_made_under_inference_mode_is_an_ordinary_one_to_the_model(
     # The graph keeps what multiplies the layer's output, and can keep no tensor of inference_mode.
     model = Wrapped(classifier, lambda net, images: net.classify(net.layer(net.stem(images)) * images.mean()))
     with ModelState(model) as state:
-        (found,) = trace(model, made_there, "layer", state=state)
-        (expected,) = trace(model, picture, "layer", state=state)
+        subject = Subject(model, state, 1)
+        ((found,),) = trace(subject, made_there, "layer")
+        ((expected,),) = trace(subject, picture, "layer")
     assert torch.equal(found.activations, expected.activations)
     assert torch.equal(found.gradients, expected.gradients)
 

@@ -1,0 +1,238 @@
+"""From a model and its inputs to raw maps: several layers, methods and targets from one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pytest_cam.engine.forward import plainly
+from pytest_cam.engine.layers import AUTO, LayersLike
+from pytest_cam.engine.methods import METHODS, Method, method_named
+from pytest_cam.engine.resources import Resources
+from pytest_cam.engine.subject import Subject
+from pytest_cam.engine.targets import Explained, Scores, Target
+from pytest_cam.engine.trace import Trace, trace
+from pytest_cam.errors import MethodError, NonFiniteError, TargetIgnoredWarning, is_ours, nearest, warn
+
+__tracebackhide__ = is_ours
+
+# What stands for the layer of a method that takes none.
+NO_LAYER = "(the input)"
+
+_told: set[str] = set()
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The maps of one layer, method and target for a batch of B inputs.
+
+    Attributes:
+        layer: The layer's dotted name.
+        call: Which of its executions in the pass is explained, from 1.
+        calls: How often the layer ran in the pass.
+        layout: How its output reads as (B, C, h, w), in words.
+        method: The method's name.
+        maps: (B, h, w) float32, >= 0.
+        explained: What each score is.
+    """
+
+    layer: str
+    call: int
+    calls: int
+    layout: str
+    method: str
+    maps: npt.NDArray[np.float32]
+    explained: list[Explained]
+
+
+def methods_named(names: Any, options: Mapping[str, Any] | None = None) -> list[Method]:
+    """Return the methods of some names, after checking that each option is one of theirs.
+
+    Raises:
+        MethodError: There is no such method, the list is empty or names one twice, or no method has such an option.
+    """
+    given = list(names) if isinstance(names, (list, tuple)) else [names]
+    if not given:
+        raise MethodError("the list of methods is empty; accepted: one method or more")
+    methods = [method_named(name) for name in given]
+    for index, method in enumerate(methods):
+        if method in methods[:index]:
+            raise MethodError(f"the list of methods names {method.name!r} twice; each gives one attention")
+    for option in options or ():
+        accepted = [name for method in methods for name in method.options]
+        if option not in accepted:
+            raise MethodError(
+                f"{' and '.join(method.name for method in methods)} has no option {option!r}. "
+                f"{nearest(option, accepted) or 'It has none.'}"
+            )
+    return methods
+
+
+def explain(
+    subject: Subject,
+    inputs: torch.Tensor,
+    layer: LayersLike,
+    methods: Sequence[Method],
+    targets: list[list[Target]],
+    *,
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+) -> list[Found]:
+    """Return the maps of all layers, methods and targets, from one forward pass.
+
+    Args:
+        subject: The model.
+        inputs: The batch (B, C, H, W).
+        layer: One or several, as for `trace`.
+        methods: What is computed.
+        targets: For each target one for each image.
+        seed: That of methods which draw random numbers.
+        options: The methods' own options.
+
+    Returns:
+        One for each layer, within it for each method, within it for each target.
+
+    Raises:
+        MethodError: A method takes no layer and one is given, or a registered method returns something else than maps.
+        NonFiniteError: A map is not finite.
+        CamError: As for `trace`.
+    """
+    inputs = subject.placed(inputs)
+    _tell_of_ignored_targets(methods, targets)
+    without = [method for method in methods if not method.takes_a_layer]
+    if without:
+        _require_no_layer(without, layer)
+    if len(without) == len(methods):
+        questions = [
+            _Question(each, scores.explained, scores.logits, [])
+            for each, scores in zip(targets, _scored(subject, inputs, targets), strict=True)
+        ]
+    else:
+        needs = methods[0].needs.union(*(method.needs for method in methods))
+        traces = trace(subject, inputs, layer, targets, needs)
+        questions = [
+            _Question(each, parts[0].explained, parts[0].logits, parts)
+            for each, parts in zip(targets, traces, strict=True)
+        ]
+    ask = _Ask(subject, inputs, seed, options or {})
+    return [
+        ask(method, question, number)
+        for number in range(max(1, len(questions[0].parts)))
+        for method in methods
+        for question in questions
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """One target for each image of a batch, and what the pass has found for it, one part for each layer."""
+
+    given: list[Target]
+    explained: list[Explained]
+    logits: torch.Tensor | None
+    parts: list[Trace]
+
+
+@dataclass(frozen=True, eq=False)
+class _Ask:
+    """Asks methods for their maps."""
+
+    subject: Subject
+    inputs: torch.Tensor
+    seed: int
+    options: Mapping[str, Any]
+
+    def __call__(self, method: Method, question: _Question, number: int) -> Found:
+        part = question.parts[number] if method.takes_a_layer else None
+        options = {name: value for name, value in self.options.items() if name in method.options}
+        if method.takes_batches:
+            maps = method(**{name: getattr(part, name) for name in method.needs}, **options)
+        else:
+            maps = torch.cat(
+                [self._of_one(method, question, part, index, options) for index in range(len(self.inputs))]
+            )
+        return _found(method, maps, part, question.explained, self.inputs)
+
+    def _of_one(
+        self, method: Method, question: _Question, part: Trace | None, index: int, options: Mapping[str, Any]
+    ) -> torch.Tensor:
+        explained = question.explained[index]
+        target = _resolved(question.given[index], explained)
+        resources = Resources(
+            self.subject, self.inputs, index, target, explained, part, question.logits, self.seed, method.name
+        )
+        maps: torch.Tensor = method(**{name: getattr(resources, name) for name in method.needs}, **options)
+        _require_maps(method, maps, 1, None if part is None else part.layout.grid)
+        return maps
+
+
+def _resolved(given: Target, explained: Explained) -> Target:
+    """Return the target such that it means the same for another input."""
+    return given if explained.target is None else explained.target
+
+
+def _scored(subject: Subject, inputs: torch.Tensor, targets: list[list[Target]]) -> list[Scores]:
+    with plainly(subject.state), torch.no_grad():
+        output = subject.call(inputs)
+    scores = [subject.scores(output, each) for each in targets]
+    subject.state.rewind()
+    return scores
+
+
+def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explained], inputs: torch.Tensor) -> Found:
+    _require_maps(method, maps, len(inputs), None if part is None else part.layout.grid)
+    values = maps.to("cpu", torch.float32).numpy()
+    if not np.isfinite(np.add.reduce(values, axis=None)) and not np.isfinite(values).all():
+        where = NO_LAYER if part is None else part.layer
+        raise NonFiniteError(
+            f"the {method.name} map at layer {where} is not finite although activations and gradients are: "
+            + (
+                "their products leave the range of float32. Scale the score"
+                if method.name in METHODS
+                else "the method that is registered under this name returned NaN or infinity"
+            )
+        )
+    if method.name not in METHODS:
+        values = np.maximum(values, 0)
+    if part is None:
+        rows, columns = values.shape[1:]
+        return Found(NO_LAYER, 1, 1, f"input, {rows} x {columns}", method.name, values, explained)
+    return Found(part.layer, part.call, part.calls, str(part.layout), method.name, values, explained)
+
+
+def _require_maps(method: Method, maps: Any, batch: int, grid: tuple[int, int] | None) -> None:
+    shape = tuple(maps.shape) if isinstance(maps, torch.Tensor) else None
+    if shape is not None and len(shape) == 3 and shape[0] == batch and grid in (None, shape[1:]):
+        return
+    given = f"a {type(maps).__name__}" if shape is None else f"a tensor {shape}"
+    wanted = f"({batch}, h, w)" if grid is None else f"({batch}, {grid[0]}, {grid[1]})"
+    raise MethodError(
+        f"method {method.name!r} returned {given}; accepted: a tensor {wanted}, one map (h, w) for each image"
+    )
+
+
+def _require_no_layer(methods: list[Method], layer: LayersLike) -> None:
+    if layer is not None and layer != AUTO:
+        names = " and ".join(method.name for method in methods)
+        raise MethodError(
+            f"{names} explains the model as a whole and takes no layer, and layer is {layer!r}; leave it out, or pass "
+            "layer='auto' where a setting names one"
+        )
+
+
+def _tell_of_ignored_targets(methods: Sequence[Method], targets: list[list[Target]]) -> None:
+    if all(target is None for each in targets for target in each):
+        return
+    for method in methods:
+        if not method.takes_a_target and method.name not in _told:
+            _told.add(method.name)
+            warn(
+                f"{method.name} has the same map for every target: target={targets[0][0]!r} changes only what the "
+                "message says (this is said once)",
+                TargetIgnoredWarning,
+            )

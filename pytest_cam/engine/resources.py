@@ -1,0 +1,164 @@
+"""What a method may ask for about one image, one layer and one target, made when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from pytest_cam.engine.forward import plainly
+from pytest_cam.engine.subject import Subject
+from pytest_cam.engine.targets import Explained, Target, values_of
+from pytest_cam.engine.trace import GRADIENTS, Trace, trace
+from pytest_cam.errors import is_ours
+
+__tracebackhide__ = is_ours
+
+Make = Callable[[int, int], torch.Tensor]
+
+
+class Resources:
+    """What a method may ask for about one image, by the names of `methods.RESOURCES`.
+
+    Args:
+        subject: The model.
+        inputs: The batch (B, C, H, W).
+        index: Which image of the batch.
+        target: The target as it was given, with None replaced by the predicted class.
+        explained: What the score is.
+        found: The layer's part, or None for a method that takes no layer.
+        logits: The class scores (B, K), or None where the output has none.
+        seed: That of the generator.
+        name: The method's, for the progress bar.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        inputs: torch.Tensor,
+        index: int,
+        target: Target,
+        explained: Explained,
+        found: Trace | None,
+        logits: torch.Tensor | None,
+        seed: int,
+        name: str,
+    ) -> None:
+        self._subject, self._index, self._found, self._name = subject, index, found, name
+        self._resolved = target
+        self.inputs = inputs[index : index + 1]
+        self.score = explained.score
+        self.target = explained.target
+        self.logits = None if logits is None else logits[index : index + 1]
+        self.generator = torch.Generator().manual_seed(seed)
+
+    @property
+    def activations(self) -> torch.Tensor | None:
+        """A, (1, C, h, w)."""
+        return self._row(None if self._found is None else self._found.activations)
+
+    @property
+    def gradients(self) -> torch.Tensor | None:
+        """G, (1, C, h, w)."""
+        return self._row(None if self._found is None else self._found.gradients)
+
+    @property
+    def curvature(self) -> torch.Tensor | None:
+        """The Hessian of the score in A times A, (1, C, h, w)."""
+        return self._row(None if self._found is None else self._found.curvature)
+
+    def _row(self, tensor: torch.Tensor | None) -> torch.Tensor | None:
+        return None if tensor is None else tensor[self._index : self._index + 1]
+
+    def class_gradients(self, weights: torch.Tensor) -> torch.Tensor:
+        """Return the gradient of sum(weights * logits) in A, (1, C, h, w), for weights (1, K)."""
+        found = self._layer_part()
+        assert found.class_gradients is not None
+        assert found.logits is not None
+        all_weights = torch.zeros_like(found.logits)
+        all_weights[self._index] = weights.to(all_weights)[0]
+        return found.class_gradients(all_weights)[self._index : self._index + 1]
+
+    def score_inputs(self, count: int, make: Make) -> torch.Tensor:
+        """Return the explained score of other inputs, (count,), on the CPU.
+
+        Args:
+            count: How many there are.
+            make: Returns those from start to stop, (stop - start, C, H, W), on the model's device.
+        """
+        return self._in_batches(
+            lambda inputs: self._values(self._subject.call(inputs, self._index), inputs), count, make
+        )
+
+    def score_activations(self, count: int, make: Make) -> torch.Tensor:
+        """Return the explained score for other outputs of the layer, (count,), on the CPU.
+
+        Args:
+            count: How many there are.
+            make: Returns those from start to stop, (stop - start, C, h, w), on the model's device.
+        """
+        found, subject = self._layer_part(), self._subject
+        output = found.output[self._index : self._index + 1]
+        module = subject.module if found.layer == "(the model)" else subject.module.get_submodule(found.layer)
+        reader = subject.reader(self.inputs)
+        from pytest_cam.engine.replay import Replay  # TMP
+
+        replay = Replay(
+            subject.module, module, lambda inputs: subject.call(inputs, self._index), self.inputs, pick=reader.find
+        )
+
+        def score(cells: torch.Tensor) -> torch.Tensor:
+            changed = found.layout.off_grid(cells, output).to(output)
+            return self._values(replay(changed), cells)
+
+        return self._in_batches(score, count, make)
+
+    def trace_inputs(self, count: int, make: Make) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return activations and gradients for other inputs, each (count, C, h, w), on the CPU.
+
+        Args:
+            count: How many there are.
+            make: Returns those from start to stop, (stop - start, C, H, W), on the model's device.
+        """
+        found, subject = self._layer_part(), self._subject
+
+        def both(inputs: torch.Tensor) -> torch.Tensor:
+            subject.state.rewind()
+            repeated = subject.for_copies_of(self._index, len(inputs))
+            (traces,) = trace(repeated, inputs, found.layer, [[self._resolved] * len(inputs)], GRADIENTS)
+            assert traces[0].gradients is not None
+            return torch.stack([traces[0].activations, traces[0].gradients], dim=1)
+
+        from pytest_cam.engine.perturbing import in_batches  # TMP
+
+        stacked = in_batches(both, make, count, what=self._name, unit_bytes=self._unit_bytes(), device=self._device())
+        return stacked[:, 0], stacked[:, 1]
+
+    def _layer_part(self) -> Trace:
+        assert self._found is not None
+        return self._found
+
+    def _in_batches(self, score: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make) -> torch.Tensor:
+        state = self._subject.state
+
+        def run(batch: torch.Tensor) -> torch.Tensor:
+            state.rewind()
+            # No graph is needed, and inference mode is the cheaper way without; a user's module may not stand it.
+            with plainly(state), torch.inference_mode() if state.is_known else torch.no_grad():
+                return score(batch)
+
+        from pytest_cam.engine.perturbing import in_batches  # TMP
+
+        return in_batches(run, make, count, what=self._name, unit_bytes=self._unit_bytes(), device=self._device())
+
+    def _values(self, output: Any, inputs: torch.Tensor) -> torch.Tensor:
+        return values_of(output, self._resolved, len(inputs), self._subject.said("output"))
+
+    def _device(self) -> torch.device:
+        return self._subject.state.device
+
+    def _unit_bytes(self) -> int:
+        # What one image takes in a network is some tens of times its input: 224 x 224 x 3 floats are 0.6 MB, and the
+        # largest two outputs of a ResNet-50 that are alive together 6 MB, of a VGG-16 26 MB.
+        return self.inputs[0].numel() * self.inputs.element_size() * 50

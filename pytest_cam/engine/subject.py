@@ -1,0 +1,106 @@
+"""A model with all that says how it is called, and how what it returns is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from pytest_cam.engine.black_box import Model, State
+from pytest_cam.engine.class_names import as_names, names_of
+from pytest_cam.engine.further import Further, on_device
+from pytest_cam.engine.layouts import Reader
+from pytest_cam.engine.state import ModelState
+from pytest_cam.engine.targets import Scores, Target, scores_of
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model with all that says how it is called, and how what it returns is read.
+
+    Attributes:
+        model: The model.
+        state: Its state, entered by the caller, which puts it back.
+        batch: How many images the model's other arguments are for.
+        class_names: The names of the K classes, see `as_names`; None takes those that the model carries.
+        further: See `Further`.
+    """
+
+    model: Model
+    state: State
+    batch: int
+    class_names: Any = None
+    further: Further | None = None
+
+    @property
+    def module(self) -> nn.Module:
+        """The model, of which a layer is explained."""
+        assert isinstance(self.model, nn.Module)
+        return self.model
+
+    @property
+    def module_state(self) -> ModelState:
+        """The state of the model, of which a layer is explained."""
+        assert isinstance(self.state, ModelState)
+        return self.state
+
+    def said(self, name: str) -> Any:
+        """Return one of the further keywords, or None."""
+        return None if self.further is None else self.further.get(name)
+
+    def call(self, inputs: torch.Tensor, image: int | None = None) -> Any:
+        """Return what the model returns.
+
+        Args:
+            inputs: (n, C, H, W); the model gets a copy, since it may overwrite it.
+            image: The image of the batch whose other arguments go with all rows; None where the rows are the batch.
+        """
+        args, kwargs = self.said("model_args") or (), self.said("model_kwargs") or {}
+        if not args and not kwargs:
+            return self.model(inputs.clone())
+        # Copies, too, each time that the model runs.
+        args = [self._other(value, image, len(inputs)) for value in args]
+        kwargs = {name: self._other(value, image, len(inputs)) for name, value in kwargs.items()}
+        return self.model(inputs.clone(), *args, **kwargs)
+
+    def for_copies_of(self, image: int, count: int) -> Subject:
+        """Return the same for a batch of copies of one image: the model's other arguments are repeated."""
+        args, kwargs = self.said("model_args"), self.said("model_kwargs")
+        if not args and not kwargs:
+            return replace(self, batch=count)
+        further: Further = {**(self.further or {})}
+        further["model_args"] = [_repeated(value, image, self.batch, count) for value in args or ()]
+        further["model_kwargs"] = _repeated(dict(kwargs or {}), image, self.batch, count)
+        return replace(self, batch=count, further=further)
+
+    def _other(self, value: Any, image: int | None, count: int) -> Any:
+        placed = on_device(value, self.state.device)
+        return placed if image is None else _repeated(placed, image, self.batch, count)
+
+    def scores(self, output: Any, targets: list[Target]) -> Scores:
+        """Pick the explained score of each image from what the model returned: see `scores_of`."""
+        names = as_names(self.class_names)
+        known = names_of(self.model) if names is None and isinstance(self.model, nn.Module) else None
+        return scores_of(output, targets, class_names=names, model_names=known, selector=self.said("output"))
+
+    def reader(self, inputs: torch.Tensor) -> Reader:
+        """Return how the outputs of the model's layers read for these inputs."""
+        return Reader(self.module, inputs, self.said("reshape"))
+
+    def placed(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return inputs where the model is, and in half precision where its weights are."""
+        return inputs.detach().to(self.state.device, self.state.dtype)
+
+
+def _repeated(value: Any, image: int, batch: int, count: int) -> Any:
+    """Return an argument of the model for `count` inputs that stand for one image of the batch."""
+    if isinstance(value, torch.Tensor):
+        of_images = value.ndim > 0 and value.shape[0] == batch
+        return value[image : image + 1].expand(count, *value.shape[1:]).clone() if of_images else value
+    if isinstance(value, dict):
+        return {key: _repeated(item, image, batch, count) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_repeated(item, image, batch, count) for item in value)
+    return value
