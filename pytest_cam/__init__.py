@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
     from pytest_cam.checks.in_region import assert_attention_in_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
+    from pytest_cam.engine.layers import FusedLayers
     from pytest_cam.engine.located_targets import DetectionBox, SegmentationMask
+    from pytest_cam.engine.methods import register_method
     from pytest_cam.engine.ready_targets import (
         BinaryLogit,
         ClassLogit,
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
         ContrastiveLogit,
         Similarity,
     )
-    from pytest_cam.errors import AttentionError, CamError, ProbabilityWarning
+    from pytest_cam.errors import AttentionError, CamError, ProbabilityWarning, TargetIgnoredWarning
     from pytest_cam.images.regions import Box, Mask, Polygon, Region
     from pytest_cam.layer_strip import strip
 
@@ -37,16 +39,19 @@ _HOMES = {
     "ClassProbability": "engine.ready_targets",
     "ContrastiveLogit": "engine.ready_targets",
     "DetectionBox": "engine.located_targets",
+    "FusedLayers": "engine.layers",
     "Mask": "images.regions",
     "Polygon": "images.regions",
     "ProbabilityWarning": "errors",
     "Region": "images.regions",
     "SegmentationMask": "engine.located_targets",
     "Similarity": "engine.ready_targets",
+    "TargetIgnoredWarning": "errors",
     "assert_attention_in_region": "checks.in_region",
     "assert_attention_not_in_region": "checks.not_in_region",
     "attend": "attending",
     "attend_batch": "attending",
+    "register_method": "engine.methods",
     "strip": "layer_strip",
 }
 
@@ -61,16 +66,19 @@ __all__ = [
     "ClassProbability",
     "ContrastiveLogit",
     "DetectionBox",
+    "FusedLayers",
     "Mask",
     "Polygon",
     "ProbabilityWarning",
     "Region",
     "SegmentationMask",
     "Similarity",
+    "TargetIgnoredWarning",
     "assert_attention_in_region",
     "assert_attention_not_in_region",
     "attend",
     "attend_batch",
+    "register_method",
     "strip",
 ]
 

@@ -14,11 +14,11 @@ from pytest_cam.engine.black_box import Model, state_of
 from pytest_cam.engine.combining import fused, smoothed
 from pytest_cam.engine.explaining import Found, explain, methods_named
 from pytest_cam.engine.further import Further, require_known
-from pytest_cam.engine.layers import FusedLayers, LayerLike, LayersLike, require_one
+from pytest_cam.engine.layers import FusedLayers, LayerLike, LayersLike
 from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target, Targets, one_each
-from pytest_cam.errors import ImageError, ModelError, TargetError, is_ours
+from pytest_cam.errors import CamError, ImageError, LayerError, MethodError, ModelError, TargetError, is_ours
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.preprocessing import PreparedImage, prepare
@@ -164,7 +164,7 @@ def attend(
 
 
 def attend_batch(
-    model: nn.Module,
+    model: Model,
     images: Sequence[Any] | torch.Tensor,
     *,
     layer: LayerLike = None,
@@ -208,10 +208,29 @@ def attend_batch(
         raise ImageError(f"images is a {type(images).__name__}; accepted: a tensor (B, C, H, W), or a list of images")
     if len(images) == 0:
         raise ImageError("there are no images in the batch")
-    require_one(layer, "attend_batch")
+    require_one("attend_batch", layer, method)
     targets = [one_each(target, len(images))]
     found = _attend(model, list(images), layer, method, targets, preprocess, class_names, device, frame, further)
     return [attentions[0] for attentions in found]
+
+
+def require_one(verb: str, layer: Any = None, method: Any = None, target: Any = None) -> None:
+    """Check that one layer, one method and one target are asked for.
+
+    Raises:
+        LayerError, MethodError, TargetError: It is a list.
+    """
+    given: tuple[tuple[str, Any, type[CamError]], ...] = (
+        ("layer", layer, LayerError),
+        ("method", method, MethodError),
+        ("target", target, TargetError),
+    )
+    for name, value, error in given:
+        if isinstance(value, (list, tuple)):
+            raise error(
+                f"{name} is a list of {len(value)}; {verb} takes one {name}, and attend(..., {name}=[...]) gives an "
+                "attention for each"
+            )
 
 
 def _attend(

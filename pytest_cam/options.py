@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pytest_cam.errors import SettingError, nearest
+from pytest_cam.engine.methods import method_named
+from pytest_cam.errors import MethodError, SettingError, nearest
 from pytest_cam.images.style import Style
 
 
@@ -136,6 +137,16 @@ def marker_problems(node: pytest.Item) -> list[str]:
     return [problem for problem in found if problem is not None]
 
 
+def method_problem(config: pytest.Config) -> str | None:
+    """Return what is wrong with the method of the command line or the ini file.
+
+    A method may be registered in the conftest of a subdirectory, so it is asked for when tests have been collected.
+    """
+    name = from_config(config, "method")
+    problem = None if name is None else _no_method(name)
+    return None if problem is None else f"--cam-method, or cam_method of the ini file: {problem}"
+
+
 def read_all(config: pytest.Config) -> None:
     """Read each setting of the command line and the ini file once, so that a value of a wrong type shows now.
 
@@ -205,6 +216,18 @@ def _problem(mark: pytest.Mark) -> str | None:
     for key in mark.kwargs:
         if key not in MARKER_KEYS:
             return f"@pytest.mark.cam has no setting {key!r}. {nearest(key, MARKER_KEYS)}"
+    given = mark.kwargs.get("method")
+    for name in given if isinstance(given, (list, tuple)) else [given]:
+        if name is not None and (problem := _no_method(name)):
+            return f"@pytest.mark.cam(method={given!r}): {problem}"
+    return None
+
+
+def _no_method(name: object) -> str | None:
+    try:
+        method_named(name)
+    except MethodError as error:
+        return str(error)
     return None
 
 

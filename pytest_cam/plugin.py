@@ -69,14 +69,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Reject `cam` markers with unknown settings: a collection error, so that it is seen under xdist too."""
+    """Reject unknown settings and methods: a collection error, so that it is seen under xdist too."""
     report = yield
-    problems = [
-        f"{item.nodeid}: {problem}"
-        for item in report.result or []
-        if isinstance(item, pytest.Item)
-        for problem in options.marker_problems(item)
-    ]
+    items = [item for item in report.result or [] if isinstance(item, pytest.Item)]
+    problems = [f"{item.nodeid}: {problem}" for item in items for problem in options.marker_problems(item)]
+    if any("cam" in getattr(item, "fixturenames", ()) for item in items):
+        problems += filter(None, [options.method_problem(collector.config)])
     if problems:
         report.outcome = "failed"
         report.longrepr = "\n".join(problems)

@@ -12,14 +12,15 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from pytest_cam import options
-from pytest_cam.attending import attend, attend_batch
+from pytest_cam.attending import attend, attend_batch, require_one
 from pytest_cam.attention import Attention
 from pytest_cam.checks.in_region import assert_attention_in_region
 from pytest_cam.checks.journal import Journal
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
+from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.hooks import ForwardHook, HookManager, HookTable, hooks_on, remove_hooks
-from pytest_cam.engine.layers import LayerLike, LayersLike, require_one, resolve
+from pytest_cam.engine.layers import LayerLike, LayersLike, resolve
 from pytest_cam.engine.targets import Target, Targets
 from pytest_cam.errors import HookLeakError, LayerError, is_ours
 from pytest_cam.images.frames import Frame
@@ -137,7 +138,7 @@ class Cam:
     @overload
     def __call__(
         self,
-        model: nn.Module,
+        model: Model,
         img: Any,
         *,
         layer: LayerLike = None,
@@ -153,12 +154,44 @@ class Cam:
     @overload
     def __call__(
         self,
-        model: nn.Module,
+        model: Model,
         img: Any,
         *,
         layer: list[str | int | nn.Module],
+        method: str | list[str] | None = ...,
+        target: Target | list[Target] = ...,
+        preprocess: Preprocess | None = ...,
+        class_names: Any = ...,
+        device: str | torch.device | None = ...,
+        frame: Frame = ...,
+        **further: Unpack[Further],
+    ) -> list[Attention]: ...
+
+    @overload
+    def __call__(
+        self,
+        model: Model,
+        img: Any,
+        *,
+        layer: LayerLike = None,
+        method: list[str],
+        target: Target | list[Target] = ...,
+        preprocess: Preprocess | None = ...,
+        class_names: Any = ...,
+        device: str | torch.device | None = ...,
+        frame: Frame = ...,
+        **further: Unpack[Further],
+    ) -> list[Attention]: ...
+
+    @overload
+    def __call__(
+        self,
+        model: Model,
+        img: Any,
+        *,
+        layer: LayerLike = None,
         method: str | None = ...,
-        target: Target = ...,
+        target: list[Target],
         preprocess: Preprocess | None = ...,
         class_names: Any = ...,
         device: str | torch.device | None = ...,
@@ -168,12 +201,12 @@ class Cam:
 
     def __call__(
         self,
-        model: nn.Module,
+        model: Model,
         img: Any,
         *,
         layer: LayersLike = None,
-        method: str | None = None,
-        target: Target = None,
+        method: str | Sequence[str] | None = None,
+        target: Targets = None,
         preprocess: Preprocess | None = None,
         class_names: Any = None,
         device: str | torch.device | None = None,
@@ -189,7 +222,7 @@ class Cam:
 
     def batch(
         self,
-        model: nn.Module,
+        model: Model,
         images: Sequence[Any] | torch.Tensor,
         *,
         layer: LayerLike = None,
@@ -209,7 +242,7 @@ class Cam:
 
     def assert_attention_in_region(
         self,
-        model: nn.Module,
+        model: Model,
         img: Any,
         box: Any,
         layer: LayerLike = None,
@@ -223,14 +256,14 @@ class Cam:
     ) -> Attention:
         """Fail unless the attention lies in a region: `pytest_cam.assert_attention_in_region`, same arguments."""
         require_known(settings, assert_attention_in_region)
-        require_one(layer, "assert_attention_in_region")
-        attention = self(model, img, layer=layer, method=method, frame=frame, **settings)
+        require_one("assert_attention_in_region", layer, method, settings.get("target"))
+        attention: Attention = self(model, img, layer=layer, method=method, frame=frame, **settings)
         attention.assert_in_region(box, metric=metric, at_least=at_least, at_most=at_most, frame=frame)
         return attention
 
     def assert_attention_not_in_region(
         self,
-        model: nn.Module,
+        model: Model,
         img: Any,
         box: Any,
         layer: LayerLike = None,
@@ -243,15 +276,15 @@ class Cam:
     ) -> Attention:
         """Fail if the attention lies in a region: `pytest_cam.assert_attention_not_in_region`, same arguments."""
         require_known(settings, assert_attention_not_in_region)
-        require_one(layer, "assert_attention_not_in_region")
-        attention = self(model, img, layer=layer, method=method, frame=frame, **settings)
+        require_one("assert_attention_not_in_region", layer, method, settings.get("target"))
+        attention: Attention = self(model, img, layer=layer, method=method, frame=frame, **settings)
         attention.assert_not_in_region(box, metric=metric, at_most=at_most, frame=frame)
         return attention
 
     def _bound(
         self,
         layer: LayersLike,
-        method: str | None,
+        method: str | Sequence[str] | None,
         target: Any,
         preprocess: Preprocess | None,
         class_names: Any,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
-from pytest_cam.attending import attend
+from pytest_cam.attending import attend, require_one
 from pytest_cam.attention import Attention
+from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import Further, require_known
-from pytest_cam.engine.layers import LayerLike, require_one
+from pytest_cam.engine.layers import LayerLike
 from pytest_cam.engine.targets import Target
 from pytest_cam.errors import is_ours
 from pytest_cam.images.frames import Frame
@@ -23,7 +23,7 @@ __tracebackhide__ = is_ours
 
 
 def assert_attention_in_region(
-    model: nn.Module,
+    model: Model,
     img: Any,
     box: Any,
     layer: LayerLike = None,
@@ -42,13 +42,14 @@ def assert_attention_in_region(
     """Fail unless the model's attention lies in a region of the image.
 
     Args:
-        model: The classifier, an `nn.Module`; it is run in eval mode and comes back as it was.
+        model: The classifier, an `nn.Module`; it is run in eval mode and comes back as it was. For the methods
+            "rise" and "occlusion" also any callable, as for `attend`.
         img: A path, a PIL image, a uint8 array (H, W, 3) or (H, W), a uint8 `tv_tensors.Image`, or a float tensor
             (C, H, W) or (1, C, H, W) that is model input already.
         box: The region: a `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2), half-open, or several of these, in pixels of
             the image, whatever the preprocess does to it; for a tensor, in pixels of the tensor.
         layer: A dotted name, a module, or None for the last executed module whose output has spatial extent.
-        method: "gradcam", "gradcam++", "hirescam", "layercam" or "xgradcam".
+        method: The name of a CAM method, as for `attend`.
         target: A class index, a class name, a callable from the image's own part of the output to a scalar tensor,
             or None for the predicted class.
         metric: "skill" (default, at least 0.25), "pointing" (default 1), "energy" or "lift".
@@ -85,7 +86,7 @@ def assert_attention_in_region(
         (2.5, 2.5)
     """
     require_known(further, assert_attention_in_region)
-    require_one(layer, "assert_attention_in_region")
+    require_one("assert_attention_in_region", layer, method, target)
     attention = attend(
         model,
         img,

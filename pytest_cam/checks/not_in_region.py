@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
-from pytest_cam.attending import attend
+from pytest_cam.attending import attend, require_one
 from pytest_cam.attention import Attention
+from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import Further, require_known
-from pytest_cam.engine.layers import LayerLike, require_one
+from pytest_cam.engine.layers import LayerLike
 from pytest_cam.engine.targets import Target
 from pytest_cam.errors import is_ours
 from pytest_cam.images.frames import Frame
@@ -23,7 +23,7 @@ __tracebackhide__ = is_ours
 
 
 def assert_attention_not_in_region(
-    model: nn.Module,
+    model: Model,
     img: Any,
     box: Any,
     layer: LayerLike = None,
@@ -65,7 +65,7 @@ def assert_attention_not_in_region(
         CamError: The question makes no sense as it was asked; each of its kinds names what was given and accepted.
     """
     require_known(further, assert_attention_not_in_region)
-    require_one(layer, "assert_attention_not_in_region")
+    require_one("assert_attention_not_in_region", layer, method, target)
     attention = attend(
         model,
         img,

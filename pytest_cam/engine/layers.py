@@ -114,19 +114,6 @@ def resolve_all(model: nn.Module, layer: LayersLike) -> list[Layer] | None:
     return known
 
 
-def require_one(layer: LayersLike, verb: str) -> None:
-    """Check that one layer is asked for.
-
-    Raises:
-        LayerError: It is a list.
-    """
-    if isinstance(layer, (list, tuple)):
-        raise LayerError(
-            f"layer is a list of {len(layer)}; {verb} takes one layer, and attend(..., layer=[...]) gives an attention "
-            "for each"
-        )
-
-
 def name_of(model: nn.Module, module: nn.Module) -> str:
     """Return a module's dotted name in the model.
 
