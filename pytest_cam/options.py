@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ class Setting:
         metavar: What the command line and the ini file take; None where they do not set it.
         marker: Whether `@pytest.mark.cam(name=...)` sets it, and calls do.
         fixture: The fixture that a project may override to set it, or None.
+        is_switch: Whether the command line takes no value with it, and the ini file true or false.
     """
 
     name: str
@@ -32,6 +34,12 @@ class Setting:
     metavar: str | None = None
     marker: bool = True
     fixture: str | None = None
+    is_switch: bool = False
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the command line and the ini file set it."""
+        return self.metavar is not None or self.is_switch
 
     @property
     def flag(self) -> str:
@@ -41,7 +49,7 @@ class Setting:
     @property
     def ini(self) -> str:
         """The ini key."""
-        return f"cam_{self.name}"
+        return f"cam_{self.name.replace('-', '_')}"
 
 
 SETTINGS = (
@@ -86,6 +94,20 @@ SETTINGS = (
         "class scores in there.",
     ),
     Setting(
+        "no-cache",
+        "Compute each map anew. Without it, a test session keeps what a pass found, so that several assertions on one "
+        "image cost one pass.",
+        marker=False,
+        is_switch=True,
+    ),
+    Setting(
+        "threads",
+        "How many threads torch uses on the CPU: a number, or auto, which shares the cores out among the workers of "
+        "pytest-xdist. Without it, torch is left as it is.",
+        metavar="N",
+        marker=False,
+    ),
+    Setting(
         "colormap",
         "The colours of heat maps: one of OpenCV's colour maps, such as jet, turbo, viridis or inferno.",
         builtin="jet",
@@ -108,8 +130,11 @@ def add_to(parser: pytest.Parser) -> None:
     """Declare the command-line flags and ini keys."""
     group = parser.getgroup("cam", "attention regression tests (pytest-cam)")
     for setting in SETTINGS:
-        if setting.metavar is not None:
-            text = setting.meaning + (f" Default: {setting.builtin}." if setting.builtin else "")
+        text = setting.meaning + (f" Default: {setting.builtin}." if setting.builtin else "")
+        if setting.is_switch:
+            group.addoption(setting.flag, action="store_true", default=None, help=text)
+            parser.addini(setting.ini, f"As {setting.flag}. {text}", type="bool", default=False)
+        elif setting.metavar is not None:
             group.addoption(setting.flag, metavar=setting.metavar, default=None, help=text)
             parser.addini(setting.ini, f"As {setting.flag}. {text}", type="string", default=None)
 
@@ -142,7 +167,7 @@ def method_problem(config: pytest.Config) -> str | None:
 
     A method may be registered in the conftest of a subdirectory, so it is asked for when tests have been collected.
     """
-    name = from_config(config, "method")
+    name: str | None = from_config(config, "method")
     problem = None if name is None else _no_method(name)
     return None if problem is None else f"--cam-method, or cam_method of the ini file: {problem}"
 
@@ -154,19 +179,39 @@ def read_all(config: pytest.Config) -> None:
         pytest.UsageError: A native table holds a value of another type than a string.
     """
     for setting in SETTINGS:
-        if setting.metavar is not None:
+        if setting.is_configured:
             try:
                 from_config(config, setting.name)
-            except TypeError as error:  # pytest makes a UsageError of it since 9.2
+            except (TypeError, ValueError) as error:  # pytest makes a UsageError of it since 9.2
                 raise pytest.UsageError(str(error)) from None
 
 
-def from_config(config: pytest.Config, name: str) -> str | None:
-    """Return a setting from the command line, else from the ini file, else None."""
+def from_config(config: pytest.Config, name: str) -> Any:
+    """Return a setting from the command line, else from the ini file, else None; of a switch, whether it is on."""
     setting = setting_named(name)
     value = config.getoption(setting.flag)
-    found: str | None = config.getini(setting.ini) if value is None else value
-    return found
+    return config.getini(setting.ini) if value is None else value
+
+
+def threads_from(config: pytest.Config, workers: int) -> int | None:
+    """Return how many threads torch is to use in this process, or None where it is left as it is.
+
+    Args:
+        config: Where the setting is.
+        workers: How many processes run tests beside each other.
+
+    Raises:
+        SettingError: The setting is neither a number from 1 nor "auto".
+    """
+    given = from_config(config, "threads")
+    if given is None:
+        return None
+    if given == "auto":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, cores // workers)
+    if not str(given).isdecimal() or int(given) < 1:
+        raise SettingError(f"--cam-threads is {given!r}; accepted: a number from 1, or 'auto'")
+    return int(given)
 
 
 def style_from(config: pytest.Config) -> Style:
@@ -177,7 +222,7 @@ def style_from(config: pytest.Config) -> Style:
     """
     given = {name: from_config(config, name) for name in ("colormap", "alpha", "normalization")}
     # Texts, which Style checks and converts.
-    return Style(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    return Style(**{name: value for name, value in given.items() if value is not None})
 
 
 def from_markers(item: pytest.Item, name: str) -> Any:
@@ -216,10 +261,10 @@ def _problem(mark: pytest.Mark) -> str | None:
     for key in mark.kwargs:
         if key not in MARKER_KEYS:
             return f"@pytest.mark.cam has no setting {key!r}. {nearest(key, MARKER_KEYS)}"
-    given = mark.kwargs.get("method")
-    for name in given if isinstance(given, (list, tuple)) else [given]:
-        if name is not None and (problem := _no_method(name)):
-            return f"@pytest.mark.cam(method={given!r}): {problem}"
+    methods = mark.kwargs.get("method")
+    for method in methods if isinstance(methods, (list, tuple)) else [methods]:
+        if method is not None and (problem := _no_method(method)):
+            return f"@pytest.mark.cam(method={methods!r}): {problem}"
     return None
 
 
@@ -234,7 +279,7 @@ def _no_method(name: object) -> str | None:
 def _row(setting: Setting) -> Iterator[str]:
     yield f"**{setting.name}**"
     yield f"`{setting.name}=`" if setting.marker else ""
-    yield f"`{setting.flag}={setting.metavar}`" if setting.metavar else ""
-    yield f"`{setting.ini}`" if setting.metavar else ""
+    yield f"`{setting.flag}{'' if setting.is_switch else f'={setting.metavar}'}`" if setting.is_configured else ""
+    yield f"`{setting.ini}`" if setting.is_configured else ""
     yield f"`{setting.fixture}`" if setting.fixture else ""
     yield setting.meaning + (f" Default: `{setting.builtin}`." if setting.builtin else "")

@@ -5,18 +5,22 @@ This module imports the standard library and pytest only, so that the plugin cos
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_cam import options
+from pytest_cam.engine.sharing import SHARING
 from pytest_cam.errors import ArtifactError, CamError, SettingError
 from pytest_cam.reporting.directory import DIRECTORY_KEY, directory_for, prepare_directory
 from pytest_cam.reporting.recorder import CAM_KEY, STYLE_KEY, RunSummary, record
 
 if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
+
+OUTER_SHARING_KEY = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +47,16 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker."""
     config.addinivalue_line("markers", options.marker_line())
+    # One process may run a session within a session; the inner one leaves the switch as it was.
+    config.stash[OUTER_SHARING_KEY] = SHARING.is_on
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let go of what passes found, and share none any more."""
+    SHARING.is_on = config.stash.get(OUTER_SHARING_KEY, False)
+    kept = sys.modules.get("pytest_cam.engine.pass_cache")
+    if kept is not None:
+        kept.forget()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -50,7 +64,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Try settings and the artifacts directory before any test runs, and before xdist starts its workers."""
     config = session.config
     options.read_all(config)
+    SHARING.is_on = not options.from_config(config, "no-cache")
     try:
+        _set_threads(config)
         config.stash[STYLE_KEY] = options.style_from(config)
         directory = directory_for(config)
         config.stash[DIRECTORY_KEY] = directory
@@ -115,6 +131,12 @@ def cam(request: pytest.FixtureRequest, cam_preprocess: Any, cam_class_names: An
     bound.hooks.remove_all()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Count the tests, for the cache of passes."""
+    SHARING.test += 1
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Note the hooks that the models within a test's reach have when the test itself begins."""
@@ -161,6 +183,15 @@ def _setting(item: pytest.Item, name: str, given: Any, fixtures: dict[str, Any])
     if value is None and setting.metavar:
         value = options.from_config(item.config, name)
     return setting.builtin if value is None else value
+
+
+def _set_threads(config: pytest.Config) -> None:
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    threads = options.threads_from(config, workers)
+    if threads is not None and (workers > 1 or options.from_config(config, "threads") != "auto"):
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def _settle(item: pytest.Item) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,19 +11,33 @@ import numpy.typing as npt
 import torch
 
 from pytest_cam.engine.forward import plainly
-from pytest_cam.engine.layers import AUTO, LayersLike
+from pytest_cam.engine.layers import AUTO, LayersLike, listed
 from pytest_cam.engine.methods import METHODS, Method, method_named
+from pytest_cam.engine.pass_cache import PassCache
 from pytest_cam.engine.resources import Resources
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Explained, Scores, Target
 from pytest_cam.engine.trace import Trace, trace
-from pytest_cam.errors import MethodError, NonFiniteError, TargetIgnoredWarning, is_ours, nearest, warn
+from pytest_cam.errors import (
+    MethodError,
+    NonFiniteError,
+    ProbabilityWarning,
+    TargetIgnoredWarning,
+    is_ours,
+    nearest,
+    warn,
+)
 
 __tracebackhide__ = is_ours
 
 # What stands for the layer of a method that takes none.
 NO_LAYER = "(the input)"
 
+_PROBABILITIES = (
+    "the class scores that the model returned look like probabilities: each row lies in [0, 1] and sums to 1. Where "
+    "the model is sure, their gradients fade; explain logits instead: leave the softmax out of the model, or "
+    "name the logits with output= where it returns both"
+)
 _told: set[str] = set()
 
 
@@ -107,25 +121,59 @@ def explain(
     without = [method for method in methods if not method.takes_a_layer]
     if without:
         _require_no_layer(without, layer)
-    if len(without) == len(methods):
-        questions = [
-            _Question(each, scores.explained, scores.logits, [])
-            for each, scores in zip(targets, _scored(subject, inputs, targets), strict=True)
-        ]
-    else:
-        needs = methods[0].needs.union(*(method.needs for method in methods))
-        traces = trace(subject, inputs, layer, targets, needs)
-        questions = [
-            _Question(each, parts[0].explained, parts[0].logits, parts)
-            for each, parts in zip(targets, traces, strict=True)
-        ]
-    ask = _Ask(subject, inputs, seed, options or {})
-    return [
-        ask(method, question, number)
-        for number in range(max(1, len(questions[0].parts)))
+    cache = PassCache(subject, inputs)
+    keys = [
+        (each, target[0], method, seed, _hashable(options or {}))
+        for each in listed(layer)
         for method in methods
-        for question in questions
+        for target in targets
     ]
+    known = [cache.get(*key) for key in keys]
+    if not keys or any(found is None for found in known):
+        questions = _questions(subject, inputs, layer, methods, targets, cache)
+        ask = _Ask(subject, inputs, seed, options or {})
+        known = [
+            ask(method, question, number)
+            for number in range(max(1, len(questions[0].parts)))
+            for method in methods
+            for question in questions
+        ]
+        for key, found in zip(keys, known, strict=True):
+            cache.put(found, found.maps.nbytes, *key)
+    if any(what.of_probabilities for found in known for what in found.explained):
+        warn(_PROBABILITIES, ProbabilityWarning)
+    return known
+
+
+def _questions(
+    subject: Subject,
+    inputs: torch.Tensor,
+    layer: LayersLike,
+    methods: Sequence[Method],
+    targets: list[list[Target]],
+    cache: PassCache,
+) -> list[_Question]:
+    if not any(method.takes_a_layer for method in methods):
+        scores = _scored(subject, inputs, targets)
+        return [_Question(each, found.explained, found.logits, []) for each, found in zip(targets, scores, strict=True)]
+    needs = methods[0].needs.union(*(method.needs for method in methods))
+    layers = listed(layer)
+    # What is kept has let go of its graph, which class gradients need.
+    kind = frozenset(needs & {"gradients", "curvature", "class_gradients"})
+    traces = [[cache.get(one, target[0], kind) for one in layers] for target in targets]
+    if not layers or any(part is None for parts in traces for part in parts):
+        traces = trace(subject, inputs, layer, targets, needs)
+        if "class_gradients" not in kind:
+            for target, parts in zip(targets, traces, strict=True):
+                for one, part in zip(layers, parts, strict=True):
+                    cache.put(part, part.nbytes, one, target[0], kind)
+    return [
+        _Question(each, parts[0].explained, parts[0].logits, parts) for each, parts in zip(targets, traces, strict=True)
+    ]
+
+
+def _hashable(options: Mapping[str, Any]) -> Hashable:
+    return tuple(sorted((name, repr(value)) for name, value in options.items()))
 
 
 @dataclass(frozen=True, eq=False)

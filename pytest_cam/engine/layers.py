@@ -114,6 +114,11 @@ def resolve_all(model: nn.Module, layer: LayersLike) -> list[Layer] | None:
     return known
 
 
+def listed(layer: LayersLike) -> list[LayerLike]:
+    """Return what was given for the layers as a list."""
+    return list(layer) if isinstance(layer, (list, tuple)) else [layer]  # type: ignore[list-item]  # as in resolve_all
+
+
 def name_of(model: nn.Module, module: nn.Module) -> str:
     """Return a module's dotted name in the model.
 

@@ -49,7 +49,7 @@ class _Values:
         return cls(tensors, [tensor.shape for tensor in tensors], _end_to_end(tensors))
 
     def put_back(self) -> None:
-        if self._untouched():
+        if self.untouched():
             return
         start = 0
         for tensor, shape in zip(self.tensors, self.shapes, strict=True):
@@ -61,11 +61,15 @@ class _Values:
                 with torch.inference_mode(tensor.is_inference()), torch.no_grad():
                     tensor.copy_(before)
 
-    def _untouched(self) -> bool:
+    def untouched(self) -> bool:
         try:
             return _same_bits(_end_to_end(self.tensors), self.held)
         except RuntimeError:  # one of them has another number of dimensions now
             return False
+
+
+def _is_as_before(table: BufferTable, before: BufferTable) -> bool:
+    return table.keys() == before.keys() and all(map(operator.is_, table.values(), before.values()))
 
 
 def _end_to_end(tensors: list[torch.Tensor]) -> torch.Tensor:
@@ -100,11 +104,15 @@ class _Buffers:
         with torch.no_grad():
             self._values = [_Values.of(tensors) for tensors in alike.values()]
 
+    def are_as_before(self) -> bool:
+        replaced = any(self._empty) or not all(_is_as_before(table, before) for table, before in self._tables)
+        return not replaced and all(values.untouched() for values in self._values)
+
     def put_back(self) -> None:
         for table in self._empty:
             table.clear()
         for table, before in self._tables:
-            if table.keys() != before.keys() or not all(map(operator.is_, table.values(), before.values())):
+            if not _is_as_before(table, before):
                 table.clear()
                 table.update(before)
         with torch.no_grad():
@@ -131,9 +139,11 @@ class ModelState:
 
     Attributes:
         model: The model.
+        modules: The model and all modules in it, each once.
         device: Where the model's first parameter lies, or else its first buffer.
         dtype: The floating point type of that parameter, or None.
         is_known: Whether the model is made of torch's and torchvision's own modules, uncompiled.
+        flags: Each module's own training flag as it was; None where all were off.
 
     Raises:
         ModelError: The model is not a `torch.nn.Module` that runs in Python on tensors that autograd can use.
@@ -146,12 +156,12 @@ class ModelState:
                 hint = ": an exported program has no layers to explain; pass the module that was exported"
             raise ModelError(f"model is a {_kind(model)}; accepted: a torch.nn.Module (an instance, not a class){hint}")
         tree = _Tree.of(model)
-        self._modules = tree.modules
+        self.modules = tree.modules
         self._tree = tree
         parameter = _first(tree.each("_parameters"))
         if opens and not tree.is_known:
-            _require_python(model, self._modules)
-        _require_differentiable(self._modules, tree.lazy, parameter if opens else None)
+            _require_python(model, self.modules)
+        _require_differentiable(self.modules, tree.lazy, parameter if opens else None)
         self.model = model
         self.is_known = tree.is_known and not tree.is_any_given("forward", "_compiled_call_impl")
         first = parameter if parameter is not None else _first(tree.each("_buffers"))
@@ -161,23 +171,28 @@ class ModelState:
     def __enter__(self) -> ModelState:
         self._ordinary_mode = torch.inference_mode(False)
         self._ordinary_mode.__enter__()
-        self._flags = list(self._tree.each("training")) if any(self._tree.each("training")) else None
-        self._buffers = None if self.is_known else _Buffers(self._modules)
+        self.flags = list(self._tree.each("training")) if any(self._tree.each("training")) else None
+        self._buffers = None if self.is_known else _Buffers(self.modules)
         self._random = None if self.is_known else RandomState(self.device)
-        if self._flags is not None:
+        if self.flags is not None:
             self._set_eval()
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._put_back()
-        if self._flags is not None or not self.is_known:
-            for module, flag in zip(self._modules, self._flags or repeat(False)):  # noqa: B905  # the latter has no end
+        if self.flags is not None or not self.is_known:
+            for module, flag in zip(self.modules, self.flags or repeat(False)):  # noqa: B905  # the latter has no end
                 module.training = flag
         self._ordinary_mode.__exit__(*error)
 
     def has_hooks(self) -> bool:
-        """Return whether somebody placed a forward hook on a module, or may have."""
+        """Return whether somebody placed a forward hook on a module."""
         return self._tree.has_hooks()
+
+    def is_untouched(self) -> bool:
+        """Return whether no random number was drawn and no buffer written to since the state was entered."""
+        drawn = self._random is not None and not self._random.is_current()
+        return not drawn and (self._buffers is None or self._buffers.are_as_before())
 
     @contextmanager
     def placing_own_hooks(self) -> Iterator[None]:
@@ -200,7 +215,7 @@ class ModelState:
 
     def _set_eval(self) -> None:
         if any(self._tree.each("training")):
-            for module in self._modules:
+            for module in self.modules:
                 module.training = False
 
 
@@ -231,7 +246,7 @@ class _Tree:
             modules = [model, *kept.below]
             if kept.is_of(modules):
                 return cls(modules, True, (), kept)
-        modules = _modules_of(model)
+        modules = modules_of(model)
         kinds = list(map(type, modules))
         known, lazy = _traits(frozenset(kinds))
         kept = _KEPT[model] = _Kept.of(modules, kinds) if known and not lazy else None
@@ -252,9 +267,9 @@ class _Tree:
         return any(any(map(operator.contains, attributes, repeat(name))) for name in names)
 
     def has_hooks(self) -> bool:
-        """Return whether somebody placed a forward hook on a module; of an unknown model, whether somebody may have."""
+        """Return whether somebody placed a forward hook on a module."""
         if self.kept is None:
-            return True
+            return any(self.each("_forward_hooks")) or any(self.each("_forward_pre_hooks"))
         # Each hook that is placed anywhere takes the next number.
         if self.kept.next_hook != RemovableHandle.next_id:
             self.kept.hooked = any(self.each("_forward_hooks")) or any(self.each("_forward_pre_hooks"))
@@ -306,7 +321,8 @@ def _children_in(parents: list[dict[str, nn.Module | None]]) -> list[nn.Module |
     return list(chain.from_iterable(map(dict.values, parents)))
 
 
-def _modules_of(model: nn.Module) -> list[nn.Module]:
+def modules_of(model: nn.Module) -> list[nn.Module]:
+    """Return a model and all modules in it, each once."""
     found = [model]
     seen = {model}
     for module in found:  # which grows meanwhile

@@ -38,6 +38,7 @@ class Explained:
         predicted: The class with the highest score, or None where the scores are not known to compare classes.
         predicted_name: Its name.
         note: How the score is read where it is not simply that of one class among others.
+        of_probabilities: Whether the class scores look like probabilities.
     """
 
     target: int | None
@@ -47,6 +48,7 @@ class Explained:
     predicted: int | None
     predicted_name: str | None
     note: str = ""
+    of_probabilities: bool = False
 
     @property
     def is_predicted(self) -> bool:
@@ -83,13 +85,16 @@ class Scores:
         explained: What they are, one each.
         logits: The class scores (B, K), or None where the output has none.
         called: The scores of the images whose target is a callable.
-        are_probabilities: Whether class scores are explained that look like probabilities.
     """
 
     explained: list[Explained]
     logits: torch.Tensor | None
     called: list[torch.Tensor]
-    are_probabilities: bool = False
+
+    @property
+    def are_probabilities(self) -> bool:
+        """Whether class scores are explained that look like probabilities."""
+        return any(item.of_probabilities for item in self.explained)
 
     @property
     def classes(self) -> list[tuple[int, int, int]]:
@@ -131,7 +136,7 @@ def scores_of(
         else:
             called.append(_called(read, index, target))
             explained.append(_explained_call(read, index, target, float(called[-1].detach())))
-    return Scores(explained, read.logits, called, read.are_probabilities)
+    return Scores(explained, read.logits, called)
 
 
 def values_of(output: Any, target: Target, count: int, selector: Selector = None) -> torch.Tensor:
@@ -281,7 +286,7 @@ def _explained_class(read: _Read, index: int, target: Any) -> Explained:
         value, note = float(row[chosen]), ""
         probability = value if read.are_probabilities else _softmax(row, chosen)
     named = name if chosen == predicted else name_of(predicted, read.names)
-    return Explained(chosen, name, value, probability, predicted, named, note)
+    return Explained(chosen, name, value, probability, predicted, named, note, read.are_probabilities)
 
 
 def _explained_call(read: _Read, index: int, target: Any, score: float) -> Explained:
@@ -291,7 +296,8 @@ def _explained_call(read: _Read, index: int, target: Any, score: float) -> Expla
     if read.logits is None or not compares:
         return Explained(None, name, score, None, None, None)
     predicted = read.predicted[index]
-    return Explained(None, name, score, None, predicted, name_of(predicted, read.names))
+    named = name_of(predicted, read.names)
+    return Explained(None, name, score, None, predicted, named, of_probabilities=read.are_probabilities)
 
 
 def _name_of_callable(target: Any, class_names: Sequence[str] | None) -> str:

@@ -14,22 +14,16 @@ from pytest_cam.engine.backward import curvatures_at, gradients_at, weighted_gra
 from pytest_cam.engine.finite import is_something, largest, not_finite, of_batch
 from pytest_cam.engine.forward import Run
 from pytest_cam.engine.hooks import HookManager
-from pytest_cam.engine.layers import LayersLike, resolve_all
+from pytest_cam.engine.layers import LayersLike, listed, resolve_all
 from pytest_cam.engine.layouts import Layout, Reader
 from pytest_cam.engine.listing import explainable_layers, index_of, layer_at
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.tap import LastTap, Prelude, Seen, Taps
 from pytest_cam.engine.targets import Explained, Scores, Target, exact
-from pytest_cam.errors import IndependentScoreError, ProbabilityWarning, is_ours, warn
+from pytest_cam.errors import IndependentScoreError, is_ours
 
 __tracebackhide__ = is_ours
 
-
-_PROBABILITIES = (
-    "the class scores that the model returned look like probabilities: each row lies in [0, 1] and sums to 1. Where "
-    "the model is sure, their gradients fade; explain logits instead: leave the softmax out of the model, or "
-    "name the logits with output= where it returns both"
-)
 
 # How many normalisations before the end are tried where the score reads nothing of the patches after the last one.
 _NORMS_TRIED = 8
@@ -67,6 +61,12 @@ class Trace:
     curvature: torch.Tensor | None
     class_gradients: Callable[[torch.Tensor], torch.Tensor] | None
     output: torch.Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes."""
+        tensors = {id(each.untyped_storage()): each for each in (self.activations, self.output)}
+        return sum(each.nbytes for each in (*tensors.values(), self.gradients, self.curvature) if each is not None)
 
 
 def trace(
@@ -118,8 +118,6 @@ def trace(
         return Taps(layers, reader, hooks, prelude, subject.said("layer_call"))
 
     taps, scores = run(place)
-    if any(each.are_probabilities for each in scores):
-        warn(_PROBABILITIES, ProbabilityWarning)
     try:
         return _traces(taps, scores, needs)
     except IndependentScoreError:
@@ -133,7 +131,7 @@ def trace(
 
 def _named(layer: LayersLike, run: Run, reader: Reader) -> Any:
     """Return what was given for the layers with indices replaced by names, for which the model runs once more."""
-    given = list(layer) if isinstance(layer, (list, tuple)) else [layer]
+    given = listed(layer)
     indices = [index_of(item) for item in given]
     if all(index is None for index in indices):
         return layer

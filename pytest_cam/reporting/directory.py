@@ -21,7 +21,7 @@ def directory_for(config: pytest.Config) -> Path | None:
     Raises:
         ArtifactError: An empty name was given, as by an unset variable.
     """
-    given = from_config(config, "artifacts")
+    given: str | None = from_config(config, "artifacts")
     if given is None:
         return None
     if not given.strip():

@@ -1,0 +1,195 @@
+"""What passes found, kept within a test session: several assertions on one image cost one pass.
+
+An answer comes from here only for the same model in the same state, the same input to the bit, the same layer and the
+same target, and only in sessions of pytest: see `Sharing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from pytest_cam.engine.class_names import as_names
+from pytest_cam.engine.fingerprint import Fingerprint, has_global_hooks
+from pytest_cam.engine.layers import AUTO, LayerLike, name_of
+from pytest_cam.engine.ready_targets import BinaryLogit, ClassLogit, ClassProbability, ContrastiveLogit
+from pytest_cam.engine.sharing import SHARING
+from pytest_cam.engine.state import ModelState
+from pytest_cam.engine.subject import Subject
+from pytest_cam.engine.targets import Target
+
+# How much is kept in all; what was not used for longest goes first. One layer and target of ResNet-50 take 1.4 MB at
+# the last layer: the input, activations and gradients.
+MOST_BYTES = 256 * 2**20
+
+# Targets that mean the same when they are equal; what any other callable reads may have changed.
+_FIXED_TARGETS = (ClassLogit, ClassProbability, BinaryLogit, ContrastiveLogit)
+_clock = count()
+
+
+@dataclass(eq=False)
+class _Entry:
+    """An input of a model, and what was found for it.
+
+    Attributes:
+        inputs: A copy of the input.
+        found: What was found, by what it depends on.
+        size: How many bytes all of this takes.
+        used: When it was last used.
+    """
+
+    inputs: torch.Tensor
+    found: dict[Hashable, Any] = field(default_factory=dict)
+    size: int = 0
+    used: int = 0
+
+
+@dataclass(eq=False)
+class _Shelf:
+    """What is kept of one model in one state.
+
+    Attributes:
+        fingerprint: The state.
+        content: What the weights hold, to the bit.
+        test: The last test in which they were compared with that.
+        entries: By a few of the input's values.
+    """
+
+    fingerprint: Fingerprint
+    content: list[int]
+    test: int
+    entries: dict[Hashable, list[_Entry]] = field(default_factory=dict)
+
+
+_SHELVES: WeakKeyDictionary[nn.Module, _Shelf] = WeakKeyDictionary()
+
+
+class PassCache:
+    """What is kept for one input of a model; nothing where that could be wrong.
+
+    Args:
+        subject: The model, its state entered.
+        inputs: The batch; nothing is kept for more than one image.
+    """
+
+    def __init__(self, subject: Subject, inputs: torch.Tensor) -> None:
+        self._subject, self._inputs = subject, inputs
+        self._is_on = SHARING.is_on and len(inputs) == 1 and _is_shareable(subject)
+        if self._is_on:
+            names = as_names(subject.class_names)
+            self._said = (subject.said("output"), subject.said("layer_call"), None if names is None else tuple(names))
+            self._shelf = _shelf_of(subject.module, subject.module_state)
+
+    def get(self, layer: LayerLike, target: Target, *rest: Hashable) -> Any:
+        """Return what is kept for a layer, a target and what else it depends on, or None."""
+        key = self._key(layer, target, rest)
+        entry = None if key is None else next(self._entries(), None)
+        if entry is None or key not in entry.found or not self._is_sure():
+            return None
+        entry.used = next(_clock)
+        return entry.found[key]
+
+    def put(self, found: Any, size: int, layer: LayerLike, target: Target, *rest: Hashable) -> None:
+        """Keep something, unless the pass that gave it drew random numbers or changed the model.
+
+        Args:
+            found: What to keep.
+            size: How many bytes it takes.
+            layer: The layer that was asked for.
+            target: The target that was asked for.
+            *rest: What else it depends on.
+        """
+        key = self._key(layer, target, rest)
+        if key is None or not self._subject.module_state.is_untouched():
+            return
+        entry = next(self._entries(), None)
+        if entry is None:
+            entry = _Entry(self._inputs.clone(), size=self._inputs.nbytes)
+            self._shelf.entries.setdefault(_glance(self._inputs), []).append(entry)
+        entry.found[key] = found
+        entry.size += size
+        entry.used = next(_clock)
+        _make_room()
+
+    def _key(self, layer: LayerLike, target: Target, rest: tuple[Hashable, ...]) -> Hashable:
+        if not self._is_on or not (target is None or isinstance(target, (int, str, *_FIXED_TARGETS))):
+            return None
+        if isinstance(layer, nn.Module):
+            layer = name_of(self._subject.module, layer)
+        # An index and a name are different keys; True is the integer 1, and no class.
+        return (self._said, AUTO if layer is None else layer, type(target), target, rest)
+
+    def _entries(self) -> Iterator[_Entry]:
+        for entry in self._shelf.entries.get(_glance(self._inputs), ()):
+            if _same_bits(entry.inputs, self._inputs):
+                yield entry
+
+    def _is_sure(self) -> bool:
+        # A write to weights that nothing else shows goes unseen within one test; the next one looks at every value.
+        if self._shelf.test != SHARING.test:
+            if self._shelf.fingerprint.content() != self._shelf.content:
+                del _SHELVES[self._subject.module]
+                self._shelf = _shelf_of(self._subject.module, self._subject.module_state)
+                return False
+            self._shelf.test = SHARING.test
+        return True
+
+
+def forget() -> None:
+    """Let go of all that is kept."""
+    _SHELVES.clear()
+
+
+def kept_bytes() -> int:
+    """Return how many bytes are kept."""
+    return sum(entry.size for _, entry in _all_entries())
+
+
+def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf:
+    now = Fingerprint.of(model, state.is_known, state.flags)
+    shelf = _SHELVES.get(model)
+    if shelf is None or not shelf.fingerprint.is_that_of(now):
+        shelf = _SHELVES[model] = _Shelf(now, now.content(), SHARING.test)
+    return shelf
+
+
+def _is_shareable(subject: Subject) -> bool:
+    """Return whether the same call gives the same answer, as far as can be told beforehand."""
+    further = subject.further or {}
+    return (
+        isinstance(subject.state, ModelState)
+        # TorchScript keeps what a module holds outside of Python.
+        and not any(isinstance(module, torch.jit.ScriptModule) for module in subject.state.modules)
+        and not any(further.get(name) for name in ("model_args", "model_kwargs", "reshape"))
+        and not callable(further.get("output"))
+        # A hook of the user sees what runs, and may change it.
+        and not subject.state.has_hooks()
+        and not has_global_hooks()
+    )
+
+
+def _glance(inputs: torch.Tensor) -> Hashable:
+    values = inputs.reshape(-1)
+    few = values[:: max(1, len(values) // 8)].tolist()
+    return inputs.shape, inputs.dtype, inputs.device, *few
+
+
+def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    # As bytes, NaN is itself and 0.0 is not -0.0.
+    return torch.equal(one.contiguous().view(torch.uint8), other.contiguous().view(torch.uint8))
+
+
+def _make_room() -> None:
+    while kept_bytes() > MOST_BYTES:
+        entries, oldest = min(_all_entries(), key=lambda each: each[1].used)
+        entries.remove(oldest)
+
+
+def _all_entries() -> list[tuple[list[_Entry], _Entry]]:
+    return [(entries, entry) for shelf in _SHELVES.values() for entries in shelf.entries.values() for entry in entries]

@@ -1,0 +1,159 @@
+"""Lists of layers, methods and targets from one pass; fused layers; smoothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pytest_cam import FusedLayers, TargetIgnoredWarning, attend, attend_batch, register_method
+from pytest_cam.engine import explaining
+from pytest_cam.errors import KeywordError, LayerError, MethodError, TargetError
+
+
+class Counted(nn.Module):
+    """Counts how often it runs, on how many images."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.runs: list[int] = []
+
+    def forward(self, images: torch.Tensor) -> Any:
+        self.runs.append(len(images))
+        return self.body(images)
+
+
+@pytest.fixture
+def counted(classifier: nn.Sequential) -> Counted:
+    return Counted(classifier).eval()
+
+
+def test_lists_give_all_combinations_in_one_pass(counted: Counted, picture: torch.Tensor) -> None:
+    layers, methods, targets = ["body.stem", "body.layer"], ["gradcam", "layercam", "gradcam++"], [0, 3, None]
+    found = attend(counted, picture, layer=layers, method=methods, target=targets)
+    assert counted.runs == [1]
+    predicted = int(counted(picture).argmax())
+    assert [(item.layer, item.method, item.target) for item in found] == [
+        (layer, method, predicted if target is None else target)
+        for layer in layers
+        for method in methods
+        for target in targets
+    ]
+    for item in found:
+        alone = attend(counted, picture, layer=item.layer, method=item.method, target=item.target)
+        np.testing.assert_allclose(item.map, alone.map, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("given", [{"method": ["gradcam"]}, {"target": [1]}, {"layer": ["layer"]}])
+def test_a_list_of_one_gives_a_list_of_one(classifier: nn.Sequential, picture: torch.Tensor, given: Any) -> None:
+    found = attend(classifier, picture, **{"layer": "layer", **given})
+    assert isinstance(found, list)
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ({"method": []}, MethodError, "the list of methods is empty"),
+        ({"method": ["gradcam", "gradcam"]}, MethodError, "names 'gradcam' twice"),
+        ({"method": ["gradcam", "gradcan"]}, MethodError, "Did you mean 'gradcam'"),
+        ({"target": []}, TargetError, "the list of targets is empty"),
+        ({"method_options": {"sample": 3}}, MethodError, r"gradcam\+\+ has no option 'sample'. It has none"),
+        ({"method_options": 3}, KeywordError, "method_options is a int; accepted: a dict"),
+        ({"seed": 1.5}, KeywordError, "seed is 1.5; accepted: an integer"),
+        ({"smooth": "yes"}, KeywordError, "smooth is 'yes'; accepted: True or False"),
+    ],
+)
+def test_wrong_lists_and_options(
+    classifier: nn.Sequential, picture: torch.Tensor, given: Any, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        attend(classifier, picture, layer="layer", **given)
+
+
+def test_a_batch_takes_one_method(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    with pytest.raises(MethodError, match=r"method is a list of 2; attend_batch takes one method, and attend\("):
+        attend_batch(classifier, picture, layer="layer", method=["gradcam", "layercam"])  # type: ignore[arg-type]
+
+
+def linear(weights: torch.Tensor) -> nn.Module:
+    """A model whose layers "0" and "1" have grids of 4 x 4 and 2 x 2, and whose score is sum(weights * grid 1)."""
+    model = nn.Sequential(nn.Identity(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(4, 2, bias=False))
+    model[3].weight.data = torch.stack([torch.zeros(4), weights.flatten()])
+    return model.eval()
+
+
+def test_fused_layers_by_hand() -> None:
+    # HiResCAM at "1" is W * mean of the 2 x 2 block: [[1, 0], [0, 4]], over its maximum [[1/4, 0], [0, 1]]. At "0" each
+    # pixel counts W / 4 times itself: with ones where the blocks are, [[1/4 (4 times), 0], [0, 1 (4 times)]] / 1.
+    image = torch.zeros(1, 4, 4)
+    image[0, :2, :2] = 1
+    image[0, 2:, 2:] = 1
+    image[0, 3, 3] = 2  # the block's mean is 5/4; its pixels are 1, 1, 1 and 2
+    model = linear(torch.tensor([[1.0, 0.0], [0.0, 4.0]]))
+    fine, coarse = attend(model, image, layer=["0", "1"], method="hirescam", target=1)
+    assert fine.map.tolist() == [[0.25, 0.25, 0, 0], [0.25, 0.25, 0, 0], [0, 0, 1, 1], [0, 0, 1, 2]]
+    assert coarse.map.tolist() == [[1, 0], [0, 5]]
+    for by, at_corner in (("max", max(0.125, 0.2)), ("mean", (0.125 + 0.2) / 2)):
+        fused = attend(model, image, layer=FusedLayers("0", "1", by=by), method="hirescam", target=1)
+        # Bilinear, the corner cells of 2 x 2 stay what they are at the corners of 4 x 4.
+        assert fused.map[0, 0] == pytest.approx(at_corner)
+        assert fused.map[3, 3] == 1.0
+        assert fused.map.shape == (4, 4)
+        assert fused.layer == f"{by} of 0, 1"
+        assert fused.layout == f"{by} of 2 layers, 4 x 4"
+
+
+def test_fused_layers_for_several_methods(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    both = FusedLayers("stem", "layer")
+    together = attend(classifier, picture, layer=both, method=["gradcam", "layercam"], target=2)
+    for item in together:
+        alone = attend(classifier, picture, layer=both, method=item.method, target=2)
+        np.testing.assert_allclose(item.map, alone.map, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: FusedLayers("layer"), "FusedLayers has 1 layers; accepted: two or more"),
+        (lambda: FusedLayers("stem", "layer", by="mena"), "no way to fuse by 'mena'. Did you mean 'mean'"),
+    ],
+)
+def test_wrong_fused_layers(make: Any, said: str) -> None:
+    with pytest.raises(LayerError, match=said):
+        make()
+
+
+def test_smoothing_is_the_mean_over_six_versions(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    maps = []
+    target = attend(classifier, picture, layer="layer").target
+    for factor in (0.9, 1.0, 1.1):
+        maps.append(attend(classifier, picture * factor, layer="layer", target=target).map)
+        maps.append(attend(classifier, picture.flip(-1) * factor, layer="layer", target=target).map[:, ::-1])
+    found = attend(classifier, picture, layer="layer", smooth=True)
+    np.testing.assert_allclose(found.map, np.mean(maps, axis=0), rtol=1e-5, atol=1e-9)
+    assert found.target == target
+
+
+def test_smoothing_takes_every_method_and_batch(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    other = picture.roll(2, -1)
+    both = attend_batch(classifier, torch.cat([picture, other]), layer="layer", method="layercam", smooth=True)
+    alone = attend(classifier, other, layer="layer", method="layercam", smooth=True)
+    np.testing.assert_allclose(both[1].map, alone.map, rtol=1e-5, atol=1e-9)
+
+
+def test_a_target_that_is_ignored_is_told_once(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    @register_method("brightest")
+    def brightest(activations: torch.Tensor) -> torch.Tensor:
+        return activations.sum(dim=1)
+
+    explaining._told.discard("brightest")
+    with pytest.warns(TargetIgnoredWarning, match="brightest has the same map for every target: target=2"):
+        told = attend(classifier, picture, layer="layer", method="brightest", target=2)
+    again = attend(classifier, picture, layer="layer", method="brightest", target=3)  # an error if it warned
+    assert np.array_equal(told.map, again.map)
+    assert (told.target, again.target) == (2, 3)

@@ -1,0 +1,238 @@
+"""Passes that are shared within a session: what is answered from the cache, and what never is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pytest_cam import ClassLogit, attend, attend_batch
+from pytest_cam.engine import pass_cache
+from pytest_cam.engine.sharing import SHARING
+from pytest_cam.errors import ProbabilityWarning
+
+_passes: list[int] = []
+
+
+class Counted(nn.Module):
+    """Counts its passes where the fingerprint does not see it: outside of the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.look = nn.Conv2d(3, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.head = nn.Linear(4, 5)
+        self.scale = 1.0
+        self.settings = {"shift": 0.0}
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        _passes.append(len(images))
+        seen = self.norm(self.look(images)).relu().mean(dim=(2, 3))
+        return self.head(seen) * self.scale + self.settings["shift"]
+
+
+@pytest.fixture(autouse=True)
+def _shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(SHARING, "is_on", True)
+    pass_cache.forget()
+    _passes.clear()
+    yield
+    pass_cache.forget()
+
+
+@pytest.fixture
+def model() -> Counted:
+    return Counted().eval()
+
+
+def passes(run: Callable[[], Any]) -> int:
+    """Return how many passes a call costs."""
+    before = len(_passes)
+    run()
+    return len(_passes) - before
+
+
+def test_assertions_on_one_image_share_one_pass(model: Counted, picture: torch.Tensor) -> None:
+    attention = attend(model, picture, layer="look")
+    for _ in range(3):
+        again = attend(model, picture.clone(), layer="look")
+        assert np.array_equal(again.map, attention.map)
+        assert again.explained == attention.explained
+    attend(model, picture, layer="look", method="layercam")
+    attend(model, picture, layer=model.look, method=["gradcam", "hirescam"])
+    assert len(_passes) == 1
+
+
+def test_single_calls_are_answered_from_lists(model: Counted, picture: torch.Tensor) -> None:
+    attend(model, picture, layer=["look", "norm"], target=[0, 1, ClassLogit(2)])
+    assert passes(lambda: attend(model, picture, layer="norm", target=1, method="gradcam")) == 0
+    assert passes(lambda: attend(model, picture, layer="norm", target=ClassLogit(2))) == 0
+    assert passes(lambda: attend(model, picture, layer="norm", target=3)) == 1
+
+
+CHANGES: dict[str, Callable[[Counted], Any]] = {
+    "in place": lambda model: model.look.weight.requires_grad_(False).mul_(2),
+    "data": lambda model: model.look.weight.data.mul_(2),
+    "data of one row": lambda model: model.head.weight.data[3].zero_(),
+    "numpy": lambda model: model.look.bias.detach().numpy().fill(3),
+    "another tensor": lambda model: setattr(model.head, "bias", nn.Parameter(torch.ones(5))),
+    "data replaced": lambda model: setattr(model.head.weight, "data", model.head.weight.data.clone()),
+    "state dict": lambda model: model.load_state_dict({k: v + 1 for k, v in model.state_dict().items()}),
+    "buffer": lambda model: model.norm.running_mean.add_(1),  # type: ignore[union-attr,operator]
+    "train": lambda model: model.train(),
+    "train of one": lambda model: model.norm.train(),
+    "attribute": lambda model: setattr(model, "scale", 2.5),
+    "stride": lambda model: setattr(model.look, "stride", (2, 2)),
+    "dict in it": lambda model: model.settings.update(shift=1.5),
+    "module": lambda model: setattr(model, "norm", nn.Identity()),
+    "forward": lambda model: setattr(model, "forward", lambda images: Counted.forward(model, images) * 2),
+    "double": lambda model: model.double(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_model_is_never_answered(model: Counted, picture: torch.Tensor, change: str) -> None:
+    attend(model, picture, layer="look", target=1)
+    CHANGES[change](model)
+    fresh: list[Any] = []
+    assert passes(lambda: fresh.append(attend(model, picture, layer="look", target=1))) == 1
+    SHARING.is_on = False
+    expected = attend(model, picture, layer="look", target=1)
+    assert np.array_equal(fresh[0].map, expected.map)
+    assert fresh[0].score == expected.score
+
+
+def test_a_write_to_one_weight_past_all_notice_is_found_by_the_next_test(
+    model: Counted, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attend(model, picture, layer="look")
+    model.head.weight.data[2, 3] += 1
+    monkeypatch.setattr(SHARING, "test", SHARING.test + 1)
+    assert passes(lambda: attend(model, picture, layer="look")) == 1
+    assert passes(lambda: attend(model, picture, layer="look")) == 0
+
+
+def test_the_next_test_is_answered_too(model: Counted, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    attend(model, picture, layer="look")
+    monkeypatch.setattr(SHARING, "test", SHARING.test + 1)
+    assert passes(lambda: attend(model, picture, layer="look")) == 0
+
+
+def test_other_inputs_are_not_answered(model: Counted, picture: torch.Tensor) -> None:
+    attend(model, picture, layer="look")
+    other = picture.clone()
+    other[0, 1, 3, 3] += 1e-6
+    assert passes(lambda: attend(model, other, layer="look")) == 1
+    assert passes(lambda: attend(model, picture.double(), layer="look")) == 0  # it becomes the same float32 input
+
+
+def test_surroundings_count(model: Counted, picture: torch.Tensor) -> None:
+    attend(model, picture, layer="look")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert passes(lambda: attend(model, picture, layer="look")) == 1
+
+
+class Noisy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.look = nn.Identity()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        _passes.append(1)
+        return (self.look(images) * (1 + torch.rand(1))).mean(dim=(2, 3))
+
+
+class Stateful(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.look = nn.Identity()
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        _passes.append(1)
+        self.seen += 1
+        return self.look(images).mean(dim=(2, 3)) + self.seen
+
+
+@pytest.mark.parametrize("kind", [Noisy, Stateful])
+def test_random_and_stateful_models_are_not_kept(kind: type[nn.Module], picture: torch.Tensor) -> None:
+    model = kind().eval()
+    attend(model, picture, layer="look")
+    assert passes(lambda: attend(model, picture, layer="look")) == 1
+
+
+def test_a_hook_of_the_user_sees_every_pass(model: Counted, picture: torch.Tensor) -> None:
+    attend(model, picture, layer="look")
+    seen: list[int] = []
+    with model.norm.register_forward_hook(lambda *_: seen.append(1)):
+        attend(model, picture, layer="look")
+    assert seen == [1]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"target": lambda row: row[0]},
+        {"output": lambda output: output},
+        {"reshape": lambda output: output},
+    ],
+)
+def test_what_a_callable_reads_may_have_changed(model: Counted, picture: torch.Tensor, given: Any) -> None:
+    attend(model, picture, layer="look", **given)
+    assert passes(lambda: attend(model, picture, layer="look", **given)) == 1
+
+
+def test_batches_are_computed(model: Counted, picture: torch.Tensor) -> None:
+    both = torch.cat([picture, picture])
+    attend_batch(model, both, layer="look")
+    assert passes(lambda: attend_batch(model, both, layer="look")) == 1
+
+
+def test_class_names_count(model: Counted, picture: torch.Tensor) -> None:
+    attend(model, picture, layer="look", target=1, class_names=list("abcde"))
+    named = attend(model, picture, layer="look", target=1, class_names=list("vwxyz"))
+    assert named.explained.name == "w"
+
+
+def test_warnings_are_given_again(picture: torch.Tensor) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Softmax(dim=1)).eval()
+    for _ in range(2):
+        with pytest.warns(ProbabilityWarning):
+            attend(model, picture, layer="0")
+
+
+def test_memory_is_bounded_and_the_oldest_goes_first(
+    model: Counted, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attend(model, picture, layer="look")
+    monkeypatch.setattr(pass_cache, "MOST_BYTES", int(2.5 * pass_cache.kept_bytes()))
+    second, third = picture + 1, picture + 2
+    attend(model, second, layer="look")
+    attend(model, picture, layer="look")  # used again, so that the second one is the oldest
+    attend(model, third, layer="look")
+    assert pass_cache.kept_bytes() <= pass_cache.MOST_BYTES
+    assert passes(lambda: attend(model, picture, layer="look")) == 0
+    assert passes(lambda: attend(model, second, layer="look")) == 1
+
+
+def test_a_model_that_is_gone_leaves_nothing(picture: torch.Tensor) -> None:
+    import gc
+
+    model = Counted().eval()
+    attend(model, picture, layer="look")
+    assert pass_cache.kept_bytes() > 0
+    del model
+    gc.collect()
+    assert pass_cache.kept_bytes() == 0
+
+
+def test_nothing_is_kept_outside_of_a_session(model: Counted, picture: torch.Tensor) -> None:
+    SHARING.is_on = False
+    attend(model, picture, layer="look")
+    assert passes(lambda: attend(model, picture, layer="look")) == 1
+    assert pass_cache.kept_bytes() == 0

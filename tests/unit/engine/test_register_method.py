@@ -1,0 +1,187 @@
+"""Methods of the user's own: what they get, and what is said when they go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import pytest_cam.engine.methods as registry
+from pytest_cam import attend, register_method
+from pytest_cam.errors import MethodError, NonFiniteError
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    before = dict(registry._registered)
+    yield
+    registry._registered.clear()
+    registry._registered.update(before)
+
+
+def test_a_function_of_activations_and_gradients(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    @register_method("my-gradcam")
+    def mine(activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+        return (gradients.mean(dim=(2, 3), keepdim=True) * activations).sum(dim=1)  # no relu: below zero counts as zero
+
+    found = attend(classifier, picture, layer="layer", method="my-gradcam", target=1)
+    expected = attend(classifier, picture, layer="layer", method="gradcam", target=1)
+    np.testing.assert_allclose(found.map, expected.map, rtol=1e-5, atol=1e-9)
+    assert found.method == "my-gradcam"
+
+
+def test_what_is_not_asked_for_is_not_computed(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    asked: list[torch.Tensor] = []
+
+    @register_method("mean")
+    def mean(activations: torch.Tensor) -> torch.Tensor:
+        asked.append(activations)
+        return activations.mean(dim=1)
+
+    # The score does not depend on the layer; without gradients nobody minds.
+    classifier.head.weight.data.zero_()
+    assert attend(classifier, picture, layer="layer", method="mean").map.shape == (8, 8)
+    assert not asked[0].requires_grad
+
+
+def test_every_resource_is_what_it_is_said_to_be(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    got: dict[str, Any] = {}
+
+    @register_method("curious")
+    def curious(
+        activations: torch.Tensor,
+        gradients: torch.Tensor,
+        curvature: torch.Tensor,
+        inputs: torch.Tensor,
+        score: float,
+        target: int,
+        logits: torch.Tensor,
+        class_gradients: Callable[[torch.Tensor], torch.Tensor],
+        generator: torch.Generator,
+        *,
+        power: int = 1,
+    ) -> torch.Tensor:
+        got.update(locals())
+        return activations[:, 0]
+
+    attend(classifier, picture, layer="layer", method="curious", target=3, seed=5, method_options={"power": 2})
+    logits = classifier(picture).detach()
+    assert got["activations"].shape == got["gradients"].shape == got["curvature"].shape == (1, 4, 8, 8)
+    assert torch.equal(got["inputs"], picture)
+    torch.testing.assert_close(got["logits"], logits)
+    assert got["score"] == pytest.approx(float(logits[0, 3]))
+    assert (got["target"], got["power"]) == (3, 2)
+    assert torch.rand(3, generator=got["generator"]).tolist() == pytest.approx(
+        torch.rand(3, generator=torch.Generator().manual_seed(5)).tolist()
+    )
+    # The tail is linear: no curvature, and the gradient of a sum of logits is the sum of rows of the head over 64 cells.
+    assert float(got["curvature"].abs().max()) == 0
+    weights = torch.tensor([[0.0, 1.0, 0.0, -2.0, 0.0]])
+    expected = (classifier.head.weight[1] - 2 * classifier.head.weight[3]).detach() / 64
+    torch.testing.assert_close(got["class_gradients"](weights)[0, :, 0, 0], expected)
+
+
+def test_curvature_is_the_hessian_times_the_activations(picture: torch.Tensor) -> None:
+    class Cubed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.look = nn.Identity()
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            total = (self.look(images) ** 3).sum(dim=(1, 2, 3))
+            return torch.stack([total, -total], dim=1)
+
+    got: list[torch.Tensor] = []
+
+    @register_method("bent")
+    def bent(activations: torch.Tensor, curvature: torch.Tensor) -> torch.Tensor:
+        got.append(curvature)
+        return activations.sum(dim=1)
+
+    attend(Cubed(), picture, layer="look", method="bent", target=0)
+    # The Hessian of the sum of A^3 is 6 A on its diagonal.
+    torch.testing.assert_close(got[0], 6 * picture**2)
+
+
+def wrong_shape(activations: torch.Tensor) -> Any:
+    return activations
+
+
+def too_small(activations: torch.Tensor) -> Any:
+    return activations[:, 0, 1:]
+
+
+def array(activations: torch.Tensor) -> Any:
+    return activations[:, 0].numpy()
+
+
+def one_at_a_time(activations: torch.Tensor, score: float) -> Any:
+    return activations[0, 0] * score
+
+
+def nan(activations: torch.Tensor) -> Any:
+    return activations[:, 0] * float("nan")
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "said"),
+    [
+        (wrong_shape, MethodError, r"returned a tensor \(1, 4, 8, 8\); accepted: a tensor \(1, 8, 8\), one map"),
+        (too_small, MethodError, r"returned a tensor \(1, 7, 8\); accepted: a tensor \(1, 8, 8\)"),
+        (array, MethodError, r"returned a ndarray; accepted: a tensor \(1, 8, 8\)"),
+        (one_at_a_time, MethodError, r"returned a tensor \(8, 8\); accepted: a tensor \(1, 8, 8\)"),
+        (nan, NonFiniteError, "the method that is registered under this name returned NaN or infinity"),
+    ],
+)
+def test_what_is_no_map_is_named(
+    classifier: nn.Sequential, picture: torch.Tensor, function: Any, error: type[Exception], said: str
+) -> None:
+    register_method("wrong")(function)
+    with pytest.raises(error, match=said):
+        attend(classifier, picture, layer="layer", method="wrong")
+
+
+def test_an_error_of_the_users_is_the_users(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    @register_method("broken")
+    def broken(activations: torch.Tensor) -> torch.Tensor:
+        raise ZeroDivisionError("of mine")
+
+    with pytest.raises(ZeroDivisionError, match="of mine"):
+        attend(classifier, picture, layer="layer", method="broken")
+
+
+@pytest.mark.parametrize(
+    ("register", "said"),
+    [
+        (
+            lambda: register_method("x")(lambda activations, gradient: activations),
+            "method 'x' asks for 'gradient', which there is not. Did you mean 'gradients'",
+        ),
+        (lambda: register_method("x")(lambda gradients: gradients), "method 'x' asks for gradients; accepted: param"),
+        (lambda: register_method("x")(lambda: 1), "asks for nothing; accepted: parameters named 'activations'"),
+        (lambda: register_method("x")("gradcam"), "method 'x' is a str; accepted: a function"),  # type: ignore[type-var]
+        (lambda: register_method("gradcam")(wrong_shape), "there is a method 'gradcam' already"),
+        (lambda: register_method(""), "registered under ''; accepted: a name"),
+        (lambda: register_method(wrong_shape), "accepted: a name, as in register_method"),  # type: ignore[arg-type]
+    ],
+)
+def test_wrong_registrations(register: Any, said: str) -> None:
+    with pytest.raises(MethodError, match=said.replace("(", r"\(")):
+        register()
+
+
+def test_two_functions_of_one_name_and_one_function_twice() -> None:
+    register_method("mine")(wrong_shape)
+    register_method("mine")(wrong_shape)  # as a conftest that is imported twice
+    with pytest.raises(MethodError, match="there is a method 'mine' already; register yours under another name"):
+        register_method("mine")(too_small)
+
+
+def test_unknown_names_suggest_registered_ones(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    register_method("ourcam")(array)
+    with pytest.raises(MethodError, match="there is no method 'ourcan'. Did you mean 'ourcam'"):
+        attend(classifier, picture, layer="layer", method="ourcan")
