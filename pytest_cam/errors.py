@@ -95,6 +95,10 @@ class VacuousError(LimitError):
     """The check could not fail in a way that means anything."""
 
 
+class MemoryShortError(CamError, MemoryError):
+    """Not even one sample at a time fits into memory."""
+
+
 class HookLeakError(CamError):
     """A test left a hook behind on a model."""
 

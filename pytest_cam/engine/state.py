@@ -57,13 +57,13 @@ class _Values:
             start += shape.numel()
             if tensor.shape != shape or tensor.dtype != before.dtype:
                 tensor.data = before.clone()
-            elif not _same_bits(tensor, before):
+            elif not same_bits(tensor, before):
                 with torch.inference_mode(tensor.is_inference()), torch.no_grad():
                     tensor.copy_(before)
 
     def untouched(self) -> bool:
         try:
-            return _same_bits(_end_to_end(self.tensors), self.held)
+            return same_bits(_end_to_end(self.tensors), self.held)
         except RuntimeError:  # one of them has another number of dimensions now
             return False
 
@@ -79,7 +79,8 @@ def _end_to_end(tensors: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat(tensors if dimensions == 1 else [tensor.reshape(-1) for tensor in tensors])
 
 
-def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Return whether two tensors of one type and one number of values are the same to the bit."""
     kind = _BITS[one.element_size()]
     return torch.equal(one.reshape(-1).view(kind), other.reshape(-1).view(kind))
 
