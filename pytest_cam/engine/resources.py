@@ -8,6 +8,8 @@ from typing import Any
 import torch
 
 from pytest_cam.engine.forward import plainly
+from pytest_cam.engine.perturbing import in_batches
+from pytest_cam.engine.replay import Replay
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Explained, Target, values_of
 from pytest_cam.engine.trace import GRADIENTS, Trace, trace
@@ -102,8 +104,6 @@ class Resources:
         output = found.output[self._index : self._index + 1]
         module = subject.module if found.layer == "(the model)" else subject.module.get_submodule(found.layer)
         reader = subject.reader(self.inputs)
-        from pytest_cam.engine.replay import Replay  # TMP
-
         replay = Replay(
             subject.module, module, lambda inputs: subject.call(inputs, self._index), self.inputs, pick=reader.find
         )
@@ -130,9 +130,9 @@ class Resources:
             assert traces[0].gradients is not None
             return torch.stack([traces[0].activations, traces[0].gradients], dim=1)
 
-        from pytest_cam.engine.perturbing import in_batches  # TMP
-
-        stacked = in_batches(both, make, count, what=self._name, unit_bytes=self._unit_bytes(), device=self._device())
+        stacked = in_batches(
+            both, make, count, what=f"inputs of {self._name}", unit_bytes=self._unit_bytes(), device=self._device()
+        )
         return stacked[:, 0], stacked[:, 1]
 
     def _layer_part(self) -> Trace:
@@ -148,9 +148,9 @@ class Resources:
             with plainly(state), torch.inference_mode() if state.is_known else torch.no_grad():
                 return score(batch)
 
-        from pytest_cam.engine.perturbing import in_batches  # TMP
-
-        return in_batches(run, make, count, what=self._name, unit_bytes=self._unit_bytes(), device=self._device())
+        return in_batches(
+            run, make, count, what=f"inputs of {self._name}", unit_bytes=self._unit_bytes(), device=self._device()
+        )
 
     def _values(self, output: Any, inputs: torch.Tensor) -> torch.Tensor:
         return values_of(output, self._resolved, len(inputs), self._subject.said("output"))

@@ -78,7 +78,7 @@ def test_every_resource_is_what_it_is_said_to_be(classifier: nn.Sequential, pict
     assert torch.rand(3, generator=got["generator"]).tolist() == pytest.approx(
         torch.rand(3, generator=torch.Generator().manual_seed(5)).tolist()
     )
-    # The tail is linear: no curvature, and the gradient of a sum of logits is the sum of rows of the head over 64 cells.
+    # The tail is linear: no curvature, and the gradient of a sum of logits is that of rows of the head, over 64 cells.
     assert float(got["curvature"].abs().max()) == 0
     weights = torch.tensor([[0.0, 1.0, 0.0, -2.0, 0.0]])
     expected = (classifier.head.weight[1] - 2 * classifier.head.weight[3]).detach() / 64
@@ -183,5 +183,5 @@ def test_two_functions_of_one_name_and_one_function_twice() -> None:
 
 def test_unknown_names_suggest_registered_ones(classifier: nn.Sequential, picture: torch.Tensor) -> None:
     register_method("ourcam")(array)
-    with pytest.raises(MethodError, match="there is no method 'ourcan'. Did you mean 'ourcam'"):
+    with pytest.raises(MethodError, match=r"there is no method 'ourcan'\. Did you mean 'ourcam'"):
         attend(classifier, picture, layer="layer", method="ourcan")
