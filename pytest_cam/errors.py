@@ -76,7 +76,7 @@ class EmptyMapError(CamError, ValueError):
 
 
 class MethodError(CamError, ValueError):
-    """The CAM method is unknown."""
+    """The CAM method is unknown, cannot be used with this model, or has an option with a value it cannot have."""
 
 
 class MetricError(CamError, ValueError):
