@@ -108,6 +108,18 @@ METHODS = {
         _built_in("hirescam", "hirescam"),
         _built_in("layercam", "layercam"),
         _built_in("xgradcam", "xgradcam"),
+        _built_in("gradcam-elementwise", "gradcam_elementwise"),
+        _built_in("eigencam", "eigencam"),
+        _built_in("eigengradcam", "eigengradcam"),
+        _built_in("kpcacam", "kpcacam"),
+        _built_in("shapleycam", "shapleycam"),
+        _built_in("finercam", "finercam"),
+        _built_in("smoothgradcam++", "smoothgradcam_plus_plus"),
+        _built_in("scorecam", "scorecam"),
+        _built_in("ablationcam", "ablationcam"),
+        _built_in("rise", "rise"),
+        _built_in("occlusion", "occlusion"),
+        _built_in("random", "random_map"),
     )
 }
 _registered: dict[str, Method] = {}

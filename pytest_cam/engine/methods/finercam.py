@@ -1,0 +1,56 @@
+"""Finer-CAM: Zhang et al., arXiv 2501.11309, with Grad-CAM underneath."""
+
+from __future__ import annotations
+
+import torch
+
+from pytest_cam.engine.methods.gradcam import gradcam
+from pytest_cam.engine.methods.option_values import from_zero, whole
+from pytest_cam.engine.methods.resources import ClassGradients
+from pytest_cam.errors import MethodError, is_ours
+
+__tracebackhide__ = is_ours
+
+
+def finercam(
+    activations: torch.Tensor,
+    logits: torch.Tensor,
+    target: int,
+    class_gradients: ClassGradients,
+    *,
+    alpha: float = 0.6,
+    classes: int = 3,
+) -> torch.Tensor:
+    """Return the Grad-CAM map of y_c - alpha * mean_d y_d, d being the classes most similar to the target c.
+
+    What the target shares with its neighbours falls away, and what tells them apart stays. The most similar classes are
+    those whose logits are nearest to the target's, whether above or below; of equally near ones the first.
+
+    Args:
+        activations: A of one image, (1, C, h, w).
+        logits: The scores of all classes, (1, K).
+        target: The explained class c.
+        class_gradients: From weights (1, K) to d(sum weights * logits) / dA, (1, C, h, w).
+        alpha: How strongly the others are held against it, from 0 (Grad-CAM); the paper's default.
+        classes: With how many classes the target is compared, the paper's default; all others where there are fewer.
+
+    Returns:
+        The map (1, h, w), >= 0, not normalised.
+
+    Raises:
+        MethodError: The model has fewer than two classes, or an option is none.
+    """
+    strength = from_zero("finercam", "alpha", alpha)
+    wanted = whole("finercam", "classes", classes)
+    if logits.shape[1] < 2:
+        raise MethodError(
+            f"finercam compares the explained class with others, and this model has {logits.shape[1]} logit. "
+            f"A model of at least 2 classes is accepted; did you mean 'gradcam'?"
+        )
+    distances = (logits[0].detach().cpu().double() - float(logits[0, target])).abs()
+    distances[target] = torch.inf
+    similar = distances.argsort(stable=True)[: min(wanted, logits.shape[1] - 1)]
+    weights = torch.zeros_like(logits)
+    weights[0, similar.to(logits.device)] = -strength / len(similar)
+    weights[0, target] = 1
+    return gradcam(activations, class_gradients(weights))
