@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from pytest_cam.errors import AttentionError, CamError, ProbabilityWarning
     from pytest_cam.images.regions import Box, Mask, Polygon, Region
-    from pytest_cam.layer_strip import strip
+    from pytest_cam.side_by_side import strip, table
 
 _HOMES = {
     "Attention": "attention",
@@ -47,7 +47,8 @@ _HOMES = {
     "assert_attention_not_in_region": "checks.not_in_region",
     "attend": "attending",
     "attend_batch": "attending",
-    "strip": "layer_strip",
+    "strip": "side_by_side",
+    "table": "side_by_side",
 }
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "attend",
     "attend_batch",
     "strip",
+    "table",
 ]
 
 
