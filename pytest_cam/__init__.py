@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
     from pytest_cam.checks.in_region import assert_attention_in_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
+    from pytest_cam.comparison import Comparison
     from pytest_cam.engine.located_targets import DetectionBox, SegmentationMask
     from pytest_cam.engine.ready_targets import (
         BinaryLogit,
@@ -35,6 +36,7 @@ _HOMES = {
     "CamError": "errors",
     "ClassLogit": "engine.ready_targets",
     "ClassProbability": "engine.ready_targets",
+    "Comparison": "comparison",
     "ContrastiveLogit": "engine.ready_targets",
     "DetectionBox": "engine.located_targets",
     "Mask": "images.regions",
@@ -60,6 +62,7 @@ __all__ = [
     "CamError",
     "ClassLogit",
     "ClassProbability",
+    "Comparison",
     "ContrastiveLogit",
     "DetectionBox",
     "Mask",
