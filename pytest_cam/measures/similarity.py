@@ -19,7 +19,7 @@ __tracebackhide__ = is_ours
 Array = npt.NDArray[np.float64]
 
 # OpenCV ends its search for the cheapest transport after 500 steps. Up to this many cells along a side the cost is
-# then within 5e-4 of the diagonal of the least one, in 0.15 s; beyond, the error and the time grow fast.
+# then within 5e-4 of the diagonal of the least one, in 0.1 to 0.4 s; beyond, the error and the time grow fast.
 _LONGEST_SIDE = 24
 
 
