@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
     from pytest_cam.checks.in_region import assert_attention_in_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
+    from pytest_cam.comparison import Comparison
     from pytest_cam.engine.layers import FusedLayers
     from pytest_cam.engine.located_targets import DetectionBox, SegmentationMask
     from pytest_cam.engine.methods import register_method
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     )
     from pytest_cam.errors import AttentionError, CamError, ProbabilityWarning, TargetIgnoredWarning
     from pytest_cam.images.regions import Box, Mask, Polygon, Region
-    from pytest_cam.layer_strip import strip
+    from pytest_cam.side_by_side import strip, table
 
 _HOMES = {
     "Attention": "attention",
@@ -37,6 +38,7 @@ _HOMES = {
     "CamError": "errors",
     "ClassLogit": "engine.ready_targets",
     "ClassProbability": "engine.ready_targets",
+    "Comparison": "comparison",
     "ContrastiveLogit": "engine.ready_targets",
     "DetectionBox": "engine.located_targets",
     "FusedLayers": "engine.layers",
@@ -52,7 +54,8 @@ _HOMES = {
     "attend": "attending",
     "attend_batch": "attending",
     "register_method": "engine.methods",
-    "strip": "layer_strip",
+    "strip": "side_by_side",
+    "table": "side_by_side",
 }
 
 __all__ = [
@@ -64,6 +67,7 @@ __all__ = [
     "CamError",
     "ClassLogit",
     "ClassProbability",
+    "Comparison",
     "ContrastiveLogit",
     "DetectionBox",
     "FusedLayers",
@@ -80,6 +84,7 @@ __all__ = [
     "attend_batch",
     "register_method",
     "strip",
+    "table",
 ]
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_cam.comparison import Comparison
 from pytest_cam.engine.targets import Explained
-from pytest_cam.errors import AttentionError, EmptyMapError, NotAffineError, is_ours
+from pytest_cam.errors import AttentionError, EmptyMapError, KeywordError, NotAffineError, is_ours
 from pytest_cam.images import drawing
 from pytest_cam.images.frames import Frame, region_in_image
 from pytest_cam.images.geometry import Geometry
@@ -160,6 +161,28 @@ class Attention:
         size = (picture.shape[1], picture.shape[0])
         share = drawing.on_image(drawing.normalised(self.map, style.normalization), self.geometry, size)
         return drawing.overlay(picture, share, drawing.seen_mask(self.geometry, size), style.alpha, style.colormap)
+
+    def compare(self, other: Attention) -> Comparison:
+        """Compare with another attention of the same image: another method, layer, target or model.
+
+        Args:
+            other: The other attention. Where its model saw another part of the image, what both saw is compared; where
+                its map has another grid, the finer one is taken.
+
+        Returns:
+            Cosine, Pearson correlation, greatest difference, earth mover's distance, the distance between the peaks,
+            and what differs in words; `str()` of it is a short text, `picture()` of it shows both and their difference.
+
+        Raises:
+            ImageError: The other attention is of another image, or its model saw no common part of it.
+            EmptyMapError: One of the maps is zero everywhere, or in all that both models saw.
+            KeywordError: The other is no attention.
+        """
+        if not isinstance(other, Attention):
+            raise KeywordError(f"other is a {type(other).__name__}; accepted: an Attention, as attend(...) returns")
+        self._require_something()
+        other._require_something()
+        return Comparison(self, other)
 
     def assert_in_region(
         self,

@@ -75,6 +75,10 @@ class EmptyMapError(CamError, ValueError):
     """The map is zero everywhere: nothing at this layer speaks for the target."""
 
 
+class MapError(CamError, ValueError):
+    """What is given as a map is none: not two-dimensional, or negative."""
+
+
 class MethodError(CamError, ValueError):
     """The CAM method is unknown, cannot be used so, or returned something that is no map."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from pytest_cam.engine.forward import plainly
+from pytest_cam.engine.methods.resources import Make
 from pytest_cam.engine.perturbing import in_batches
 from pytest_cam.engine.replay import Replay
 from pytest_cam.engine.subject import Subject
@@ -16,8 +17,6 @@ from pytest_cam.engine.trace import GRADIENTS, Trace, trace
 from pytest_cam.errors import is_ours
 
 __tracebackhide__ = is_ours
-
-Make = Callable[[int, int], torch.Tensor]
 
 
 class Resources:
@@ -154,11 +153,3 @@ class Resources:
 
     def _values(self, output: Any, inputs: torch.Tensor) -> torch.Tensor:
         return values_of(output, self._resolved, len(inputs), self._subject.said("output"))
-
-    def _device(self) -> torch.device:
-        return self._subject.state.device
-
-    def _unit_bytes(self) -> int:
-        # What one image takes in a network is some tens of times its input: 224 x 224 x 3 floats are 0.6 MB, and the
-        # largest two outputs of a ResNet-50 that are alive together 6 MB, of a VGG-16 26 MB.
-        return self.inputs[0].numel() * self.inputs.element_size() * 50

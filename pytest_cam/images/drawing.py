@@ -21,6 +21,8 @@ Colour: TypeAlias = tuple[int, int, int]
 
 LONGEST_SIDE = 1024
 _DIMMED = 0.35
+_MORE: Colour = (202, 0, 32)
+_LESS: Colour = (5, 113, 176)
 
 
 def opencv() -> ModuleType:
@@ -134,6 +136,24 @@ def overlay(
     blended = (1 - alpha) * picture + alpha * heatmap(share, seen, colormap)
     where = seen[:, :, None] > 0
     return np.asarray(np.where(where, blended, picture * _DIMMED).round(), dtype=np.uint8)
+
+
+def signed_overlay(picture: RGB, share: npt.NDArray[np.float32], seen: npt.NDArray[np.float32]) -> RGB:
+    """Colour a pale grey picture red where a number is positive and blue where it is negative.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        share: The number in [-1, 1] on the picture, (H, W); the colour is full at the ends.
+        seen: 1 where the number means something, 0 elsewhere, which is dimmed, (H, W).
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    grey = 128 + picture.mean(axis=2, keepdims=True) / 2
+    colour = np.where(share[:, :, None] > 0, np.array(_MORE), np.array(_LESS))
+    strength = np.abs(share)[:, :, None]
+    coloured = (1 - strength) * grey + strength * colour
+    return np.asarray(np.where(seen[:, :, None] > 0, coloured, grey * _DIMMED).round(), dtype=np.uint8)
 
 
 def contour_rectangles(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int, int, int]]:

@@ -1,10 +1,12 @@
-"""Pictures side by side under a caption."""
+"""Pictures side by side, in rows, above a caption."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -12,6 +14,11 @@ from PIL import Image, ImageDraw, ImageFont
 from pytest_cam.images.loading import RGB
 
 _GAP = 12
+# A sheet is as wide as a page of a browser or a notebook shows without scrolling.
+_WIDEST, _MOST_COLUMNS = 1240, 5
+_NARROWEST = 96  # of a column, so that titles have room for a few letters in a line
+_Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_Ink: TypeAlias = tuple[int, int, int]
 _INK, _SOFT, _PAPER = (24, 24, 27), (95, 95, 105), (255, 255, 255)
 
 
@@ -32,11 +39,26 @@ def enlarged(picture: RGB, longest: int) -> RGB:
     return np.array(Image.fromarray(picture).resize(size, how))
 
 
+def tile_of(picture: RGB, longest: int) -> RGB:
+    """Return a picture at the size of a tile: its longer side at that many pixels, or, of a long strip, up to twice.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        longest: The longer side of a picture that is less than twice as long as wide, in pixels.
+    """
+    height, width = picture.shape[:2]
+    # A long strip is drawn larger, so that its short side can still be read.
+    needed = round(longest / 2 * max(height, width) / min(height, width))
+    return enlarged(picture, min(2 * longest, max(longest, needed)))
+
+
 def panel(tiles: Sequence[Tile], headline: str, lines: Sequence[str]) -> RGB:
     """Put pictures of one size side by side, each under its title, and a caption below.
 
+    Pictures that would make the sheet too wide go to further rows, as even in length as possible.
+
     Args:
-        tiles: The pictures, (H, W, 3) uint8.
+        tiles: The pictures, (H, W, 3) uint8; their titles are wrapped to their widths.
         headline: The caption's first line, larger.
         lines: The rest of the caption; long lines are wrapped.
 
@@ -44,36 +66,66 @@ def panel(tiles: Sequence[Tile], headline: str, lines: Sequence[str]) -> RGB:
         (H, W, 3) uint8.
     """
     large, small = ImageFont.load_default(17), ImageFont.load_default(14)
-    width = max(sum(tile.picture.shape[1] for tile in tiles) + _GAP * (len(tiles) + 1), 3 * 160)
+    column = max(_NARROWEST, *(tile.picture.shape[1] for tile in tiles))
+    rows = _rows(tiles, column)
+    width = max((column + _GAP) * len(rows[0]) + _GAP, 3 * 160)
+    titles = [[_wrapped(tile.title, small, column) for tile in row] for row in rows]
+    tops = [_GAP]
+    for row, texts in zip(rows, titles, strict=True):
+        tops.append(tops[-1] + 20 * max(map(len, texts)) + max(tile.picture.shape[0] for tile in row) + _GAP)
     head = _wrapped(headline, large, width - 2 * _GAP)
     body = [part for line in lines for part in _wrapped(line, small, width - 2 * _GAP)]
-    top = _GAP + 20
-    below = top + max(tile.picture.shape[0] for tile in tiles) + _GAP
-    sheet = Image.new("RGB", (width, below + 24 * len(head) + 20 * len(body) + _GAP), _PAPER)
+    sheet = Image.new("RGB", (width, tops[-1] + 24 * len(head) + 20 * len(body) + _GAP), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    left = _GAP
-    for tile in tiles:
-        pen.text((left, _GAP - 2), tile.title, font=small, fill=_SOFT)
-        sheet.paste(Image.fromarray(tile.picture), (left, top))
-        left += tile.picture.shape[1] + _GAP
-    for line in head:
-        pen.text((_GAP, below), line, font=large, fill=_INK)
-        below += 24
-    for line in body:
-        pen.text((_GAP, below), line, font=small, fill=_SOFT)
-        below += 20
+    for top, row, texts in zip(tops, rows, titles, strict=False):
+        below = top + 20 * max(map(len, texts))
+        for index, (tile, title) in enumerate(zip(row, texts, strict=True)):
+            left = _GAP + index * (column + _GAP)
+            # A shorter title stands at its picture, not above a gap.
+            _write(pen, (left, below - 20 * len(title) - 2), title, small, _SOFT, 20)
+            sheet.paste(Image.fromarray(tile.picture), (left, below))
+    _write(pen, (_GAP, tops[-1]), head, large, _INK, 24)
+    _write(pen, (_GAP, tops[-1] + 24 * len(head)), body, small, _SOFT, 20)
     return np.array(sheet)
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+def _rows(tiles: Sequence[Tile], column: int) -> list[Sequence[Tile]]:
+    fitting = min(_MOST_COLUMNS, max(1, (_WIDEST - _GAP) // (column + _GAP)))
+    columns = -(-len(tiles) // -(-len(tiles) // fitting))
+    return [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+
+
+def _write(
+    pen: ImageDraw.ImageDraw, place: tuple[int, int], lines: Sequence[str], font: _Font, ink: _Ink, step: int
+) -> None:
+    for number, line in enumerate(lines):
+        pen.text((place[0], place[1] + step * number), line, font=font, fill=ink)
+
+
+def _wrapped(text: str, font: _Font, width: int) -> list[str]:
     # Pillow's own font is the only one that is everywhere, and it has no letters beyond ASCII.
     plain = unicodedata.normalize("NFKD", text)
     shown = "".join(letter for letter in plain if not unicodedata.combining(letter)).encode("ascii", "replace").decode()
     lines = [""]
     for word in shown.split(" "):
         candidate = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(candidate) > width:
-            lines.append(word)
-        else:
+        if not lines[-1] or font.getlength(candidate) <= width:
             lines[-1] = candidate
+        else:
+            lines.append(word)
+        if font.getlength(lines[-1]) > width:
+            lines[-1:] = _broken(lines[-1], font, width)
+    return lines
+
+
+def _broken(word: str, font: _Font, width: int) -> list[str]:
+    """Break what is wider than a line, such as a module's name: after a mark where there is one, else anywhere."""
+    lines = [""]
+    for part in re.findall(r"[^./_-]*[./_-]|[^./_-]+", word):
+        if lines[-1] and font.getlength(lines[-1] + part) > width:
+            lines.append("")
+        for letter in part:
+            if lines[-1] and font.getlength(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
     return lines

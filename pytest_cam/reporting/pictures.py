@@ -9,7 +9,7 @@ from pytest_cam.attention import attended_boxes
 from pytest_cam.images import drawing
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB
-from pytest_cam.images.panel import Tile, enlarged, panel
+from pytest_cam.images.panel import Tile, panel, tile_of
 from pytest_cam.images.regions import Box, Region
 from pytest_cam.images.style import Style
 from pytest_cam.verdicts.evidence import Evidence
@@ -49,10 +49,7 @@ def pictures(evidence: Evidence, style: Style = _PLAIN) -> dict[str, RGB | npt.N
 
 
 def _panel(evidence: Evidence, style: Style) -> RGB:
-    height, width = evidence.picture.shape[:2]
-    # A long strip is drawn larger, so that its short side can still be read.
-    longest = min(2 * _TILE, max(_TILE, round(_TILE / 2 * max(height, width) / min(height, width))))
-    picture = enlarged(evidence.picture, longest)
+    picture = tile_of(evidence.picture, _TILE)
     size = (picture.shape[1], picture.shape[0])
     share = drawing.on_image(drawing.normalised(evidence.map, style.normalization), evidence.geometry, size)
     seen = drawing.seen_mask(evidence.geometry, size)

@@ -78,6 +78,23 @@ def test_other_outputs_are_explained_as_shown() -> None:
     assert code.count("\nattend(") == 6
 
 
+def test_comparing_runs_as_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "example_project")
+    import network
+
+    shown = README.split("<!-- comparing: run by tests/unit/test_readme.py -->\n")[1]
+    code = shown.split("```python\n")[1].split("```")[0]
+    given = {
+        "model": network.load("honest"),
+        "img": ROOT / "example_project/photos/001_digit8.png",
+        "box": (12, 1, 36, 25),
+        "preprocess": network.preprocess,
+    }
+    sys.modules.pop("network")
+    exec(code, given)
+    assert given["comparison"].differences == ("method: gradcam++ against gradcam",)
+
+
 class TwoHeaded(nn.Module):
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()

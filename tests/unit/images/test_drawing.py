@@ -8,7 +8,7 @@ import pytest
 from pytest_cam.errors import DependencyError
 from pytest_cam.images import drawing
 from pytest_cam.images.geometry import Geometry
-from pytest_cam.images.panel import Tile, enlarged, panel
+from pytest_cam.images.panel import Tile, enlarged, panel, tile_of
 
 SAME = Geometry.identity((4, 4))
 SEEN = np.ones((4, 4), np.float32)
@@ -115,6 +115,43 @@ def test_panel_holds_its_tiles_side_by_side_above_the_caption() -> None:
     assert (caption < 128).any()
     # The long line is wrapped, so the margin at the right stays white.
     assert (caption[:, -10:] == 255).all()
+
+
+def test_titles_are_broken_to_the_width_of_their_tiles() -> None:
+    tile = enlarged(np.full((4, 2, 3), (255, 0, 0), np.uint8), 100)
+    long = "vision_model.encoder.layers.22.layer_norm1, 16 x 16"
+    alone, pair = panel([Tile(long, tile)], "", []), panel([Tile(long, tile), Tile("", tile)], "", [])
+    # A column is at least 96 wide, so the next one starts at 12 + 96 + 12; nothing of the first title is in it.
+    top = alone.shape[0] - 12 - 24 - 20 - 100
+    assert (alone[:top, 12:108] < 128).any()
+    assert (pair[:top, 108:] == 255).all()
+    assert np.array_equal(alone[:top, 12:108], pair[:top, 12:108])
+
+
+def test_pictures_that_make_the_sheet_too_wide_go_to_further_rows() -> None:
+    def width(count: int, size: int) -> int:
+        tiles = [Tile(str(number), np.zeros((4, size, 3), np.uint8)) for number in range(count)]
+        return panel(tiles, "", []).shape[1]
+
+    assert width(5, 224) == 5 * 236 + 12
+    assert width(6, 224) == 3 * 236 + 12
+    assert width(13, 224) == 5 * 236 + 12
+    assert width(3, 640) == 640 + 24
+    assert width(12, 96) == 4 * 108 + 12 + 36  # not narrower than 480
+
+
+def test_long_strip_is_drawn_larger_than_a_square() -> None:
+    assert tile_of(np.zeros((64, 64, 3), np.uint8), 224).shape == (224, 224, 3)
+    assert tile_of(np.zeros((200, 600, 3), np.uint8), 224).shape == (112, 336, 3)
+    assert tile_of(np.zeros((10, 1000, 3), np.uint8), 224).shape == (4, 448, 3)
+
+
+def test_signed_overlay_is_red_above_zero_and_blue_below() -> None:
+    picture = np.full((1, 4, 3), 100, np.uint8)
+    share = np.array([[1, -1, 0, 1]], np.float32)
+    drawn = drawing.signed_overlay(picture, share, np.array([[1, 1, 1, 0]], np.float32))[0].tolist()
+    # Grey is 128 + 100 / 2 = 178; what is not seen is dimmed to 35 % of that.
+    assert drawn == [[202, 0, 32], [5, 113, 176], [178, 178, 178], [62, 62, 62]]
 
 
 def test_contours_go_around_parts_and_holes() -> None:

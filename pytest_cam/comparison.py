@@ -1,0 +1,187 @@
+"""Two attentions of one image against each other: numbers, words and a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_cam.errors import DependencyError, is_ours
+from pytest_cam.images import drawing
+from pytest_cam.images.geometry import Rectangle
+from pytest_cam.images.loading import RGB
+from pytest_cam.images.panel import Tile, panel, tile_of
+from pytest_cam.labels import facts, labels, require_one_image
+from pytest_cam.measures import similarity
+from pytest_cam.measures.alignment import Aligned, align
+from pytest_cam.measures.localization import tied_cells
+
+if TYPE_CHECKING:
+    from pytest_cam.attention import Attention
+
+__tracebackhide__ = is_ours
+
+_TILE = 320
+_PEAK: drawing.Colour = (255, 0, 255)
+# Differences below this share of the higher peak stay pale: rounding must not be drawn in full colour.
+_LEAST = 0.05
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison:
+    """Two attentions of one image against each other. Made by `attention.compare(other)`.
+
+    No number depends on how strong either map is, only on where it is strong.
+
+    Attributes:
+        first: The attention that was asked to compare itself.
+        second: The other one.
+    """
+
+    first: Attention
+    second: Attention
+
+    def __post_init__(self) -> None:
+        require_one_image((self.first, self.second), "comparison")
+        _ = self._maps  # what cannot be compared is known at once
+
+    @cached_property
+    def _maps(self) -> Aligned:
+        return align(self.first.map, self.first.geometry, self.second.map, self.second.geometry)
+
+    @cached_property
+    def cosine(self) -> float:
+        """The cosine of the angle between the maps, in [0, 1]; high for unlike maps, too: do not judge by it alone."""
+        return similarity.cosine(self._maps.first, self._maps.second)
+
+    @cached_property
+    def pearson(self) -> float:
+        """Pearson's correlation of the maps, in [-1, 1]; 0 where one is the same everywhere."""
+        return similarity.pearson(self._maps.first, self._maps.second)
+
+    @cached_property
+    def max_difference(self) -> float:
+        """The greatest difference in any cell of the maps, each divided by its maximum, in [0, 1]."""
+        return similarity.max_difference(self._maps.first, self._maps.second)
+
+    @cached_property
+    def emd(self) -> float:
+        """The earth mover's distance as a share of the diagonal, in [0, 1): how far the attention moved.
+
+        Raises:
+            DependencyError: OpenCV does not import here.
+        """
+        return similarity.emd(self._maps.first, self._maps.second, self._maps.extent)
+
+    @cached_property
+    def peak_distance(self) -> float:
+        """The distance between the two peaks, in image pixels."""
+        (x1, y1), (x2, y2) = self.first.peak, self.second.peak
+        return float(np.hypot(x2 - x1, y2 - y1))
+
+    @cached_property
+    def differences(self) -> tuple[str, ...]:
+        """What differs between the two, in words: "method: gradcam against gradcam++"."""
+        both = self.first, self.second
+        known = {
+            **facts(both),
+            "image": [attention.image.name for attention in both],
+            "input": ["{} x {} pixels".format(*attention.geometry.input_size) for attention in both],
+        }
+        if self._maps.part is not None:
+            known["the model saw"] = [_corners(attention.geometry.seen) for attention in both]
+        return tuple(f"{what}: {one} against {two}" for what, (one, two) in known.items() if one != two)
+
+    def __repr__(self) -> str:
+        figures = f"cosine {self.cosine:.2f}, Pearson {self.pearson:.2f}, peaks {self.peak_distance:.0f} px apart"
+        return f"<Comparison {_headline(self)}: {figures}>"
+
+    def __str__(self) -> str:
+        lines = [
+            ("cosine", f"{self.cosine:.3f}"),
+            ("Pearson", f"{self.pearson:.3f}"),
+            ("EMD", _moved(self)),
+            ("max difference", f"{self.max_difference:.3f}, each map divided by its maximum"),
+            ("peaks", f"{_peak(self.first)} and {_peak(self.second)}, {self.peak_distance:.0f} px apart"),
+        ]
+        if self._maps.part is not None:
+            lines.append(("compared over", f"{_corners(self._maps.part)}, the part of the image that both models saw"))
+        lines += [("differs", difference) for difference in self.differences]
+        common = labels((self.first, self.second))[1]
+        if common:
+            lines.append(("the same", ", ".join(common)))
+        lines.append(("image", self.first.image.name))
+        return "\n".join([_headline(self), "", *(f"  {name:<14} {text}" for name, text in lines)])
+
+    def picture(self, alpha: float = 0.5) -> RGB:
+        """Draw both heat maps over the image, and their difference, side by side.
+
+        The difference is that of the maps each scaled to sum 1 over what both models saw: red where the first has
+        more of its attention, blue where the second has. The caption says how much full colour is.
+
+        Args:
+            alpha: The heat maps' part of the blend, in [0, 1].
+
+        Returns:
+            (H, W, 3) uint8.
+
+        Raises:
+            DependencyError: OpenCV does not import here.
+        """
+        picture = tile_of(drawing.reduced(self.first.image.rgb()), _TILE)
+        size = (picture.shape[1], picture.shape[0])
+        both = self.first, self.second
+        titles, common = labels(both)
+        shares = [drawing.on_image(drawing.normalised(a.map), a.geometry, size) for a in both]
+        seen = [drawing.seen_mask(a.geometry, size) for a in both]
+        tiles = []
+        for attention, title, share, mask in zip(both, titles, shares, seen, strict=True):
+            centre = np.array(attention.peak) * np.array(size) / np.array(attention.image.size)
+            over = drawing.overlay(picture, share, mask, alpha)
+            tiles.append(Tile(title, drawing.ring(over, centre, _PEAK)))
+        shown = seen[0] * seen[1]
+        first, second = (_of_sum_one(share * shown) for share in shares)
+        apart, highest = first - second, max(float(first.max()), float(second.max())) or 1.0
+        full = max(float(np.abs(apart).max()), _LEAST * highest)
+        tiles.append(Tile("difference", drawing.signed_overlay(picture, apart / full, shown)))
+        lines = [
+            f"cosine {self.cosine:.2f}, Pearson {self.pearson:.2f}, EMD {self.emd:.2f} of the diagonal, "
+            f"peaks (rings) {self.peak_distance:.0f} px apart",
+            "heat maps: each from zero to its own maximum",
+            "difference of the maps, each scaled to sum 1: red where the first has more, blue where the second has; "
+            f"full colour is {full / highest:.0%} of the higher peak",
+            *([f"the same in both: {', '.join(common)}"] if common else []),
+            f"image: {self.first.image.name}",
+        ]
+        return panel(tiles, _headline(self), lines)
+
+
+def _headline(comparison: Comparison) -> str:
+    first, second = labels((comparison.first, comparison.second))[0]
+    return f"{first} against {second}"
+
+
+def _of_sum_one(share: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    # A single hot cell that is smaller than a pixel of the tile may be in none of them.
+    total = float(share.sum())
+    return share / total if total > 0 else share
+
+
+def _moved(comparison: Comparison) -> str:
+    try:
+        return f"{comparison.emd:.3f} of the diagonal"
+    except DependencyError:
+        return "unknown: it needs OpenCV, which does not import here"
+
+
+def _peak(attention: Attention) -> str:
+    x, y = attention.peak
+    tied = tied_cells(attention.map.astype(np.float64))
+    return f"({x:.0f}, {y:.0f})" + (f" (shared by {tied} cells)" if tied > 1 else "")
+
+
+def _corners(rectangle: Rectangle) -> str:
+    return "({:.0f}, {:.0f}, {:.0f}, {:.0f})".format(*rectangle)

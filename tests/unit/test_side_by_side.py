@@ -1,0 +1,103 @@
+"""Several attentions of one image: as a strip of pictures, and as a table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pytest_cam import Attention, CamError, attend, attend_batch, strip, table
+
+METHODS = ["gradcam++", "gradcam", "hirescam", "layercam", "xgradcam"]
+IMG = torch.rand(3, 32, 48, generator=torch.Generator().manual_seed(1))
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.Conv2d(4, 6, 3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(6, 3),
+    )  # fmt: skip
+
+
+def twelve() -> list[Attention]:
+    model = network()
+    return [attend(model, IMG, layer=layer, method=method) for method in METHODS for layer in ("0", "1", "2")][:12]
+
+
+def tile(picture: np.ndarray, row: int, column: int) -> np.ndarray:
+    """Return a tile of 224 x 149 out of rows of tiles with titles of one line."""
+    top, left = 32 + row * (149 + 20 + 12), 12 + column * 236
+    return picture[top : top + 149, left : left + 224]
+
+
+def test_image_and_each_layer_side_by_side() -> None:
+    attentions = attend(network(), IMG, layer=["0", "2"], method="layercam")
+    picture = strip(attentions)
+    # Three tiles of 224 x 149, with gaps of 12 around each.
+    assert picture.shape[1] == 3 * 224 + 4 * 12
+    tiles = [tile(picture, 0, column) for column in range(3)]
+    assert np.array_equal(tile(strip(attentions, alpha=0.0), 0, 1), tiles[0])
+    assert all(not np.array_equal(other, tiles[0]) for other in tiles[1:])
+    assert not np.array_equal(tiles[1], tiles[2])
+
+
+def test_many_go_to_rows_of_even_length_in_the_order_given() -> None:
+    attentions = twelve()
+    picture = strip(attentions)
+    # With the image thirteen: rows of five, five and three.
+    assert picture.shape[1] == 5 * 224 + 6 * 12
+    pair = strip([attentions[0], attentions[11]])
+    assert np.array_equal(tile(picture, 0, 1), tile(pair, 0, 1))
+    assert np.array_equal(tile(picture, 2, 2), tile(pair, 0, 2))
+    assert (tile(picture, 2, 3) == 255).all()
+    # Six are two rows of three.
+    assert strip(attentions[:5]).shape[1] == 3 * 224 + 4 * 12
+
+
+def test_what_cannot_be_one_strip_is_named() -> None:
+    with pytest.raises(CamError, match="there are no attentions to draw"):
+        strip([])
+    small, large = (attend_batch(network(), torch.rand(1, 3, side, side))[0] for side in (16, 32))
+    with pytest.raises(CamError, match=r"of images of 16 x 16 and 32 x 32 pixels\. Accepted: attentions of one photo"):
+        strip([small, large])
+    one, other = attend_batch(network(), torch.stack([IMG, IMG.flip(-1)]))
+    with pytest.raises(CamError, match=r"the attentions of a table must be of one image, and input tensor differs"):
+        table([one, other], (0, 0, 8, 8))
+
+
+class Bright(nn.Module):
+    """Class 1 grows with brightness, class 0 falls: the map of class 1 is the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look = nn.Identity()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        bright = self.look(image).mean(dim=(1, 2, 3))
+        return torch.stack([-bright, bright], dim=1)
+
+
+def test_table_by_hand() -> None:
+    # Three quarters of the light are in the box, one quarter of the image: (0.75 - 0.25) / (1 - 0.25) = 0.67.
+    img = torch.zeros(1, 16, 16)
+    img[0, 2, 2], img[0, 12, 12] = 3, 1
+    names = ["dark", "bright|light"]
+    known = [
+        attend(Bright(), img, layer="look", method=method, target=target, class_names=names)
+        for method, target in (("gradcam", 1), ("layercam", 1), ("gradcam", 0))
+    ]
+    assert table(known, (0, 0, 8, 8)) == (
+        "| method   | layer | target        | skill | energy | peak   |\n"
+        "| -------- | ----- | ------------- | ----: | -----: | ------ |\n"
+        "| gradcam  | look  | bright\\|light |  0.67 |   0.75 | (2, 2) |\n"
+        "| layercam | look  | bright\\|light |  0.67 |   0.75 | (2, 2) |\n"
+        "| gradcam  | look  | dark          |  none |   none | none   |"
+    )
+
+
+def test_table_says_where_skill_means_nothing() -> None:
+    attention = attend(Bright(), torch.ones(1, 16, 16), layer="look", target=1)
+    row = table([attention], (0, 0, 16, 15)).splitlines()[2]
+    assert [cell.strip() for cell in row.split("|")[4:6]] == ["vacuous", "0.94"]
