@@ -171,6 +171,19 @@ def test_last_of_several_executions_is_replaced(layer: str, picture: torch.Tenso
     assert sum(step.is_kept for step in replay._steps) == {"block": 4, "relu": 5}[layer]
 
 
+@pytest.mark.parametrize(("layer", "executions"), [("block", 3), ("relu", 3)])
+def test_last_of_several_executions_is_replaced_in_the_whole_model(
+    layer: str, executions: int, picture: torch.Tensor
+) -> None:
+    model = Repeated().eval()
+    module = model.get_submodule(layer)
+    model.head.register_forward_hook(lambda *_: None)  # for which the whole model runs
+    replay = Replay(model, module, model, picture)
+    assert not replay.is_sound
+    changed = versions(replay, 2)
+    assert torch.equal(replay(changed), whole(model, module, picture, changed, at=executions))
+
+
 class Several(nn.Module):
     """A layer that returns more than one thing, of which the model reads two."""
 
