@@ -184,7 +184,7 @@ def test_ablationcam(shape: tuple[int, int, int], seed: int, offset: float) -> N
 
 
 @few
-@given(SEEDS, st.integers(1, 40), st.integers(1, 6), st.floats(0.2, 0.8))
+@given(SEEDS, st.integers(1, 150), st.integers(1, 6), st.floats(0.2, 0.8))
 def test_rise(seed: int, count: int, cells: int, keep: float) -> None:
     head, seen = normal(seed, 9, 6), []
 

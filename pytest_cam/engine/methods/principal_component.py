@@ -32,16 +32,14 @@ def first_component(rows: torch.Tensor) -> torch.Tensor:
     Returns:
         (B, n), in the units of the rows.
     """
-    largest = rows.abs().amax(dim=(1, 2), keepdim=True)
-    scaled = torch.where(largest == 0, 0.0, rows / largest)
+    # The smaller of the two matrices of products. In float64 those of float32 numbers neither over- nor underflow.
     if rows.shape[1] <= rows.shape[2]:
-        values, vectors = torch.linalg.eigh(scaled @ scaled.mT)
-        projection = vectors[..., -1] * values[..., -1:].clamp(min=0).sqrt()
+        values, vectors = torch.linalg.eigh(rows @ rows.mT)
+        projection: torch.Tensor = vectors[..., -1] * values[..., -1:].clamp(min=0).sqrt()
     else:
-        axes = torch.linalg.eigh(scaled.mT @ scaled).eigenvectors
-        projection = (scaled @ axes[..., -1:]).squeeze(-1)
-    component: torch.Tensor = projection * largest.squeeze(-1)
-    return component
+        axes = torch.linalg.eigh(rows.mT @ rows).eigenvectors
+        projection = (rows @ axes[..., -1:]).squeeze(-1)
+    return projection
 
 
 def upright(projection: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

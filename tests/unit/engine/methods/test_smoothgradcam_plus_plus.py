@@ -11,7 +11,7 @@ from pytest_cam.engine.methods.smoothgradcam_plus_plus import smoothgradcam_plus
 from pytest_cam.errors import MethodError
 
 ACTIVATIONS = torch.tensor([[[[1.0, 2.0], [0.0, 1.0]]]])
-IMAGE = torch.tensor([[[[0.0, 10.0], [4.0, 6.0]]]])
+IMAGE = torch.tensor([[[[-6.0, 4.0], [-2.0, 0.0]]]])
 
 
 def returning(gradients: torch.Tensor) -> Traces:
@@ -53,6 +53,16 @@ def test_a_place_where_the_formula_has_no_value_counts_nothing(generator: torch.
     gradients = torch.tensor([[[[1.0, 0.5], [0.0, 0.0]]]])
     found = smoothgradcam_plus_plus(activations, IMAGE, returning(gradients), generator, samples=1)
     assert found.tolist() == [[[0.0, 0.5], [0.0, 0.0]]]
+
+
+def test_map_keeps_its_digits_near_the_pole(generator: torch.Generator) -> None:
+    # 2 + G sum A is about 1e-4 in three places: two numbers of about 2 cancel there.
+    activations = torch.tensor([[[[-1.7, 0.3], [-1.1, -0.8]]]])
+    gradients = torch.tensor([[[[0.1, 0.60603], [0.60601, 0.60602]]]])
+    wide, steep = activations.double(), gradients.double()
+    expected = ((steep / (2 + steep * wide.sum())).sum() * wide[0]).relu()
+    found = smoothgradcam_plus_plus(activations, IMAGE, returning(gradients), generator, samples=1)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=0.0)
 
 
 @pytest.mark.parametrize(
