@@ -43,10 +43,38 @@ def test_every_setting_is_in_the_table_of_this_test():
         "preprocess",
         "class_names",
         "output",
+        "no-cache",
+        "threads",
         "colormap",
         "alpha",
         "normalization",
     ]
+
+
+def test_a_switch_is_off_on_or_read_from_the_ini_file(pytester):
+    assert options.from_config(pytester.parseconfig(), "no-cache") is False
+    assert options.from_config(pytester.parseconfig("--cam-no-cache"), "no-cache") is True
+    pytester.makeini("[pytest]\ncam_no_cache = true")
+    assert options.from_config(pytester.parseconfig(), "no-cache") is True
+
+
+@pytest.mark.parametrize(
+    ("args", "workers", "expected"), [((), 2, None), (("--cam-threads=3",), 2, 3), (("--cam-threads=auto",), 10**6, 1)]
+)
+def test_threads(pytester, args, workers, expected):
+    assert options.threads_from(pytester.parseconfig(*args), workers) == expected
+
+
+def test_auto_shares_the_cores_out(pytester, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    config = pytester.parseconfig("--cam-threads=auto")
+    assert [options.threads_from(config, workers) for workers in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", ""])
+def test_wrong_threads(pytester, given):
+    with pytest.raises(SettingError, match=f"--cam-threads is '{given}'; accepted: a number from 1, or 'auto'"):
+        options.threads_from(pytester.parseconfig(f"--cam-threads={given}"), 1)
 
 
 def test_command_line_wins_over_the_ini_file_even_when_it_is_empty(pytester):
