@@ -37,7 +37,8 @@ def test_bound_does_not_depend_on_the_batch_size() -> None:
     assert one == pytest.approx(three, rel=1e-12)
 
 
-def test_attention_is_counted() -> None:
+@pytest.mark.parametrize("frozen", [False, True])
+def test_attention_is_counted(frozen: bool) -> None:
     # One block of a transformer in eval mode, which torch would run by one fused operator that is not counted: 4 tokens
     # of 8 numbers; projections 4 * 2 * 4 * 8 * 8, scores and their sum 2 * 2 * 4 * 4 * 8, two linear layers of 8 to 16.
     block = nn.TransformerEncoderLayer(8, 1, dim_feedforward=16, batch_first=True)
@@ -58,7 +59,8 @@ def test_attention_is_counted() -> None:
     # Of each of the two products of attention, both factors are inputs.
     backward = inside + 2 * 2 * 4 * 4 * 8 + head
     forward = stem + inside + head
-    found = flop_bound(Network().eval(), torch.rand(1, 1, 8, 8), "tokens")
+    model = Network().eval().requires_grad_(not frozen)
+    found = flop_bound(model, torch.rand(1, 1, 8, 8), "tokens")
     assert found == pytest.approx((forward + backward) / forward, rel=1e-12)
 
 

@@ -8,11 +8,11 @@ from benchmarks.timing import Effort, Samples, interleaved
 
 
 def test_ratio_is_the_median_of_the_ratios_within_a_round() -> None:
-    # Within the rounds 2, 3 and 1; the ratio of the medians would be 4 / 2.
-    samples = Samples({"plain": [1.0, 2.0, 4.0], "mine": [2.0, 6.0, 4.0]})
-    assert samples.ratios("mine", "plain") == [2.0, 3.0, 1.0]
-    assert samples.ratio("mine", "plain") == 2.0
-    assert samples.interval("mine", "plain") == (1.0, 3.0)
+    # Within the rounds 4, 3 and 1; the ratio of the medians would be 4 / 2.
+    samples = Samples({"plain": [1.0, 2.0, 4.0], "mine": [4.0, 6.0, 4.0]})
+    assert samples.ratios("mine", "plain") == [4.0, 3.0, 1.0]
+    assert samples.ratio("mine", "plain") == 3.0
+    assert samples.interval("mine", "plain") == (1.0, 4.0)
     assert samples.milliseconds("plain") == 2000.0
     assert samples.rounds == 3
 
