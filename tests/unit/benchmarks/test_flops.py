@@ -40,8 +40,9 @@ def test_bound_does_not_depend_on_the_batch_size() -> None:
 @pytest.mark.parametrize("frozen", [False, True])
 def test_attention_is_counted(frozen: bool) -> None:
     # One block of a transformer in eval mode, which torch would run by one fused operator that is not counted: 4 tokens
-    # of 8 numbers; projections 4 * 2 * 4 * 8 * 8, scores and their sum 2 * 2 * 4 * 4 * 8, two linear layers of 8 to 16.
-    block = nn.TransformerEncoderLayer(8, 1, dim_feedforward=16, batch_first=True)
+    # of 8 numbers, two heads; projections 4 * 2 * 4 * 8 * 8, scores and their sum 2 * 2 * 4 * 4 * 8, two linear layers
+    # of 8 to 16.
+    block = nn.TransformerEncoderLayer(8, 2, dim_feedforward=16, batch_first=True)
 
     class Network(nn.Module):
         def __init__(self) -> None:
