@@ -1,1 +1,1 @@
-"""What measures the speed of pytest-cam: `python -m benchmarks`."""
+"""What measures speed and memory: `python -m benchmarks`."""

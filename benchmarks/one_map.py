@@ -1,117 +1,94 @@
-"""One map at the last layer, over a plain inference pass of the same network on the same input.
+"""One map over a plain inference pass of the same network on the same input: last, middle and early layer.
 
-The two are taken in turns within one run, so that what else the machine does falls on both, and the figure is the
-median of the ratios of neighbours.
+`attend` and `attend_batch` with the default method, as users call them.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import statistics
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
-import torch
-import torchvision
+from benchmarks.figures import Figure, attempted, geometric_mean
+from benchmarks.flops import flop_bound
+from benchmarks.networks import Network, draw
+from benchmarks.ours import NAME, mapped, plain
+from benchmarks.setup import Setup
+from benchmarks.timing import interleaved
 
-from pytest_cam import attend
+LAST = "One map, last layer, over a plain pass"
+MIDDLE = "One map, middle layer, over the FLOP bound"
+EARLY = "One map, early layer, over the FLOP bound"
+MEAN = "geometric mean"
 
-WARM_UP = 10
-
-
-@dataclass(frozen=True)
-class Case:
-    """A network of torchvision, a layer of it or None, and the ratio that must not be exceeded, if there is one."""
-
-    network: str
-    layer: str | None
-    limit: float | None
+LIMIT, LIMIT_OF_SHORT, SHORT_MS = 1.10, 1.20, 20.0
+LIMIT_OF_MEAN = 1.08
+LIMIT_OVER_BOUND = 1.20
+SECONDS = {"last": 7.0, "middle": 4.0, "early": 3.0}
 
 
-@dataclass(frozen=True)
-class Figures:
-    """Median times in milliseconds, and the median of the ratios of neighbours."""
+def figures(setup: Setup) -> Iterator[Figure]:
+    """Measure each network at each batch size, then the means over the networks."""
+    for device in setup.devices:
+        for batch in setup.batches:
+            found = []
+            for network in setup.networks:
+                blank = Figure(LAST, network.name, device=device, network=network.name, batch=batch)
+                found.append(attempted(blank, partial(_at_last, setup, network)))
+                yield found[-1]
+            yield _mean(found, batch, device)
+    # What has no limit does not need to be waited for at each batch size.
+    inner = (("middle", MIDDLE, LIMIT_OVER_BOUND, setup.batches), ("early", EARLY, None, setup.batches[:1]))
+    for place, kind, limit, batches in inner:
+        for device in setup.devices:
+            for batch in batches:
+                for network in setup.networks:
+                    blank = Figure(kind, network.name, limit=limit, device=device, network=network.name, batch=batch)
+                    yield attempted(blank, partial(_over_bound, setup, network, place))
 
-    case: Case
-    plain: float
-    attended: float
-    ratio: float
+
+def limit_for(milliseconds: float) -> float:
+    """Return the limit of one map at a last layer, for a plain pass of that length."""
+    return LIMIT if milliseconds >= SHORT_MS else LIMIT_OF_SHORT
 
 
-CASES = (
-    Case("resnet50", "layer4", 1.10),
-    Case("mobilenet_v3_small", "features", 1.20),
-    Case("resnet50", None, None),
-    Case("mobilenet_v3_small", None, None),
-)
-
-
-def measured(case: Case, rounds: int) -> Figures:
-    """Time a plain pass and a map in turns, after a warm-up.
-
-    Args:
-        case: What to run.
-        rounds: The number of pairs.
-    """
-    torch.manual_seed(0)
-    model = getattr(torchvision.models, case.network)(weights=None).eval()
-    image = torch.randn(1, 3, 224, 224)
-
-    def plain() -> None:
-        with torch.inference_mode():
-            model(image)
-
-    def attended() -> None:
-        attend(model, image, layer=case.layer)
-
-    for _ in range(WARM_UP):
-        plain()
-        attended()
-    pairs = [(milliseconds(plain), milliseconds(attended)) for _ in range(rounds)]
-    return Figures(
-        case,
-        plain=statistics.median(pair[0] for pair in pairs),
-        attended=statistics.median(pair[1] for pair in pairs),
-        ratio=statistics.median(pair[1] / pair[0] for pair in pairs),
+def _at_last(setup: Setup, network: Network, blank: Figure) -> Figure:
+    model = network.model().to(blank.device)
+    contenders = {"plain": plain(model), NAME: mapped(model, network.last)}
+    samples = interleaved(contenders, draw(blank.batch, blank.device), setup.effort, SECONDS["last"], blank.device)
+    passed = samples.milliseconds("plain")
+    return replace(
+        blank,
+        value=samples.ratio(NAME, "plain"),
+        limit=limit_for(passed),
+        interval=samples.interval(NAME, "plain"),
+        base=f"{passed:.1f} ms",
+        rounds=samples.rounds,
+        over_pass={NAME: samples.ratio(NAME, "plain")},
     )
 
 
-def milliseconds(run: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    run()
-    return (time.perf_counter() - start) * 1e3
+def _mean(found: list[Figure], batch: int, device: str) -> Figure:
+    ratios = [figure.value for figure in found if figure.value is not None]
+    blank = Figure(LAST, MEAN, limit=LIMIT_OF_MEAN, device=device, batch=batch)
+    if not ratios:
+        return replace(blank, skipped="no network was measured")
+    return replace(blank, value=geometric_mean(ratios), base=f"{len(ratios)} networks")
 
 
-def as_markdown(figures: list[Figures], rounds: int) -> str:
-    """Return the figures as a table, with what it takes to compare them with others."""
-    lines = [
-        f"{date.today()}, torch {torch.__version__}, {torch.get_num_threads()} threads, {machine()}; batch 1, "
-        f"224 x 224, median of {rounds} pairs",
-        "",
-        "| network | layer | plain pass | one map | ratio | limit |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
-    ]
-    for item in figures:
-        limit = "" if item.case.limit is None else f"{item.case.limit:.2f}"
-        lines.append(
-            f"| {item.case.network} | {item.case.layer or 'found by itself'} | {item.plain:.1f} ms | "
-            f"{item.attended:.1f} ms | {item.ratio:.2f} | {limit} |"
-        )
-    return "\n".join(lines)
-
-
-def machine() -> str:
-    """Return the processor and the number of its cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{processor()}, {cores} cores, {platform.system()} {platform.machine()}"
-
-
-def processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown processor"
+def _over_bound(setup: Setup, network: Network, place: str, blank: Figure) -> Figure:
+    model = network.model()
+    bound = flop_bound(model, draw(1)(), network.layer(place))
+    model.to(blank.device)
+    contenders = {"plain": plain(model), NAME: mapped(model, network.layer(place))}
+    samples = interleaved(contenders, draw(blank.batch, blank.device), setup.effort, SECONDS[place], blank.device)
+    low, high = samples.interval(NAME, "plain")
+    ratio = samples.ratio(NAME, "plain")
+    return replace(
+        blank,
+        value=ratio / bound,
+        interval=(low / bound, high / bound),
+        base=f"{bound:.2f} passes of {samples.milliseconds('plain'):.1f} ms",
+        note=f"{network.layer(place)}: {ratio:.2f} passes",
+        rounds=samples.rounds,
+    )

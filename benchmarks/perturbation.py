@@ -1,0 +1,100 @@
+"""Ablation-CAM and Score-CAM on resnet50, each over its peers.
+
+One round after a warm-up of everybody with a plain pass: a map takes a peer a minute or more, in which noise averages
+out. All run the whole method. Ablation-CAM is at layer4, with its 2048 channels. Score-CAM is at layer1, with 256:
+there each library runs the whole network once for each channel's mask, whatever the layer, so the ratio is that of
+layer4 to within the time of one pass, at an eighth of the wait. Batches of masked inputs are those that each library
+takes by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.figures import Figure, UnavailableError, attempted
+from benchmarks.networks import Network, draw, networks_named
+from benchmarks.ours import NAME, plain, require_methods
+from benchmarks.peers import require, without_progress
+from benchmarks.setup import Setup
+from benchmarks.timing import clock_for
+from pytest_cam import attend
+
+KIND = "Perturbation methods, over the fastest peer"
+Call = Callable[[torch.Tensor], Any]
+
+
+def figures(setup: Setup) -> Iterator[Figure]:
+    """Measure both methods."""
+    (network,) = networks_named(["resnet18" if setup.quick else "resnet50"])
+    ablated = "layer1" if setup.quick else "layer4"
+    cases: tuple[tuple[str, str, str, float, Mapping[str, Callable[[nn.Module, str], Call]]], ...] = (
+        ("Ablation-CAM", "ablationcam", ablated, 0.01, {"grad-cam": _ablation_of_grad_cam}),
+        ("Score-CAM", "scorecam", "layer1", 1.0, {"grad-cam": _score_of_grad_cam, "torchcam": _score_of_torchcam}),
+    )
+    for device in setup.devices:
+        for title, method, layer, limit, peers in cases:
+            blank = Figure(
+                KIND, f"{title}, {network.name}, {layer}", limit=limit, device=device, network=network.name, batch=1
+            )
+            yield attempted(blank, partial(_measured, network, method, layer, peers))
+
+
+def _measured(
+    network: Network,
+    method: str,
+    layer: str,
+    peers: Mapping[str, Callable[[nn.Module, str], Call]],
+    blank: Figure,
+) -> Figure:
+    require_methods(method)  # before minutes go to peers
+    given, clock = draw(1, blank.device)(), clock_for(blank.device)
+    model = network.model().to(blank.device)
+    plain(model)(given)
+    mine = clock(partial(attend, model, given, layer=layer, method=method))
+    taken, missing = {}, []
+    for name, make in peers.items():
+        try:
+            call = make(network.model().to(blank.device), layer)
+        except UnavailableError as reason:
+            missing.append(f"no {name}: {reason}")
+            continue
+        plain(model)(given)
+        with without_progress():
+            taken[name] = clock(partial(call, given))
+    if not taken:
+        raise UnavailableError("; ".join(missing))
+    fastest = min(taken, key=lambda name: taken[name])
+    return replace(
+        blank,
+        value=mine / taken[fastest],
+        base=", ".join(f"{name} {seconds:.2f} s" for name, seconds in taken.items()),
+        note="; ".join([f"{NAME} {mine:.2f} s", *missing]),
+        rounds=1,
+    )
+
+
+def _ablation_of_grad_cam(model: nn.Module, layer: str) -> Call:
+    extractor = require("pytorch_grad_cam", "grad-cam").AblationCAM(model, [model.get_submodule(layer)])
+    return lambda given: extractor(given, None)
+
+
+def _score_of_grad_cam(model: nn.Module, layer: str) -> Call:
+    extractor = require("pytorch_grad_cam", "grad-cam").ScoreCAM(model, [model.get_submodule(layer)])
+    return lambda given: extractor(given, None)
+
+
+def _score_of_torchcam(model: nn.Module, layer: str) -> Call:
+    extractor = require("torchcam.methods", "torchcam").ScoreCAM(model, target_layer=layer)
+
+    def run(given: torch.Tensor) -> Any:
+        with torch.inference_mode():
+            scores = model(given)
+        return extractor(scores.argmax(dim=1).tolist(), scores)
+
+    return run
