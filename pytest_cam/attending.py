@@ -275,7 +275,19 @@ def _stacked(prepared: list[PreparedImage]) -> torch.Tensor:
     shapes = [tuple(item.tensor.shape) for item in prepared]
     if len(set(shapes)) > 1:
         raise ImageError(f"the inputs of a batch must have one shape, and these have {sorted(set(shapes))}")
-    return prepared[0].tensor[None] if len(prepared) == 1 else torch.stack([item.tensor for item in prepared])
+    tensors = [item.tensor for item in prepared]
+    return tensors[0][None] if len(tensors) == 1 else _as_one(tensors)
+
+
+def _as_one(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """Return tensors of one shape as a batch: without a copy where they are the rows of a batch already."""
+    first, step = tensors[0], tensors[1].storage_offset() - tensors[0].storage_offset()
+    place, strides = first.untyped_storage().data_ptr(), first.stride()
+    for index, tensor in enumerate(tensors):
+        in_place = tensor.storage_offset() == first.storage_offset() + index * step
+        if not in_place or tensor.untyped_storage().data_ptr() != place or tensor.stride() != strides or step <= 0:
+            return torch.stack(tensors)
+    return first.as_strided((len(tensors), *first.shape), (step, *strides))
 
 
 def _attention(item: PreparedImage, found: Found, index: int) -> Attention:
