@@ -31,7 +31,7 @@ from pytest_cam.errors import (
 __tracebackhide__ = is_ours
 
 # What stands for the layer of a method that takes none.
-NO_LAYER = "(the input)"
+NO_LAYER = "the input"
 
 _PROBABILITIES = (
     "the class scores that the model returned look like probabilities: each row lies in [0, 1] and sums to 1. Where "

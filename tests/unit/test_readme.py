@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,8 +12,10 @@ from torch import nn
 from torchvision.models import resnet18
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 from torchvision.models.segmentation import lraspp_mobilenet_v3_large
+from torchvision.transforms import v2 as transforms
 
 from pytest_cam import AttentionError, Box, Polygon, attend, options
+from pytest_cam.engine.methods import METHODS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -93,6 +96,32 @@ def test_comparing_runs_as_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     sys.modules.pop("network")
     exec(code, given)
     assert given["comparison"].differences == ("method: gradcam++ against gradcam",)
+
+
+def test_methods_run_as_shown() -> None:
+    shown = README.split("<!-- methods: run by tests/unit/test_readme.py -->\n")[1]
+    code = shown.split("```python\n")[1].split("```")[0]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = resnet18().eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch.jit is on its way out
+        shipped = torch.jit.trace(model, torch.zeros(1, 3, 64, 64))
+    given = {
+        "model": model,
+        "shipped": shipped,
+        "img": ROOT / "example_project/photos/001_digit8.png",
+        "preprocess": transforms.Compose([transforms.ToImage(), transforms.ToDtype(torch.float32, scale=True)]),
+    }
+    with torch.no_grad():
+        exec(code, given)
+    assert len(given["attentions"]) == 8
+
+
+def test_every_method_is_in_the_table() -> None:
+    table = README.split("## Which method")[1].split("The layer is by default")[0]
+    firsts = "".join(line.split("|")[1] for line in table.splitlines() if "|" in line)
+    assert set(re.findall(r"`([a-z+-]+)`", firsts)) == set(METHODS)
 
 
 class TwoHeaded(nn.Module):
