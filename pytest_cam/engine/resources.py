@@ -12,7 +12,7 @@ from pytest_cam.engine.methods.resources import Make
 from pytest_cam.engine.perturbing import in_batches
 from pytest_cam.engine.replay import Replay
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Explained, Target, values_of
+from pytest_cam.engine.targets import Explained, Target
 from pytest_cam.engine.trace import GRADIENTS, Trace, trace
 from pytest_cam.errors import is_ours
 
@@ -155,4 +155,4 @@ class Resources:
         return in_batches(run, make, count, what=f"inputs of {self._name}", unit_bytes=unit_bytes, device=device)
 
     def _values(self, output: Any, inputs: torch.Tensor) -> torch.Tensor:
-        return values_of(output, self._resolved, len(inputs), self._subject.said("output"))
+        return self._subject.values(output, self._resolved, len(inputs))

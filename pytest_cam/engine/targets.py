@@ -139,12 +139,12 @@ def scores_of(
     return Scores(explained, read.logits, called)
 
 
-def values_of(output: Any, target: Target, count: int, selector: Selector = None) -> torch.Tensor:
-    """Return one score for each of several inputs, without saying what they are.
+def class_values(output: Any, class_: int, count: int, selector: Selector = None) -> torch.Tensor:
+    """Return one class's score for each of several inputs, without saying what it is.
 
     Args:
         output: What the model returned for the inputs.
-        target: The class index or the callable that is explained.
+        class_: The class index.
         count: The number of inputs.
         selector: Which part of the output is explained: see `selected`.
 
@@ -152,16 +152,15 @@ def values_of(output: Any, target: Target, count: int, selector: Selector = None
         (count,), float32 or float64, on the CPU.
 
     Raises:
-        OutputError, TargetError: As for `scores_of`.
+        OutputError: The output has no class scores.
+        TargetError: The class does not exist.
     """
-    if callable(target):
-        return torch.stack(scores_of(output, [target] * count, None, selector=selector).called).detach().cpu()
     found = selected(output, selector)
     logits = class_scores(found, count)
     if logits is None:
         raise no_class_scores(found, count)
     values = exact(logits.detach()).cpu()
-    column = require_class(as_index(target, None), max(values.shape[1], 2))
+    column = require_class(class_, max(values.shape[1], 2))
     if values.shape[1] == 1:
         return values[:, 0] if column == 1 else -values[:, 0]
     return values[:, column]

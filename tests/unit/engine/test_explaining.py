@@ -9,7 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_cam import FusedLayers, TargetIgnoredWarning, attend, attend_batch, register_method
+from pytest_cam import (
+    ClassLogit,
+    ContrastiveLogit,
+    FusedLayers,
+    TargetIgnoredWarning,
+    attend,
+    attend_batch,
+    register_method,
+)
 from pytest_cam.engine import explaining
 from pytest_cam.errors import KeywordError, LayerError, MethodError, TargetError
 
@@ -157,3 +165,19 @@ def test_a_target_that_is_ignored_is_told_once(classifier: nn.Sequential, pictur
     again = attend(classifier, picture, layer="layer", method="brightest", target=3)  # an error if it warned
     assert np.array_equal(told.map, again.map)
     assert (told.target, again.target) == (2, 3)
+
+
+def test_perturbation_explains_the_same_target_as_gradients_do(
+    classifier: nn.Sequential, picture: torch.Tensor
+) -> None:
+    # The score is linear in the layer's output. So what it loses without channel k is the sum of G_k A_k, which is what
+    # the weight of Grad-CAM, the mean of G_k, is to be multiplied with: here all G_k are constant over the grid.
+    names = ["ant", "bee", "cat", "dog", "eel"]
+    for target in ("dog", 3, ClassLogit("dog"), ContrastiveLogit("dog", versus="cat"), lambda row: row[3] - row[2]):
+        found = attend(classifier, picture, layer="layer", method="ablationcam", target=target, class_names=names)
+        activations = classifier.layer(classifier.stem(picture)).detach()[0]
+        versus = 2 if callable(target) and not isinstance(target, ClassLogit) else None
+        row = classifier.head.weight[3] - (0 if versus is None else classifier.head.weight[versus])
+        weights = row.detach() * activations.mean(dim=(1, 2)) / abs(found.score)
+        expected = (weights[:, None, None] * activations).sum(dim=0).relu().numpy()
+        np.testing.assert_allclose(found.map, expected, rtol=1e-4, atol=1e-6)
