@@ -36,7 +36,7 @@ class BlackBox(AbstractContextManager["BlackBox"]):
 
     def __init__(self, model: Callable[..., Any]) -> None:
         call = _of_session(model) if _is_session(model) else model
-        self.model = lambda *args, **kwargs: _as_tensors(call(*args, **kwargs))
+        self.model: Callable[..., Any] = lambda *args, **kwargs: _as_tensors(call(*args, **kwargs))
 
     def __enter__(self) -> BlackBox:
         self._random = RandomState()
@@ -44,6 +44,10 @@ class BlackBox(AbstractContextManager["BlackBox"]):
 
     def __exit__(self, *_: object) -> None:
         self._random.put_back()
+
+    def run(self, inputs: torch.Tensor) -> Any:
+        """Run the callable on a copy of the inputs, (n, C, H, W), which it may overwrite."""
+        return self.model(inputs.clone())
 
     def rewind(self) -> None:
         """Let random numbers be as they were before the first pass."""

@@ -177,6 +177,8 @@ class ModelState:
         self._random = None if self.is_known else RandomState(self.device)
         if self.flags is not None:
             self._set_eval()
+        if self.is_known:
+            self._tree.has_hooks()  # looked for while there are none of this package's own
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -194,6 +196,33 @@ class ModelState:
         """Return whether no random number was drawn and no buffer written to since the state was entered."""
         drawn = self._random is not None and not self._random.is_current()
         return not drawn and (self._buffers is None or self._buffers.are_as_before())
+
+    def run(self, inputs: torch.Tensor) -> Any:
+        """Run the model such that the inputs stay what they are: on a copy, unless it is known to leave them alone.
+
+        Args:
+            inputs: (n, C, H, W).
+
+        Raises:
+            ModelError: The model has written to inputs that it left alone before.
+        """
+        kept = self._tree.kept
+        if kept is None or not self.is_known or kept.hooked:
+            return self.model(inputs.clone())
+        if not kept.spares_inputs:
+            with torch.inference_mode(False):  # whose tensors do not count what is written to them
+                copy = inputs.clone()
+            output, kept.spares_inputs = self.model(copy), copy._version == 0
+            return output
+        version = inputs._version
+        output = self.model(inputs)
+        if inputs._version != version:
+            kept.spares_inputs = False
+            raise ModelError(
+                "the model has written to its input, which it left alone before; was a module of it changed to work in "
+                "place? The input that was passed is overwritten; the next call will run on a copy"
+            )
+        return output
 
     @contextmanager
     def placing_own_hooks(self) -> Iterator[None]:
@@ -290,6 +319,7 @@ class _Kept:
         children: The modules that these hold.
         next_hook: The number that torch's next hook would have had when hooks were last looked for.
         hooked: Whether there were any.
+        spares_inputs: Whether a pass has shown that the model does not write to its input.
     """
 
     below: list[nn.Module]
@@ -299,6 +329,7 @@ class _Kept:
     children: list[nn.Module | None]
     next_hook: int = -1
     hooked: bool = True
+    spares_inputs: bool = False
 
     @classmethod
     def of(cls, modules: list[nn.Module], kinds: list[type]) -> _Kept:

@@ -54,13 +54,13 @@ class Subject:
         """Return what the model returns.
 
         Args:
-            inputs: (n, C, H, W); the model gets a copy, since it may overwrite it.
+            inputs: (n, C, H, W), which stay what they are.
             image: The image of the batch whose other arguments go with all rows; None where the rows are the batch.
         """
         args, kwargs = self.said("model_args") or (), self.said("model_kwargs") or {}
         if not args and not kwargs:
-            return self.model(inputs.clone())
-        # Copies, too, each time that the model runs.
+            return self.state.run(inputs)
+        # Copies, each time that the model runs.
         args = [self._other(value, image, len(inputs)) for value in args]
         kwargs = {name: self._other(value, image, len(inputs)) for name, value in kwargs.items()}
         return self.model(inputs.clone(), *args, **kwargs)

@@ -357,3 +357,33 @@ def test_preprocess_may_draw_and_leaves_the_generators() -> None:
     attend(model, np.zeros((12, 12, 3), np.uint8), layer="0", preprocess=preprocess, target=1)
     assert random.getstate() == python
     assert torch.equal(torch.get_rng_state(), torchs)
+
+
+def test_a_known_model_may_overwrite_its_input(picture: torch.Tensor) -> None:
+    model = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    before = picture.clone()
+    maps = [attend(model, picture, layer="1", target=0).map for _ in range(3)]
+    assert torch.equal(picture, before)
+    assert np.array_equal(maps[0], maps[2])
+
+
+def test_a_known_model_that_begins_to_overwrite_its_input_is_named(picture: torch.Tensor) -> None:
+    model = nn.Sequential(nn.ReLU(), nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    expected = attend(model, picture, layer="1", target=0).map
+    model[0].inplace = True
+    with pytest.raises(ModelError, match="has written to its input, which it left alone before"):
+        attend(model, picture, layer="1", target=0)
+    again = picture.clone()
+    assert np.array_equal(attend(model, picture, layer="1", target=0).map, expected)
+    assert torch.equal(picture, again)
+
+
+def test_hooks_of_the_user_are_noticed_whenever_they_come(picture: torch.Tensor) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    expected = attend(model, picture, layer="1", target=0).map
+    for _ in range(2):
+        seen: list[bool] = []
+        with model[0].register_forward_hook(lambda module, args, output, seen=seen: seen.append(output.is_inference())):
+            attend(model, picture, layer="1", target=0)
+        assert seen == [False]  # what is of inference mode could not be used for gradients by the user's hook
+        assert np.array_equal(attend(model, picture, layer="1", target=0).map, expected)
