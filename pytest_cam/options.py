@@ -123,6 +123,8 @@ SETTINGS = (
         marker=False,
     ),
 )
+# More than machines have cores; torch would take any number, and the machine would not.
+MOST_THREADS = 1024
 MARKER_KEYS = tuple(setting.name for setting in SETTINGS if setting.marker)
 
 
@@ -209,8 +211,9 @@ def threads_from(config: pytest.Config, workers: int) -> int | None:
     if given == "auto":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return max(1, cores // workers)
-    if not str(given).isdecimal() or int(given) < 1:
-        raise SettingError(f"--cam-threads is {given!r}; accepted: a number from 1, or 'auto'")
+    # A text of very many digits is no number to Python.
+    if not str(given).isdecimal() or len(given) > 9 or not 1 <= int(given) <= MOST_THREADS:
+        raise SettingError(f"--cam-threads is {given!r}; accepted: a number from 1 to {MOST_THREADS}, or 'auto'")
     return int(given)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
 
 OUTER_SHARING_KEY = pytest.StashKey[bool]()
+OUTER_THREADS_KEY = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,8 +53,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Let go of what passes found, and share none any more."""
+    """Let go of what passes found, share none any more, and leave torch as it was."""
     SHARING.is_on = config.stash.get(OUTER_SHARING_KEY, False)
+    if OUTER_THREADS_KEY in config.stash:
+        sys.modules["torch"].set_num_threads(config.stash[OUTER_THREADS_KEY])
     kept = sys.modules.get("pytest_cam.engine.pass_cache")
     if kept is not None:
         kept.forget()
@@ -188,10 +191,14 @@ def _setting(item: pytest.Item, name: str, given: Any, fixtures: dict[str, Any])
 def _set_threads(config: pytest.Config) -> None:
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     threads = options.threads_from(config, workers)
-    if threads is not None and (workers > 1 or options.from_config(config, "threads") != "auto"):
-        import torch
+    # What only hands out tests to workers computes nothing, and need not wait for torch.
+    hands_out = config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput")
+    if threads is None or hands_out or (workers == 1 and options.from_config(config, "threads") == "auto"):
+        return
+    import torch
 
-        torch.set_num_threads(threads)
+    config.stash[OUTER_THREADS_KEY] = torch.get_num_threads()
+    torch.set_num_threads(threads)
 
 
 def _settle(item: pytest.Item) -> None:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -16,6 +17,9 @@ from pytest_cam.errors import ModelError, is_ours
 from pytest_cam.randomness import RandomState
 
 __tracebackhide__ = is_ours
+
+# What a session of ONNX Runtime says of its input, where it is no other.
+_DTYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64}
 
 Model: TypeAlias = nn.Module | Callable[..., Any]
 
@@ -67,7 +71,7 @@ def state_of(model: Model, methods: Sequence[Method]) -> State:
     Raises:
         ModelError: The model is none of these, or the methods need a module and it is another callable.
     """
-    opaque = not isinstance(model, (nn.Module, torch.export.ExportedProgram))
+    opaque = _is_frozen(model) or not isinstance(model, (nn.Module, torch.export.ExportedProgram))
     needing = [method.name for method in methods if method.takes_a_layer or method.takes_gradients]
     if opaque and not isinstance(model, type) and (callable(model) or _is_session(model)):
         if needing:
@@ -80,12 +84,17 @@ def state_of(model: Model, methods: Sequence[Method]) -> State:
     return ModelState(model, opens=bool(needing))  # type: ignore[arg-type]  # what is no module is refused there
 
 
+def _is_frozen(model: Any) -> bool:
+    """Return whether a model is one of TorchScript that `torch.jit.freeze` has made: its flags and weights are gone."""
+    return isinstance(model, torch.jit.ScriptModule) and not hasattr(model, "training")
+
+
 def _is_session(model: Any) -> bool:
     """Return whether a model is a session of ONNX Runtime, or what has its methods."""
     return all(callable(getattr(model, name, None)) for name in ("run", "get_inputs", "get_outputs"))
 
 
-def _of_session(session: Any) -> Callable[[torch.Tensor], Any]:
+def _of_session(session: Any) -> Callable[..., Any]:
     names = [each.name for each in session.get_inputs()]
     outputs = [each.name for each in session.get_outputs()]
     if len(names) != 1:
@@ -93,18 +102,49 @@ def _of_session(session: Any) -> Callable[[torch.Tensor], Any]:
             f"the session takes {len(names)} inputs ({', '.join(names)}); accepted: one, or a function of the image "
             "that runs the session with the others"
         )
+    dtype = _DTYPES.get(session.get_inputs()[0].type)
+    # Exporters fix the batch size, as a rule to 1, unless they are told not to; a free one is a name or None.
+    first = next(iter(session.get_inputs()[0].shape), None)
+    rows = first if isinstance(first, int) and first > 0 else None
 
-    def run(inputs: torch.Tensor) -> Any:
-        found = session.run(None, {names[0]: inputs.numpy()})
-        return found[0] if len(found) == 1 else dict(zip(outputs, found, strict=True))
+    def run(images: torch.Tensor) -> dict[str, npt.NDArray[Any]]:
+        return dict(zip(outputs, session.run(None, {names[0]: images.numpy()}), strict=True))
 
-    return run
+    def call(inputs: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        if args or kwargs:
+            raise ModelError(
+                "a session takes the image alone, and model_args= or model_kwargs= is given; accepted: a function of "
+                "all of them that runs the session"
+            )
+        images = inputs if dtype is None else inputs.to(dtype)
+        found = run(images) if rows is None else _in_parts(run, images, rows)
+        return found[outputs[0]] if len(found) == 1 else found
+
+    return call
+
+
+def _in_parts(
+    run: Callable[[torch.Tensor], dict[str, npt.NDArray[Any]]], images: torch.Tensor, rows: int
+) -> dict[str, npt.NDArray[Any]]:
+    """Run images in batches of a fixed size, of which the last one is filled up with copies of the last image."""
+    missing = -len(images) % rows
+    filled = torch.cat([images, images[-1:].expand(missing, *images.shape[1:])]) if missing else images
+    found = [run(part) for part in torch.split(filled, rows)]
+    return {
+        name: np.concatenate([each[name] for each in found])[: len(images)] if _has_rows(array, rows) else array
+        for name, array in found[0].items()
+    }
+
+
+def _has_rows(array: Any, rows: int) -> bool:
+    return isinstance(array, np.ndarray) and array.ndim > 0 and len(array) == rows
 
 
 def _as_tensors(output: Any) -> Any:
     """Return an output with each array in it as a tensor."""
     if isinstance(output, np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(output))
+        # torch warns of arrays that cannot be written to, as those of JAX are.
+        return torch.from_numpy(np.ascontiguousarray(output) if output.flags.writeable else output.copy())
     if isinstance(output, Mapping):
         return {key: _as_tensors(item) for key, item in output.items()}
     if type(output) in (list, tuple):

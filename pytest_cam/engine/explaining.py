@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -122,13 +123,9 @@ def explain(
     if without:
         _require_no_layer(without, layer)
     cache = PassCache(subject, inputs)
-    keys = [
-        (each, target[0], method, seed, _hashable(options or {}))
-        for each in listed(layer)
-        for method in methods
-        for target in targets
-    ]
-    known = [cache.get(*key) for key in keys]
+    said = _as_key(options or {})
+    keys = [(each, target[0], method, seed, said) for each in listed(layer) for method in methods for target in targets]
+    known: list[Any] = [None if said is None else cache.get(*key) for key in keys]
     if not keys or any(found is None for found in known):
         questions = _questions(subject, inputs, layer, methods, targets, cache)
         ask = _Ask(subject, inputs, seed, options or {})
@@ -138,7 +135,7 @@ def explain(
             for method in methods
             for question in questions
         ]
-        for key, found in zip(keys, known, strict=True):
+        for key, found in zip(keys, known, strict=True) if said is not None else ():
             cache.put(found, found.maps.nbytes, *key)
     if any(what.of_probabilities for found in known for what in found.explained):
         warn(_PROBABILITIES, ProbabilityWarning)
@@ -172,8 +169,17 @@ def _questions(
     ]
 
 
-def _hashable(options: Mapping[str, Any]) -> Hashable:
+def _as_key(options: Mapping[str, Any]) -> Hashable:
+    """Return options as a key, or None where one of them may hold something else while it looks the same."""
+    if not all(map(_is_plain, options.values())):
+        return None
     return tuple(sorted((name, repr(value)) for name, value in options.items()))
+
+
+def _is_plain(value: Any) -> bool:
+    if type(value) in (list, tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (str, bytes, Number))
 
 
 @dataclass(frozen=True, eq=False)

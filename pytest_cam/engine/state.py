@@ -69,7 +69,18 @@ class _Values:
 
 
 def _is_as_before(table: BufferTable, before: BufferTable) -> bool:
-    return table.keys() == before.keys() and all(map(operator.is_, table.values(), before.values()))
+    same_names = list(table.keys()) == list(before)
+    return same_names and all(map(operator.is_, table.values(), before.values()))
+
+
+def _refill(table: BufferTable, before: BufferTable) -> None:
+    if isinstance(table, dict):
+        table.clear()
+        table.update(before)
+        return
+    # That of a TorchScript module: buffers are replaced there, but never added or taken away.
+    for name, tensor in before.items():
+        table[name] = tensor
 
 
 def _end_to_end(tensors: list[torch.Tensor]) -> torch.Tensor:
@@ -97,7 +108,7 @@ class _Buffers:
             if not table:
                 self._empty.append(table)
                 continue
-            self._tables.append((table, table.copy()))
+            self._tables.append((table, dict(table.items())))
             for tensor in table.values():
                 # A sparse buffer has no values end to end; it is put back only where it was replaced.
                 if tensor is not None and tensor.layout == torch.strided:
@@ -110,12 +121,11 @@ class _Buffers:
         return not replaced and all(values.untouched() for values in self._values)
 
     def put_back(self) -> None:
-        for table in self._empty:
+        for table in filter(len, self._empty):
             table.clear()
         for table, before in self._tables:
             if not _is_as_before(table, before):
-                table.clear()
-                table.update(before)
+                _refill(table, before)
         with torch.no_grad():
             for values in self._values:
                 values.put_back()

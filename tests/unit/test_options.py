@@ -71,9 +71,9 @@ def test_auto_shares_the_cores_out(pytester, monkeypatch):
     assert [options.threads_from(config, workers) for workers in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
 
 
-@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", ""])
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", "", "1025", "9" * 5000])
 def test_wrong_threads(pytester, given):
-    with pytest.raises(SettingError, match=f"--cam-threads is '{given}'; accepted: a number from 1, or 'auto'"):
+    with pytest.raises(SettingError, match=f"--cam-threads is '{given}'; accepted: a number from 1 to 1024, or 'auto'"):
         options.threads_from(pytester.parseconfig(f"--cam-threads={given}"), 1)
 
 

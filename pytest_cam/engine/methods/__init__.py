@@ -207,18 +207,39 @@ def _loaded(point: metadata.EntryPoint) -> Callable[..., Any]:
 
 
 def _is_same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
+    return one is other or (None not in _origin(one) and _origin(one) == _origin(other))
+
+
+def _origin(function: Callable[..., Any]) -> tuple[str | None, ...]:
+    """Return the module, name and file of a function; the conftests of two directories may both be named conftest."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    file = getattr(code, "co_filename", None)
+    module: str | None = getattr(function, "__module__", None)
+    # A notebook gives each version of a cell a file of its own.
+    return module, getattr(function, "__qualname__", None), "" if module == "__main__" else file
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[list[str], dict[str, Any]]:
     """Return the names of the resources that a function asks for, and its options with their defaults."""
-    kinds = inspect.signature(function).parameters.values()
+    kinds = _signature(function).parameters.values()
     options = {kind.name: kind.default for kind in kinds if kind.default is not kind.empty}
     return [kind.name for kind in kinds if kind.default is kind.empty], options
 
 
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except ValueError:  # some of those written in C have none
+        return inspect.Signature()
+
+
 def _require_resources(name: str, function: Callable[..., Any]) -> None:
     asked, _ = _parameters(function)
+    for kind in _signature(function).parameters.values():
+        if kind.kind in (kind.POSITIONAL_ONLY, kind.VAR_POSITIONAL):
+            raise MethodError(
+                f"method {name!r} takes '{kind}' by position; accepted: parameters that go by their names"
+            )
     for resource in asked:
         if resource not in RESOURCES:
             raise MethodError(

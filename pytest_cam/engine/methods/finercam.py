@@ -15,7 +15,7 @@ __tracebackhide__ = is_ours
 def finercam(
     activations: torch.Tensor,
     logits: torch.Tensor,
-    target: int,
+    target: int | None,
     class_gradients: ClassGradients,
     *,
     alpha: float = 0.6,
@@ -29,7 +29,7 @@ def finercam(
     Args:
         activations: A of one image, (1, C, h, w).
         logits: The scores of all classes, (1, K).
-        target: The explained class c.
+        target: The explained class c, or None where a callable is explained, which is an error.
         class_gradients: From weights (1, K) to d(sum weights * logits) / dA, (1, C, h, w).
         alpha: How strongly the others are held against it, from 0 (Grad-CAM); the paper's default.
         classes: With how many classes the target is compared, the paper's default; all others where there are fewer.
@@ -38,10 +38,15 @@ def finercam(
         The map (1, h, w), >= 0, not normalised.
 
     Raises:
-        MethodError: The model has fewer than two classes, or an option is none.
+        MethodError: A callable is explained, the model has fewer than two classes, or an option is none.
     """
     strength = from_zero("finercam", "alpha", alpha)
     wanted = whole("finercam", "classes", classes)
+    if target is None:
+        raise MethodError(
+            "finercam compares the explained class with others, and target is a callable; accepted: a class index, a "
+            "class name, ClassLogit(...) or None. Did you mean 'gradcam'?"
+        )
     if logits.shape[1] < 2:
         raise MethodError(
             f"finercam compares the explained class with others, and this model has {logits.shape[1]} logit. "

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -181,3 +184,47 @@ def test_perturbation_explains_the_same_target_as_gradients_do(
         weights = row.detach() * activations.mean(dim=(1, 2)) / abs(found.score)
         expected = (weights[:, None, None] * activations).sum(dim=0).relu().numpy()
         np.testing.assert_allclose(found.map, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_eigencam_tells_of_an_ignored_target_once(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    code = """
+import torch, warnings
+from torch import nn
+from pytest_cam import ClassLogit, attend
+model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval()
+image = torch.rand(1, 3, 8, 8)
+with warnings.catch_warnings(record=True) as given:
+    warnings.simplefilter("always")
+    attend(model, image, layer="0", method="eigencam")
+    assert not given, "no target is given"
+    for target in (2, ClassLogit(3), [0, 1]):
+        attend(model, image, layer="0", method=["gradcam", "eigencam"], target=target)
+print([(each.category.__name__, str(each.message), each.filename) for each in given])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ((category, message, place),) = ast.literal_eval(done.stdout)
+    assert category == "TargetIgnoredWarning"
+    assert message.startswith("eigencam has the same map for every target: target=2 changes only what the message")
+    assert place == "<string>"  # the user's line
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (lambda row: row[0], "finercam compares the explained class with others, and target is a callable; accepted"),
+        ([0, lambda row: row[0]], "target is a callable"),
+    ],
+)
+def test_finercam_explains_classes_only(
+    classifier: nn.Sequential, picture: torch.Tensor, target: Any, said: str
+) -> None:
+    with pytest.raises(MethodError, match=said):
+        attend(classifier, picture, layer="layer", method="finercam", target=target)
+    assert attend(classifier, picture, layer="layer", method="finercam", target=ClassLogit(1)).target == 1
+
+
+@pytest.mark.parametrize("target", [None, 0, 1])
+def test_finercam_of_a_single_logit(picture: torch.Tensor, target: int | None) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 1)).eval()
+    with pytest.raises(MethodError, match=r"this model has 1 logit\. A model of at least 2 classes is accepted"):
+        attend(model, picture, layer="0", method="finercam", target=target)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_cam import ClassLogit, attend, attend_batch
+import pytest_cam.engine.methods as registry
+from pytest_cam import ClassLogit, attend, attend_batch, register_method
 from pytest_cam.engine import pass_cache
 from pytest_cam.engine.sharing import SHARING
 from pytest_cam.errors import ProbabilityWarning
@@ -185,6 +186,39 @@ def test_a_hook_of_the_user_sees_every_pass(model: Counted, picture: torch.Tenso
 def test_what_a_callable_reads_may_have_changed(model: Counted, picture: torch.Tensor, given: Any) -> None:
     attend(model, picture, layer="look", **given)
     assert passes(lambda: attend(model, picture, layer="look", **given)) == 1
+
+
+def test_options_that_only_look_the_same_are_not_answered(model: Counted, picture: torch.Tensor) -> None:
+    @register_method("weighted")
+    def weighted(activations: torch.Tensor, *, weights: Any = None) -> torch.Tensor:
+        return (activations * torch.as_tensor(weights).view(1, -1, 1, 1)[:, : activations.shape[1]]).sum(dim=1).abs()
+
+    # NumPy writes "[0. 0. 0. ... 0. 0. 0.]" for both.
+    first, second = np.zeros(2000, np.float32), np.zeros(2000, np.float32)
+    first[3], second[3] = 1, 2
+    try:
+        one, other = (
+            attend(model, picture, layer="look", method="weighted", method_options={"weights": weights}).map
+            for weights in (first, second)
+        )
+        plain = attend(model, picture, layer="look", method="weighted", method_options={"weights": [0.0, 0, 0, 3]}).map
+    finally:
+        del registry._registered["weighted"]
+    assert one.max() > 0
+    np.testing.assert_allclose(other, 2 * one, rtol=1e-6)
+    np.testing.assert_allclose(plain, 3 * one, rtol=1e-6)
+    assert len(_passes) == 1, "the pass itself is shared"
+
+
+def test_options_count(model: Counted, picture: torch.Tensor) -> None:
+    def few(masks: int) -> Any:
+        return attend(model, picture, method="rise", method_options={"masks": masks, "cells": 4})
+
+    first = few(8)
+    assert passes(lambda: few(9)) > 0
+    assert passes(lambda: few(8)) == 0
+    assert np.array_equal(few(8).map, first.map)
+    assert passes(lambda: attend(model, picture, method="rise", seed=1, method_options={"masks": 8, "cells": 4})) > 0
 
 
 def test_batches_are_computed(model: Counted, picture: torch.Tensor) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -164,6 +168,15 @@ def test_an_error_of_the_users_is_the_users(classifier: nn.Sequential, picture: 
         (lambda: register_method("x")(lambda gradients: gradients), "method 'x' asks for gradients; accepted: param"),
         (lambda: register_method("x")(lambda: 1), "asks for nothing; accepted: parameters named 'activations'"),
         (lambda: register_method("x")("gradcam"), "method 'x' is a str; accepted: a function"),  # type: ignore[type-var]
+        (lambda: register_method("x")(int), "method 'x' asks for nothing; accepted: parameters named 'activations'"),
+        (
+            lambda: register_method("x")(lambda activations, /: activations),
+            "method 'x' takes 'activations' by position; accepted: parameters that go by their names",
+        ),
+        (
+            lambda: register_method("x")(lambda *activations: activations[0]),
+            r"method 'x' takes '\*activations' by position",
+        ),
         (lambda: register_method("gradcam")(wrong_shape), "there is a method 'gradcam' already"),
         (lambda: register_method(""), "registered under ''; accepted: a name"),
         (lambda: register_method(wrong_shape), "accepted: a name, as in register_method"),  # type: ignore[arg-type]
@@ -179,6 +192,51 @@ def test_two_functions_of_one_name_and_one_function_twice() -> None:
     register_method("mine")(wrong_shape)  # as a conftest that is imported twice
     with pytest.raises(MethodError, match="there is a method 'mine' already; register yours under another name"):
         register_method("mine")(too_small)
+
+
+class Instance:
+    def __call__(self, activations: torch.Tensor) -> torch.Tensor:
+        return activations[:, 0]
+
+
+@pytest.mark.parametrize("make", [lambda: partial(array), Instance, lambda: lambda activations: activations[:, 0]])
+def test_functions_without_a_name_of_their_own(make: Callable[[], Any]) -> None:
+    first = register_method("nameless")(make())
+    register_method("nameless")(first)
+    if isinstance(first, FunctionType):
+        register_method("nameless")(make())  # from the same line
+        return
+    # Nothing says that another one is the same.
+    with pytest.raises(MethodError, match="there is a method 'nameless' already"):
+        register_method("nameless")(make())
+
+
+def test_functions_of_one_name_in_two_files_of_one_name(tmp_path: Path) -> None:
+    # As the conftests of two directories are, to which pytest gives the same module name.
+    for directory in ("one", "two"):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / "conftest.py").write_text("def ours(activations): return activations[:, 0]")
+
+    def loaded(directory: str) -> Any:
+        spec = spec_from_file_location("conftest", tmp_path / directory / "conftest.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.ours
+
+    register_method("ours")(loaded("one"))
+    register_method("ours")(loaded("one"))
+    with pytest.raises(MethodError, match="there is a method 'ours' already"):
+        register_method("ours")(loaded("two"))
+
+
+def test_notebook_may_change_a_cell() -> None:
+    for value in (1, 2):
+        namespace: dict[str, Any] = {"__name__": "__main__"}
+        exec(compile(f"def ours(activations): return {value}", f"<cell {value}>", "exec"), namespace)
+        register_method("ours")(namespace["ours"])
+    assert registry.method_named("ours")(activations=None) == 2
 
 
 def test_unknown_names_suggest_registered_ones(classifier: nn.Sequential, picture: torch.Tensor) -> None:

@@ -51,6 +51,11 @@ def test_one_logit_is_an_error() -> None:
     assert found.endswith("this model has 1 logit. A model of at least 2 classes is accepted; did you mean 'gradcam'?")
 
 
+def test_a_callable_is_no_class_to_compare() -> None:
+    with pytest.raises(MethodError, match=r"target is a callable; accepted: a class index, .* Did you mean 'gradcam'"):
+        finercam(ACTIVATIONS, LOGITS, None, class_gradients)
+
+
 @pytest.mark.parametrize("classes", [0, -1, 1.5, "3", True, None])
 def test_a_number_of_classes_that_is_none_is_an_error(classes: Any) -> None:
     with pytest.raises(MethodError) as caught:
