@@ -75,7 +75,7 @@ def state_of(model: Model, methods: Sequence[Method]) -> State:
     needing = [method.name for method in methods if method.takes_a_layer or method.takes_gradients]
     if opaque and not isinstance(model, type) and (callable(model) or _is_session(model)):
         if needing:
-            able = [name for name, method in METHODS.items() if not method.takes_a_layer]
+            able = [name for name, method in METHODS.items() if not (method.takes_a_layer or method.takes_gradients)]
             raise ModelError(
                 f"model is a {type(model).__name__}, and {needing[0]} needs the layers of a torch.nn.Module; methods "
                 f"for any callable are {' and '.join(map(repr, able))}"

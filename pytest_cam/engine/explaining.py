@@ -33,6 +33,7 @@ __tracebackhide__ = is_ours
 
 # What stands for the layer of a method that takes none.
 NO_LAYER = "the input"
+ATTENTION = "the attention of all blocks"
 
 _PROBABILITIES = (
     "the class scores that the model returned look like probabilities: each row lies in [0, 1] and sums to 1. Where "
@@ -242,7 +243,7 @@ def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explai
     _require_maps(method, maps, len(inputs), None if part is None else part.layout.grid)
     values = maps.to("cpu", torch.float32).numpy()
     if not np.isfinite(np.add.reduce(values, axis=None)) and not np.isfinite(values).all():
-        where = NO_LAYER if part is None else part.layer
+        where = _place_of(method) if part is None else part.layer
         raise NonFiniteError(
             f"the {method.name} map at layer {where} is not finite although activations and gradients are: "
             + (
@@ -255,8 +256,13 @@ def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explai
         values = np.maximum(values, 0)
     if part is None:
         rows, columns = values.shape[1:]
-        return Found(NO_LAYER, 1, 1, f"input, {rows} x {columns}", method.name, values, explained)
+        kind = "input" if _place_of(method) == NO_LAYER else "tokens"
+        return Found(_place_of(method), 1, 1, f"{kind}, {rows} x {columns}", method.name, values, explained)
     return Found(part.layer, part.call, part.calls, str(part.layout), method.name, values, explained)
+
+
+def _place_of(method: Method) -> str:
+    return ATTENTION if "attention_gradients" in method.needs else NO_LAYER
 
 
 def _require_maps(method: Method, maps: Any, batch: int, grid: tuple[int, int] | None) -> None:

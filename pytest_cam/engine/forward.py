@@ -76,7 +76,7 @@ class Run:
             if "no_grad mode" not in str(error):
                 raise
         self.state.rewind()
-        with torch.enable_grad(), _frozen(self.model):
+        with torch.enable_grad(), frozen(self.model):
             return self._forward(place, nullcontext)
 
     def only(self, watch: Callable[[HookManager], None]) -> None:
@@ -142,7 +142,8 @@ class _NoCheckpoint:
 
 
 @contextmanager
-def _frozen(model: nn.Module) -> Iterator[None]:
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Let no parameter require a gradient within a `with` block."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
         for parameter in trained:

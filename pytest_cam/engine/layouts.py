@@ -107,6 +107,11 @@ class Reader:
         self._size: Grid = (inputs.shape[2], inputs.shape[3])
         self._reshape = reshape
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the user says how outputs read."""
+        return self._reshape is not None
+
     def find(self, output: Any) -> torch.Tensor | None:
         """Return the tensor of a layer's output that has a grid: itself, or the first one of a tuple, list or dict."""
         if isinstance(output, torch.Tensor):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pytest_cam.engine.attention_gradients import attention_gradients
 from pytest_cam.engine.forward import plainly
 from pytest_cam.engine.methods.resources import Make
 from pytest_cam.engine.perturbing import in_batches
@@ -80,6 +81,13 @@ class Resources:
         all_weights = torch.zeros_like(found.logits)
         all_weights[self._index] = weights.to(all_weights)[0]
         return found.class_gradients(all_weights)[self._index : self._index + 1]
+
+    @property
+    def attention_gradients(self) -> list[torch.Tensor]:
+        """The gradients at the attention of all blocks, each (heads, n, h, w)."""
+        self._subject.state.rewind()
+        alone = self._subject.for_copies_of(self._index, 1)
+        return attention_gradients(alone, self.inputs, self._resolved, self._name)
 
     def score_inputs(self, count: int, make: Make) -> torch.Tensor:
         """Return the explained score of other inputs, (count,), on the CPU.

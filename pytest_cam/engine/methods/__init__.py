@@ -34,11 +34,13 @@ RESOURCES = {
     "score_inputs": "(count, make): the explained score, (count,), of inputs that make(start, stop) returns",
     "score_activations": "(count, make): the same for outputs of the layer, (n, C, h, w)",
     "trace_inputs": "(count, make): activations and gradients, each (count, C, h, w), for other inputs",
+    "attention_gradients": "for each attention block of a vision transformer d score / d attention, (heads, n, h, w)",
     "generator": "a torch.Generator of the CPU, with the seed of the call",
 }
 _OF_WHOLE_BATCHES = {"activations", "gradients", "curvature"}
-_WITHOUT_A_LAYER = {"inputs", "score", "target", "logits", "score_inputs", "generator"}
-_WITHOUT_A_GRADIENT = _WITHOUT_A_LAYER | {"activations", "score_activations"}
+_OF_ANY_CALLABLE = {"inputs", "score", "target", "logits", "score_inputs", "generator"}
+_WITHOUT_A_LAYER = _OF_ANY_CALLABLE | {"attention_gradients"}
+_WITHOUT_A_GRADIENT = _OF_ANY_CALLABLE | {"activations", "score_activations"}
 _OF_THE_TARGET = set(RESOURCES) - {"activations", "inputs", "logits", "generator"}
 
 
@@ -114,6 +116,7 @@ METHODS = {
         _built_in("kpcacam", "kpcacam"),
         _built_in("shapleycam", "shapleycam"),
         _built_in("finercam", "finercam"),
+        _built_in("legrad", "legrad"),
         _built_in("smoothgradcam++", "smoothgradcam_plus_plus"),
         _built_in("scorecam", "scorecam"),
         _built_in("ablationcam", "ablationcam"),
@@ -246,9 +249,9 @@ def _require_resources(name: str, function: Callable[..., Any]) -> None:
                 f"method {name!r} asks for {resource!r}, which there is not. {nearest(resource, RESOURCES)} A "
                 "parameter with a default is an option of the method's own"
             )
-    if not {"activations", "inputs"} & set(asked):
+    if not {"activations", "inputs", "attention_gradients"} & set(asked):
         raise MethodError(
             f"method {name!r} asks for {', '.join(asked) or 'nothing'}; accepted: parameters named 'activations', or "
-            "'inputs' for a method without a layer, and others of "
+            "'inputs' or 'attention_gradients' for a method without a layer, and others of "
             f"{', '.join(map(repr, RESOURCES))}"
         )

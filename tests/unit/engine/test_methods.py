@@ -19,8 +19,8 @@ FORMULAS = [name for name, method in METHODS.items() if method.needs == {"activa
 def test_names_of_the_methods() -> None:
     assert list(METHODS) == [
         "gradcam", "gradcam++", "hirescam", "layercam", "xgradcam", "gradcam-elementwise", "eigencam", "eigengradcam",
-        "kpcacam", "shapleycam", "finercam", "smoothgradcam++", "scorecam", "ablationcam", "rise", "occlusion",
-        "random",
+        "kpcacam", "shapleycam", "finercam", "legrad", "smoothgradcam++", "scorecam", "ablationcam", "rise",
+        "occlusion", "random",
     ]  # fmt: skip
     assert method_named("gradcam++") is METHODS["gradcam++"]
 
