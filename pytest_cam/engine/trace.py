@@ -215,8 +215,10 @@ def _class_gradients(seen: Seen, scores: Scores, weights: torch.Tensor) -> torch
     gradient = exact(seen.layout.on_grid(gradient))
     names = [item.name for item in scores.explained]
     peaks = largest("gradients", gradient, [f"of {name} at layer {seen.name}" for name in names])
-    if 0 in peaks:
-        raise _independent(seen, names, peaks.index(0))
+    # An image without weights is not asked about, and has a gradient of zero.
+    for index, asked in enumerate(weights.any(dim=1).tolist()):
+        if asked and peaks[index] == 0:
+            raise _independent(seen, names, index)
     return gradient
 
 

@@ -157,3 +157,11 @@ def test_a_target_that_is_ignored_is_told_once(classifier: nn.Sequential, pictur
     again = attend(classifier, picture, layer="layer", method="brightest", target=3)  # an error if it warned
     assert np.array_equal(told.map, again.map)
     assert (told.target, again.target) == (2, 3)
+
+
+def test_finercam_of_a_batch_is_that_of_its_images(classifier: nn.Sequential) -> None:
+    pictures = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(4))
+    together = attend_batch(classifier, pictures, layer="stem", method="finercam", target=[0, 3, None])
+    for picture, found, target in zip(pictures, together, [0, 3, None], strict=True):
+        alone = attend(classifier, picture, layer="stem", method="finercam", target=target)
+        np.testing.assert_allclose(found.map, alone.map, rtol=1e-4, atol=1e-7)
