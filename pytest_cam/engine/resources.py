@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 
 from pytest_cam.engine.attention_gradients import attention_gradients
 from pytest_cam.engine.forward import plainly
+from pytest_cam.engine.hooks import HookManager
+from pytest_cam.engine.layouts import with_tensor
 from pytest_cam.engine.methods.resources import Make
 from pytest_cam.engine.perturbing import in_batches
 from pytest_cam.engine.replay import Replay
@@ -110,16 +115,39 @@ class Resources:
         found, subject = self._layer_part(), self._subject
         output = found.output[self._index : self._index + 1]
         module = subject.module if found.layer == "(the model)" else subject.module.get_submodule(found.layer)
-        reader = subject.reader(self.inputs)
-        replay = Replay(
-            subject.module, module, lambda inputs: subject.call(inputs, self._index), self.inputs, pick=reader.find
-        )
+        run = self._replay(module) if found.call == found.calls else partial(self._replaced, module, found.call)
 
         def score(cells: torch.Tensor) -> torch.Tensor:
             changed = found.layout.off_grid(cells, output).to(output)
-            return self._values(replay(changed), cells)
+            return self._values(run(changed), cells)
 
         return self._in_batches(score, count, make)
+
+    def _replay(self, module: nn.Module) -> Replay:
+        subject = self._subject
+        subject.state.rewind()
+        with plainly(subject.state):
+            return Replay(
+                subject.module,
+                module,
+                lambda inputs: subject.call(inputs, self._index),
+                self.inputs,
+                pick=subject.reader(self.inputs).find,
+            )
+
+    def _replaced(self, module: nn.Module, call: int, changed: torch.Tensor) -> Any:
+        """Return what the model returns where one execution of a layer that is not its last returns something else."""
+        inputs = self.inputs.expand(len(changed), *self.inputs.shape[1:])
+        reader, executions = self._subject.reader(inputs), itertools.count(1)
+
+        def replace(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            tensor = reader.find(output)
+            here = next(executions) == call and tensor is not None
+            return with_tensor(output, tensor, changed.clone()) if here else None  # type: ignore[arg-type]
+
+        with HookManager() as hooks:
+            hooks.add(module, replace)
+            return self._subject.call(inputs, self._index)
 
     def trace_inputs(self, count: int, make: Make) -> tuple[torch.Tensor, torch.Tensor]:
         """Return activations and gradients for other inputs, each (count, C, h, w), on the CPU.
@@ -132,7 +160,7 @@ class Resources:
 
         def both(inputs: torch.Tensor) -> torch.Tensor:
             subject.state.rewind()
-            repeated = subject.for_copies_of(self._index, len(inputs))
+            repeated = subject.for_copies_of(self._index, len(inputs), found.call)
             (traces,) = trace(repeated, inputs, found.layer, [[self._resolved] * len(inputs)], GRADIENTS)
             assert traces[0].gradients is not None
             return torch.stack([traces[0].activations, traces[0].gradients], dim=1)

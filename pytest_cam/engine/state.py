@@ -24,8 +24,6 @@ __tracebackhide__ = is_ours
 BufferTable = dict[str, torch.Tensor | None]
 
 _KNOWN = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.")
-# What may hold modules later on, and run them, although it holds none now.
-_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _RANDOM = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 
 
@@ -174,7 +172,7 @@ class ModelState:
             _require_python(model, self.modules)
         _require_differentiable(self.modules, tree.lazy, parameter if opens else None)
         self.model = model
-        self.is_known = tree.is_known and not tree.is_any_given("forward", "_compiled_call_impl")
+        self.is_known = tree.kept is not None and not tree.kept.has_other_methods and not tree.is_any_given("forward")
         first = parameter if parameter is not None else _first(tree.each("_buffers"))
         self.device = torch.device("cpu") if first is None else first.device
         self.dtype = parameter.dtype if parameter is not None and parameter.is_floating_point() else None
@@ -301,10 +299,10 @@ class _Tree:
             return map(operator.itemgetter(name), self.kept.attributes)
         return map(operator.attrgetter(name), self.modules)
 
-    def is_any_given(self, *names: str) -> bool:
+    def is_any_given(self, name: str) -> bool:
         """Return whether an instance was given an attribute that its class has, such as another forward method."""
-        attributes = list(map(vars, self.modules)) if self.kept is None else self.kept.attributes
-        return any(any(map(operator.contains, attributes, repeat(name))) for name in names)
+        attributes = map(vars, self.modules) if self.kept is None else self.kept.attributes
+        return any(map(operator.contains, attributes, repeat(name)))
 
     def has_hooks(self) -> bool:
         """Return whether somebody placed a forward hook on a module."""
@@ -327,6 +325,9 @@ class _Kept:
         attributes: The dicts of the model and these, which hold their attributes.
         parents: Those of them that hold modules.
         children: The modules that these hold.
+        childless: The tables of those that hold none. A hook of the user may run a module that is placed there.
+        sizes: How many attributes each has.
+        has_other_methods: Whether one was given a method of its own in place of its class's.
         next_hook: The number that torch's next hook would have had when hooks were last looked for.
         hooked: Whether there were any.
         spares_inputs: Whether a pass has shown that the model does not write to its input.
@@ -337,19 +338,34 @@ class _Kept:
     attributes: list[dict[str, Any]]
     parents: list[dict[str, nn.Module | None]]
     children: list[nn.Module | None]
+    childless: list[dict[str, nn.Module | None]]
+    sizes: list[int]
+    has_other_methods: bool
     next_hook: int = -1
     hooked: bool = True
     spares_inputs: bool = False
 
     @classmethod
     def of(cls, modules: list[nn.Module], kinds: list[type]) -> _Kept:
-        parents = [module._modules for module in modules if module._modules or isinstance(module, _CONTAINERS)]
-        return cls(modules[1:], kinds, list(map(vars, modules)), parents, _children_in(parents))
+        attributes = list(map(vars, modules))
+        parents = [module._modules for module in modules if module._modules]
+        return cls(
+            modules[1:],
+            kinds,
+            attributes,
+            parents,
+            _children_in(parents),
+            [module._modules for module in modules if not module._modules],
+            list(map(len, attributes)),
+            any(map(_has_other_methods, modules)),
+        )
 
     def is_of(self, modules: list[nn.Module]) -> bool:
         return (
             self.kinds == list(map(type, modules))
             and self.children == _children_in(self.parents)
+            and not any(self.childless)
+            and self.sizes == list(map(len, self.attributes))
             and vars(modules[0]) is self.attributes[0]
         )
 
@@ -357,6 +373,11 @@ class _Kept:
 # What is kept must not keep the model alive: known modules do not refer to the model that they are in. None is kept of
 # the others.
 _KEPT: WeakKeyDictionary[nn.Module, _Kept | None] = WeakKeyDictionary()
+
+
+def _has_other_methods(module: nn.Module) -> bool:
+    kind = type(module)
+    return "_compiled_call_impl" in vars(module) or any(callable(getattr(kind, name, None)) for name in vars(module))
 
 
 def _children_in(parents: list[dict[str, nn.Module | None]]) -> list[nn.Module | None]:

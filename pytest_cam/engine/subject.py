@@ -65,12 +65,16 @@ class Subject:
         kwargs = {name: self._other(value, image, len(inputs)) for name, value in kwargs.items()}
         return self.model(inputs.clone(), *args, **kwargs)
 
-    def for_copies_of(self, image: int, count: int) -> Subject:
-        """Return the same for a batch of copies of one image: the model's other arguments are repeated."""
+    def for_copies_of(self, image: int, count: int, layer_call: int) -> Subject:
+        """Return the same for a batch of copies of one image: the model's other arguments are repeated.
+
+        Args:
+            image: Which image of the batch.
+            count: How many copies.
+            layer_call: Which execution of the layer is explained.
+        """
         args, kwargs = self.said("model_args"), self.said("model_kwargs")
-        if not args and not kwargs:
-            return replace(self, batch=count)
-        further: Further = {**(self.further or {})}
+        further: Further = {**(self.further or {}), "layer_call": layer_call}
         further["model_args"] = [_repeated(value, image, self.batch, count) for value in args or ()]
         further["model_kwargs"] = _repeated(dict(kwargs or {}), image, self.batch, count)
         return replace(self, batch=count, further=further)

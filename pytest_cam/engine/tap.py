@@ -202,6 +202,7 @@ class LastTap:
 
     def _after(self, name: str) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            self._calls[name] += 1
             tensor = self._reader.find(output)
             layout = None if tensor is None else self._reader.might_read(tensor, module)
             if tensor is None or layout is None:
@@ -212,7 +213,6 @@ class LastTap:
             if tensor is self._resampled or isinstance(module, _RESAMPLING):
                 self._resampled = tensor
                 return None
-            self._calls[name] += 1
             if layout.kind == "tokens" and normalises_last_axis(type(module)):
                 self.norms[name] = Layer(name, module)
             # The same tensor is the same output only while nothing has written to it, as `x += y` does.

@@ -215,8 +215,9 @@ def _class_gradients(seen: Seen, scores: Scores, weights: torch.Tensor) -> torch
     gradient = exact(seen.layout.on_grid(gradient))
     names = [item.name for item in scores.explained]
     peaks = largest("gradients", gradient, [f"of {name} at layer {seen.name}" for name in names])
-    for index, (peak, weighted) in enumerate(zip(peaks, weights.any(dim=1).tolist(), strict=True)):
-        if weighted and not peak:
+    # An image without weights is not asked about, and has a gradient of zero.
+    for index, asked in enumerate(weights.any(dim=1).tolist()):
+        if asked and peaks[index] == 0:
             raise _independent(seen, names, index)
     return gradient
 

@@ -121,7 +121,7 @@ def test_batch_is_its_images(model: Transformer, inputs: torch.Tensor) -> None:
 
 def test_what_is_said_of_the_place(model: Transformer, inputs: torch.Tensor) -> None:
     found = attend(model, inputs[:1], method="legrad")
-    assert (found.layer, found.layout) == ("(the attention of all blocks)", "tokens, 3 x 3")
+    assert (found.layer, found.layout) == ("the attention of all blocks", "tokens, 3 x 3")
 
 
 def test_tokens_first(inputs: torch.Tensor) -> None:

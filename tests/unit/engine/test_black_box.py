@@ -157,7 +157,7 @@ def test_the_same_function_has_the_same_map(
     # RISE takes a difference of means of 32 scores: rounding of the scores counts, whatever the map's size.
     scale = max(float(expected.map.max()), abs(expected.score)) if tolerance < 0.01 else float(expected.map.max())
     np.testing.assert_allclose(found.map, expected.map, rtol=0, atol=tolerance * scale)
-    assert (found.target, found.layer, found.method) == (expected.target, "(the input)", method)
+    assert (found.target, found.layer, found.method) == (expected.target, "the input", method)
     assert found.score == pytest.approx(expected.score, abs=max(1e-5, tolerance * abs(expected.score)))
 
 
@@ -204,7 +204,7 @@ def test_no_layer_can_be_named(method: str, layer: Any, network: nn.Sequential, 
 
 
 def test_a_setting_may_name_the_automatic_layer(network: nn.Sequential, picture: torch.Tensor) -> None:
-    assert explained(lambda images: network(images), picture, "rise", layer="auto").layer == "(the input)"
+    assert explained(lambda images: network(images), picture, "rise", layer="auto").layer == "the input"
 
 
 @pytest.mark.parametrize(

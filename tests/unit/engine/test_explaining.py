@@ -228,3 +228,60 @@ def test_finercam_of_a_single_logit(picture: torch.Tensor, target: int | None) -
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 1)).eval()
     with pytest.raises(MethodError, match=r"this model has 1 logit\. A model of at least 2 classes is accepted"):
         attend(model, picture, layer="0", method="finercam", target=target)
+
+
+def test_finercam_of_a_batch_is_that_of_its_images(classifier: nn.Sequential) -> None:
+    pictures = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(4))
+    together = attend_batch(classifier, pictures, layer="stem", method="finercam", target=[0, 3, None])
+    for picture, found, target in zip(pictures, together, [0, 3, None], strict=True):
+        alone = attend(classifier, picture, layer="stem", method="finercam", target=target)
+        np.testing.assert_allclose(found.map, alone.map, rtol=1e-4, atol=1e-7)
+
+
+class Shared(nn.Module):
+    """Its activation runs three times, the last time on what has no grid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.act = nn.ReLU()
+        self.hidden, self.head = nn.Linear(4, 6), nn.Linear(6, 5)
+
+    def before(self, images: torch.Tensor, call: int) -> torch.Tensor:
+        first = self.act(self.first(images))
+        return first if call == 1 else self.act(self.second(first))
+
+    def after(self, features: torch.Tensor, call: int) -> torch.Tensor:
+        last = self.act(self.second(features)) if call == 1 else features
+        return self.head(self.act(self.hidden(last.mean(dim=(2, 3)))))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.after(self.before(images, 2), 2)
+
+
+@pytest.mark.parametrize(("given", "call"), [({"layer": "act", "layer_call": 1}, 1), ({}, 2)])
+def test_ablationcam_changes_the_execution_that_is_explained(given: Any, call: int, picture: torch.Tensor) -> None:
+    model = Shared().eval()
+    found = attend(model, picture, method="ablationcam", target=1, **given)
+    assert (found.layer, found.layer_call, found.layer_calls) == ("act", call, 3)
+    with torch.no_grad():
+        activations = model.before(picture, call)
+        score = model.after(activations, call)[0, 1]
+        expected = torch.zeros(8, 8)
+        for channel in range(4):
+            changed = activations.clone()
+            changed[:, channel] = 0
+            expected += (score - model.after(changed, call)[0, 1]) / score.abs() * activations[0, channel]
+    np.testing.assert_allclose(found.map, expected.relu().numpy(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("given", "call"), [({"layer": "act", "layer_call": 1}, 1), ({}, 2)])
+def test_noisy_copies_are_traced_at_the_execution_that_is_explained(
+    given: Any, call: int, picture: torch.Tensor
+) -> None:
+    model, options = Shared().eval(), {"noise": 0.0, "samples": 3}
+    found = attend(model, picture, method="smoothgradcam++", target=1, method_options=options, **given)
+    plain = attend(model, picture, method="gradcam++", target=1, **given)
+    assert (found.layer_call, found.layer_calls) == (call, 3)
+    np.testing.assert_allclose(found.map, plain.map, rtol=1e-4, atol=1e-7)

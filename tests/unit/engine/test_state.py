@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.models.resnet import ResNet, resnet18
 
 from pytest_cam import attend, attend_batch
 from pytest_cam.engine.state import ModelState
@@ -345,6 +346,27 @@ def test_another_forward_method_makes_a_known_module_unknown(picture: torch.Tens
     assert norm.running_mean.tolist() == [0, 0, 0, 0]
     assert random.getstate() == python
     assert np.random.get_state(legacy=True)[1].tolist() == numpy
+
+
+def test_a_module_that_is_placed_in_a_leaf_after_the_first_call_is_in_eval_mode(picture: torch.Tensor) -> None:
+    model = normalized().eval()
+    expected = attend(model, picture, layer="0", target=1).score
+    model[5].drop = nn.Dropout(0.9)
+    model[5].register_forward_pre_hook(lambda head, args: (head.drop(args[0]),))
+    model.train()
+    assert attend(model, picture, layer="0", target=1).score == expected
+    assert model[5].drop.training
+
+
+def test_another_method_of_an_instance_makes_a_known_model_unknown() -> None:
+    model = resnet18(num_classes=3)
+    for _ in range(2):
+        assert ModelState(model).is_known
+    model._forward_impl = lambda images: ResNet._forward_impl(model, images) + torch.rand(1)
+    assert not ModelState(model).is_known
+    drawn = torch.get_rng_state()
+    attend(model, torch.ones(1, 3, 32, 32), layer="layer1")
+    assert torch.equal(torch.get_rng_state(), drawn)
 
 
 def test_preprocess_may_draw_and_leaves_the_generators() -> None:
