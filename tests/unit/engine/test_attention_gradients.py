@@ -314,3 +314,68 @@ def test_checkpointed_block_is_an_error(model: Transformer, inputs: torch.Tensor
 
     found = refused(ModelError, Checkpointed().double().eval(), inputs)
     assert "switch gradient checkpointing off" in found
+
+
+class Written(nn.Module):
+    """A block of one head with its attention written out, in which each result may be overwritten in place."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        self.norm, self.in_place = nn.LayerNorm(WIDTH), in_place
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        normal = self.norm(tokens)[:, None]
+        probabilities = (normal @ normal.mT).softmax(dim=-1)
+        probabilities = probabilities.mul_(2) if self.in_place else 2 * probabilities
+        return (probabilities @ normal)[:, 0].tanh()  # type: ignore[no-any-return]
+
+
+class Doubled(Transformer):
+    """What reads the tokens doubles them first, perhaps in place; tanh needs them for its gradient as they were."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        self.blocks, self.in_place = nn.Sequential(Written(in_place), Written(in_place)), in_place
+
+    def scores(self, tokens: torch.Tensor) -> torch.Tensor:
+        return super().scores(tokens.mul_(2) if self.in_place else 2 * tokens)
+
+
+def test_probabilities_and_tokens_may_be_overwritten(inputs: torch.Tensor) -> None:
+    model = Doubled(in_place=False).double().eval()
+    other = Doubled(in_place=True).double().eval()
+    other.load_state_dict(model.state_dict())
+    separate = attend(model, inputs[:1], method="legrad", target=1).map
+    assert separate.max() > 0
+    np.testing.assert_allclose(attend(other, inputs[:1], method="legrad", target=1).map, separate, rtol=1e-6)
+
+
+def test_each_pass_begins_with_the_models_own_buffers(model: Transformer, inputs: torch.Tensor) -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model
+            self.register_buffer("passes", torch.ones(()))
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            scores = self.inner(inputs) * float(self.passes)
+            self.passes *= 3
+            return scores  # type: ignore[no-any-return]
+
+    found = attend(Counting(), inputs[:1], method="legrad", target=1)
+    np.testing.assert_allclose(found.map, expected(model, inputs[0], 1), rtol=1e-6, atol=1e-12)
+
+
+def test_other_arguments_go_with_their_image(model: Transformer, inputs: torch.Tensor) -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model
+
+        def forward(self, inputs: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+            return self.inner(inputs) * factors[:, None]  # type: ignore[no-any-return]
+
+    factors = torch.tensor([2.0, 5.0], dtype=torch.float64)
+    both = attend_batch(Scaled(), inputs, method="legrad", target=1, model_kwargs={"factors": factors})
+    for image, factor, found in zip(inputs, (2, 5), both, strict=True):
+        np.testing.assert_allclose(found.map, factor * expected(model, image, 1), rtol=1e-6, atol=1e-12)
