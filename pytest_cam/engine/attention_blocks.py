@@ -72,7 +72,6 @@ def blocks_of(subject: Subject, inputs: torch.Tensor, method: str) -> Blocks:
     watched = each_forward(subject.module_state.modules, watch.run)
     with plainly(subject.state), torch.no_grad(), SeenAttention(watch.see), watched:
         subject.call(inputs)
-    subject.state.rewind()
     return _Search(subject.module, subject.reader(inputs), tuple(inputs.shape[2:]), method, watch).blocks()
 
 

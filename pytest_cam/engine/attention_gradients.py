@@ -54,9 +54,10 @@ def attention_gradients(subject: Subject, inputs: torch.Tensor, target: Target, 
     formation = _Formation(blocks)
 
     def scores(forward: _Forward) -> Scores:
+        # Before the pass, not after it: its graph may need a buffer as the pass has left it.
+        subject.state.rewind()
         with each_forward(blocks.modules, forward):
             output = subject.call(inputs)
-        subject.state.rewind()
         # The model may have left gradients switched off, although its output has one.
         with torch.enable_grad():
             return subject.scores(output, [target])

@@ -65,13 +65,13 @@ class Subject:
         kwargs = {name: self._other(value, image, len(inputs)) for name, value in kwargs.items()}
         return self.model(inputs.clone(), *args, **kwargs)
 
-    def for_copies_of(self, image: int, count: int, layer_call: int) -> Subject:
+    def for_copies_of(self, image: int, count: int, layer_call: int | None = None) -> Subject:
         """Return the same for a batch of copies of one image: the model's other arguments are repeated.
 
         Args:
             image: Which image of the batch.
             count: How many copies.
-            layer_call: Which execution of the layer is explained.
+            layer_call: Which execution of the layer is explained; None for the last.
         """
         args, kwargs = self.said("model_args"), self.said("model_kwargs")
         further: Further = {**(self.further or {}), "layer_call": layer_call}

@@ -358,7 +358,7 @@ def test_each_pass_begins_with_the_models_own_buffers(model: Transformer, inputs
             self.register_buffer("passes", torch.ones(()))
 
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-            scores = self.inner(inputs) * self.passes
+            scores = self.inner(inputs) * float(self.passes)
             self.passes *= 3
             return scores  # type: ignore[no-any-return]
 
