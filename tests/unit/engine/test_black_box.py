@@ -375,7 +375,7 @@ def test_verb_on_a_callable_from_end_to_end() -> None:
         left, image, (0, 0, 4, 8), method="occlusion", target=1, method_options={"window": 1}
     )
     assert attention.energy_in((0, 0, 4, 8)) == 1
-    with pytest.raises(AttentionError, match=r"attention in box: skill -?\d\.\d\d < 0\.25 \(occlusion, \(the input\)"):
+    with pytest.raises(AttentionError, match=r"attention in box: skill -?\d\.\d\d < 0\.25 \(occlusion, the input\)"):
         assert_attention_in_region(
             left, image, (4, 0, 8, 8), method="occlusion", target=1, method_options={"window": 1}
         )
