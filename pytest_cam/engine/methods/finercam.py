@@ -15,7 +15,7 @@ __tracebackhide__ = is_ours
 def finercam(
     activations: torch.Tensor,
     logits: torch.Tensor,
-    target: int,
+    target: int | None,
     class_gradients: ClassGradients,
     *,
     alpha: float = 0.6,
@@ -38,10 +38,15 @@ def finercam(
         The map (1, h, w), >= 0, not normalised.
 
     Raises:
-        MethodError: The model has fewer than two classes, or an option is none.
+        MethodError: A callable is explained, the model has fewer than two classes, or an option is none.
     """
     strength = from_zero("finercam", "alpha", alpha)
     wanted = whole("finercam", "classes", classes)
+    if target is None:
+        raise MethodError(
+            "finercam compares the explained class with others, and here a callable is explained; accepted: a class "
+            "index or name. Did you mean target=ContrastiveLogit(class, versus) with 'gradcam'?"
+        )
     if logits.shape[1] < 2:
         raise MethodError(
             f"finercam compares the explained class with others, and this model has {logits.shape[1]} logit. "
