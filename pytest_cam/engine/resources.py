@@ -16,8 +16,9 @@ from pytest_cam.engine.layouts import with_tensor
 from pytest_cam.engine.methods.resources import Make
 from pytest_cam.engine.perturbing import in_batches
 from pytest_cam.engine.replay import Replay
+from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Explained, Target, values_of
+from pytest_cam.engine.targets import Explained, Target
 from pytest_cam.engine.trace import GRADIENTS, Trace, trace
 from pytest_cam.errors import is_ours
 
@@ -166,11 +167,12 @@ class Resources:
 
     def _in_batches(self, score: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make) -> torch.Tensor:
         state = self._subject.state
+        without_users = state.is_known and isinstance(state, ModelState) and not state.has_hooks()
 
         def run(batch: torch.Tensor) -> torch.Tensor:
             state.rewind()
-            # No graph is needed, and inference mode is the cheaper way without; a user's module may not stand it.
-            with plainly(state), torch.inference_mode() if state.is_known else torch.no_grad():
+            # No graph is needed, and inference mode is the cheaper way without; what is the user's may not stand it.
+            with plainly(state), torch.inference_mode() if without_users else torch.no_grad():
                 return score(batch)
 
         return self._batched(run, count, make)
@@ -183,4 +185,4 @@ class Resources:
         return in_batches(run, make, count, what=f"inputs of {self._name}", unit_bytes=unit_bytes, device=device)
 
     def _values(self, output: Any, inputs: torch.Tensor) -> torch.Tensor:
-        return values_of(output, self._resolved, len(inputs), self._subject.said("output"))
+        return self._subject.values(output, self._resolved, len(inputs))

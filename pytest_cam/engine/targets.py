@@ -139,7 +139,14 @@ def scores_of(
     return Scores(explained, read.logits, called)
 
 
-def values_of(output: Any, target: Target, count: int, selector: Selector = None) -> torch.Tensor:
+def values_of(
+    output: Any,
+    target: Target,
+    count: int,
+    selector: Selector = None,
+    class_names: Sequence[str] | None = None,
+    model_names: Sequence[str] | None = None,
+) -> torch.Tensor:
     """Return one score for each of several inputs, without saying what they are.
 
     Args:
@@ -147,6 +154,8 @@ def values_of(output: Any, target: Target, count: int, selector: Selector = None
         target: The class index or the callable that is explained.
         count: The number of inputs.
         selector: Which part of the output is explained: see `selected`.
+        class_names: As for `scores_of`.
+        model_names: As for `scores_of`.
 
     Returns:
         (count,), float32 or float64, on the CPU.
@@ -155,7 +164,9 @@ def values_of(output: Any, target: Target, count: int, selector: Selector = None
         OutputError, TargetError: As for `scores_of`.
     """
     if callable(target):
-        return torch.stack(scores_of(output, [target] * count, None, selector=selector).called).detach().cpu()
+        return (
+            torch.stack(scores_of(output, [target] * count, class_names, model_names, selector).called).detach().cpu()
+        )
     found = selected(output, selector)
     logits = class_scores(found, count)
     if logits is None:
