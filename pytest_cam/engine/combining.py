@@ -14,8 +14,12 @@ from torch.nn import functional
 from pytest_cam.engine.explaining import Found, explain
 from pytest_cam.engine.layers import LayersLike
 from pytest_cam.engine.methods import Method
+from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
+from pytest_cam.errors import LayerError, is_ours
+
+__tracebackhide__ = is_ours
 
 # Whether the input is mirrored, and what it is multiplied by.
 _VERSIONS = ((False, 0.9), (False, 1.1), (True, 1.0), (True, 0.9), (True, 1.1))
@@ -46,22 +50,30 @@ def smoothed(
         options: As for `explain`.
     """
     found = explain(subject, inputs, layer, methods, targets, seed=seed, options=options)
-    # The classes that the input itself is predicted as, and the layer that was found for it.
+    # The classes that the input itself is predicted as.
     fixed = [
         [given if what.target is None else what.target for given, what in zip(each, one.explained, strict=True)]
         for each, one in zip(targets, found, strict=False)
     ]
-    chosen = layer if any(method.takes_a_layer for method in methods) and layer is not None else None
     totals = [one.maps.astype(np.float64) for one in found]
     for mirrored, factor in _VERSIONS:
         subject.state.rewind()
         version = (inputs.flip(-1) if mirrored else inputs) * factor
-        for total, one in zip(
-            totals, explain(subject, version, chosen, methods, fixed, seed=seed, options=options), strict=True
-        ):
+        turned = [[_mirrored(target, inputs.shape[-1]) for target in each] for each in fixed] if mirrored else fixed
+        others = explain(subject, version, layer, methods, turned, seed=seed, options=options)
+        for total, one, first in zip(totals, others, found, strict=True):
+            if (one.layer, one.call) != (first.layer, first.call):
+                raise LayerError(
+                    f"the layer that was found for the input is {first.layer!r}, and for a version of it "
+                    f"{one.layer!r}, so their maps have no mean; name the layer"
+                )
             total += one.maps[..., ::-1] if mirrored else one.maps
     count = len(_VERSIONS) + 1
     return [replace(one, maps=(total / count).astype(np.float32)) for one, total in zip(found, totals, strict=True)]
+
+
+def _mirrored(target: Target, width: int) -> Target:
+    return target.mirrored(width) if isinstance(target, ReadyTarget) else target
 
 
 def fused(found: list[Found], how: str) -> Found:

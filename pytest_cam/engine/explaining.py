@@ -12,8 +12,9 @@ import numpy.typing as npt
 import torch
 
 from pytest_cam.engine.forward import plainly
-from pytest_cam.engine.layers import AUTO, LayersLike, listed
-from pytest_cam.engine.methods import METHODS, Method, method_named
+from pytest_cam.engine.layers import AUTO, LayersLike, listed, resolve_all
+from pytest_cam.engine.listing import index_of
+from pytest_cam.engine.methods import Method, method_named
 from pytest_cam.engine.pass_cache import PassCache
 from pytest_cam.engine.resources import Resources
 from pytest_cam.engine.subject import Subject
@@ -123,10 +124,16 @@ def explain(
     without = [method for method in methods if not method.takes_a_layer]
     if without:
         _require_no_layer(without, layer)
+    if isinstance(layer, (list, tuple)) and not without and all(index_of(item) is None for item in layer):
+        resolve_all(subject.module, layer)  # which a list that is answered from the cache must pass, too
     cache = PassCache(subject, inputs)
     said = _as_key(options or {})
     keys = [(each, target[0], method, seed, said) for each in listed(layer) for method in methods for target in targets]
-    known: list[Any] = [None if said is None else cache.get(*key) for key in keys]
+    known: list[Any] = [
+        # What a registered method reads beside what it is handed may have changed.
+        None if said is None or not key[2].is_built_in else cache.get(*key)
+        for key in keys
+    ]
     if not keys or any(found is None for found in known):
         questions = _questions(subject, inputs, layer, methods, targets, cache)
         ask = _Ask(subject, inputs, seed, options or {})
@@ -136,8 +143,10 @@ def explain(
             for method in methods
             for question in questions
         ]
-        for key, found in zip(keys, known, strict=True) if said is not None else ():
-            cache.put(found, found.maps.nbytes, *key)
+        for key, found in zip(keys, known, strict=True):
+            found.maps.flags.writeable = False
+            if said is not None:
+                cache.put(found, found.maps.nbytes, *key)
     if any(what.of_probabilities for found in known for what in found.explained):
         warn(_PROBABILITIES, ProbabilityWarning)
     return known
@@ -206,7 +215,7 @@ class _Ask:
         part = question.parts[number] if method.takes_a_layer else None
         options = {name: value for name, value in self.options.items() if name in method.options}
         if method.takes_batches:
-            maps = method(**{name: getattr(part, name) for name in method.needs}, **options)
+            maps = method(**_handed(method, part), **options)
         else:
             maps = torch.cat(
                 [self._of_one(method, question, part, index, options) for index in range(len(self.inputs))]
@@ -221,9 +230,17 @@ class _Ask:
         resources = Resources(
             self.subject, self.inputs, index, target, explained, part, question.logits, self.seed, method.name
         )
-        maps: torch.Tensor = method(**{name: getattr(resources, name) for name in method.needs}, **options)
+        maps: torch.Tensor = method(**_handed(method, resources), **options)
         _require_maps(method, maps, 1, None if part is None else part.layout.grid)
         return maps
+
+
+def _handed(method: Method, source: Trace | Resources | None) -> dict[str, Any]:
+    """Return what a method asks for; a registered one gets copies, since it may write to them."""
+    values = {name: getattr(source, name) for name in method.needs}
+    if method.is_built_in:
+        return values
+    return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
 
 
 def _resolved(given: Target, explained: Explained) -> Target:
@@ -248,11 +265,11 @@ def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explai
             f"the {method.name} map at layer {where} is not finite although activations and gradients are: "
             + (
                 "their products leave the range of float32. Scale the score"
-                if method.name in METHODS
+                if method.is_built_in
                 else "the method that is registered under this name returned NaN or infinity"
             )
         )
-    if method.name not in METHODS:
+    if not method.is_built_in:
         values = np.maximum(values, 0)
     if part is None:
         rows, columns = values.shape[1:]

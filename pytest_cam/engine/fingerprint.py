@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
+from types import FunctionType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
-from torch.nn.modules import module as global_hooks
 
 from pytest_cam.engine.state import modules_of
 
-_HOOKS = (
-    "_global_forward_hooks",
-    "_global_forward_pre_hooks",
-    "_global_backward_hooks",
-    "_global_backward_pre_hooks",
-)
 _version = operator.attrgetter("_version")
 _WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -28,10 +24,11 @@ _WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 class Fingerprint:
     """A model as it is at one moment, to be compared with itself later.
 
-    Compared are the modules and the objects that their attributes are, one level deep (so a training flag, a stride or
-    a flag in a config object), the tensors among them, their versions, which every write through autograd's eyes
-    raises, and for writes past those (through `.data` or NumPy) the first value of each row and all values of
-    vectors. A model may still change in ways that nothing here shows, such as a global variable that it reads.
+    Compared are the modules, what their classes hold, the objects that their attributes are, those in containers and
+    one level deep in others (so a training flag, a stride or a flag in a config object), what the functions of the
+    user's classes read by name outside of themselves, the tensors among these, their versions, which every write
+    through autograd's eyes raises, and for writes past those (through `.data` or NumPy) the first value of each row
+    and all values of vectors. A model may still change in ways that nothing here shows, such as a file that it reads.
 
     Attributes:
         modules: The ids of the modules.
@@ -40,6 +37,7 @@ class Fingerprint:
         versions: Theirs.
         places: Where their memory is.
         samples: Some of their values.
+        arrays: What NumPy arrays among the attributes hold.
         surroundings: The training flags as the user left them, and what else changes numbers: autocast, the default
             type, the number of threads.
     """
@@ -50,6 +48,7 @@ class Fingerprint:
     versions: list[int]
     places: list[int]
     samples: list[torch.Tensor]
+    arrays: list[bytes]
     surroundings: tuple[Any, ...]
 
     @classmethod
@@ -63,8 +62,12 @@ class Fingerprint:
         """
         modules = modules_of(model)
         values = list(chain.from_iterable(map(dict.values, map(vars, modules))))
+        of_kinds = _of_kinds(modules)
         if not is_known:
+            functions = [value for value in chain(values, of_kinds) if isinstance(value, FunctionType)]
             values.extend([item for value in values for item in _inside(value)])
+            values.extend([item for function in functions for item in _read_by(function)])
+        values.extend(of_kinds)
         held = chain.from_iterable(chain(module._parameters.values(), module._buffers.values()) for module in modules)
         tensors = [value for value in chain(held, () if is_known else values) if isinstance(value, torch.Tensor)]
         tensors = [tensor for tensor in tensors if tensor.layout == torch.strided and not tensor.is_inference()]
@@ -75,6 +78,7 @@ class Fingerprint:
             list(map(_version, tensors)),
             list(map(torch.Tensor.data_ptr, tensors)),
             _samples(tensors),
+            [value.tobytes() for value in values if isinstance(value, np.ndarray) and not value.dtype.hasobject],
             (flags, *_surroundings()),
         )
 
@@ -86,6 +90,7 @@ class Fingerprint:
             and _same_objects(self.tensors, other.tensors)
             and self.versions == other.versions
             and self.places == other.places
+            and self.arrays == other.arrays
             and self.surroundings == other.surroundings
             and all(map(torch.equal, self.samples, other.samples))
         )
@@ -95,22 +100,35 @@ class Fingerprint:
         return [_sum_of_bits(tensor) for tensor in self.tensors]
 
 
-def has_global_hooks() -> bool:
-    """Return whether hooks are placed that see every module of the process."""
-    return any(getattr(global_hooks, name, None) for name in _HOOKS)
-
-
 def _same_objects(ones: list[Any], others: list[Any]) -> bool:
     return len(ones) == len(others) and all(map(operator.is_, ones, others))
 
 
-def _inside(value: Any) -> Iterator[Any]:
-    if type(value) is dict:
-        yield from value.values()
-    elif type(value) in (list, tuple, set):
-        yield from value
+def _of_kinds(modules: list[nn.Module]) -> list[Any]:
+    """Return what the classes of some modules hold, such as their methods, which a test may replace."""
+    bases = dict.fromkeys(base for kind in dict.fromkeys(map(type, modules)) for base in kind.__mro__)
+    return [value for base in bases if base not in (nn.Module, object) for value in vars(base).values()]
+
+
+def _inside(value: Any, depth: int = 4) -> Iterator[Any]:
+    if isinstance(value, (dict, list, tuple, set)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield item
+            if depth and isinstance(item, (dict, list, tuple, set)):
+                yield from _inside(item, depth - 1)
     elif not isinstance(value, (type, torch.Tensor, nn.Module)) and not callable(value):
         yield from getattr(value, "__dict__", {}).values()
+
+
+def _read_by(function: FunctionType) -> list[Any]:
+    """Return what a function finds outside of itself: the values of its closure, and globals by the names it uses."""
+    known = function.__globals__
+    found = [known[name] for name in function.__code__.co_names if name in known]
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # an empty one, whose variable is not set yet
+            found.append(cell.cell_contents)
+    # Not what containers among these hold: a list that passes are counted in would change with each.
+    return found
 
 
 def _samples(tensors: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -70,8 +70,8 @@ def require_known(further: Mapping[str, Any], verb: Callable[..., Any]) -> None:
     if options is not None and not isinstance(options, Mapping):
         raise KeywordError(f"method_options is a {type(options).__name__}; accepted: a dict from name to value")
     seed = further.get("seed", 0)
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise KeywordError(f"seed is {seed!r}; accepted: an integer")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not -(2**63) <= seed < 2**64:
+        raise KeywordError(f"seed is {seed!r}; accepted: an integer of 64 bits")
     if not isinstance(further.get("smooth", False), bool):
         raise KeywordError(f"smooth is {further.get('smooth')!r}; accepted: True or False")
 

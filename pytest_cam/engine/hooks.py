@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import nn
+from torch.nn.modules import module as of_all_modules
 from torch.utils.hooks import RemovableHandle
 
 ForwardHook = Callable[..., Any]
@@ -45,7 +46,7 @@ class HookManager:
 
 
 HookTable = dict[int, tuple[str, str, ForwardHook]]
-_HOOK_KINDS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+HOOK_KINDS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
 
 def hooks_on(model: nn.Module) -> HookTable:
@@ -53,7 +54,7 @@ def hooks_on(model: nn.Module) -> HookTable:
     return {
         key: (name, kind.strip("_").removesuffix("s").replace("_", " "), hook)
         for name, module in model.named_modules()
-        for kind in _HOOK_KINDS
+        for kind in HOOK_KINDS
         for key, hook in getattr(module, kind).items()
     }
 
@@ -66,3 +67,8 @@ def remove_hooks(model: nn.Module, keys: set[int]) -> None:
             if "_hooks" in name and isinstance(table, dict):
                 for key in keys & set(table):
                     del table[key]
+
+
+def has_global_hooks() -> bool:
+    """Return whether hooks are placed that see every module of the process."""
+    return any(getattr(of_all_modules, f"_global{kind}", None) for kind in HOOK_KINDS)

@@ -59,6 +59,10 @@ class SegmentationMask(ReadyTarget):
             return replace(self, mask=region.coverage(geometry))
         return replace(self, mask=_mask_on_input(_mask_array(self.mask), geometry))
 
+    def mirrored(self, width: int) -> SegmentationMask:
+        """Return the target with its mask mirrored."""
+        return self if self.mask is None else replace(self, mask=np.asarray(self.mask)[:, ::-1].copy())
+
     def __call__(self, part: Any) -> torch.Tensor:
         """Return the mean score, from logits (K, h, w), whose grid may be coarser than that of the input."""
         logits = _class_maps(part)
@@ -104,6 +108,8 @@ class DetectionBox(ReadyTarget):
     label: int | str | None = None
     # The way from the image to the input; None as long as they are the same.
     geometry: Geometry | None = field(default=None, repr=False)
+    # The width of the input where that is mirrored.
+    mirrored_in: int | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         as_region(self.box)
@@ -120,6 +126,10 @@ class DetectionBox(ReadyTarget):
     def on_input(self, geometry: Geometry) -> DetectionBox:
         """Return the target with the way from the image to the input."""
         return replace(self, geometry=geometry)
+
+    def mirrored(self, width: int) -> DetectionBox:
+        """Return the target for a mirrored input."""
+        return replace(self, mirrored_in=width)
 
     def __call__(self, part: Any) -> torch.Tensor:
         """Return the score of the detection, from the image's boxes, scores and labels."""
@@ -148,13 +158,20 @@ class DetectionBox(ReadyTarget):
         rectangle = (*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
         if self.geometry is not None:
             rectangle = self.geometry.rectangle_to_input(rectangle)
-        return boxes.new_tensor([rectangle])
+        return boxes.new_tensor([self._turned(rectangle)])
+
+    def _turned(self, rectangle: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        left, top, right, bottom = rectangle
+        return (
+            rectangle if self.mirrored_in is None else (self.mirrored_in - right, top, self.mirrored_in - left, bottom)
+        )
 
     def _missed(self, boxes: torch.Tensor, scores: torch.Tensor, labels: torch.Tensor, overlaps: torch.Tensor) -> str:
         given = self._on_input(boxes)
         apart = ((boxes[:, :2] + boxes[:, 2:]) - (given[:, :2] + given[:, 2:])).norm(dim=1)
         nearest = int(overlaps.argmax() if overlaps.max() > 0 else apart.argmin())
-        rectangle = tuple(boxes[nearest].tolist())
+        left, top, right, bottom = boxes[nearest].tolist()
+        rectangle = self._turned((left, top, right, bottom))
         if self.geometry is not None:
             rectangle = self.geometry.rectangle_to_image(rectangle)
         corners = ", ".join(f"{value:.0f}" for value in rectangle)

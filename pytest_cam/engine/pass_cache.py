@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from types import NoneType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
-from pytest_cam.engine.class_names import as_names
-from pytest_cam.engine.fingerprint import Fingerprint, has_global_hooks
+from pytest_cam.engine.class_names import as_names, names_of
+from pytest_cam.engine.fingerprint import Fingerprint
 from pytest_cam.engine.layers import AUTO, LayerLike, name_of
 from pytest_cam.engine.ready_targets import BinaryLogit, ClassLogit, ClassProbability, ContrastiveLogit
 from pytest_cam.engine.sharing import SHARING
@@ -82,8 +83,9 @@ class PassCache:
         self._subject, self._inputs = subject, inputs
         self._is_on = SHARING.is_on and len(inputs) == 1 and _is_shareable(subject)
         if self._is_on:
-            names = as_names(subject.class_names)
-            self._said = (subject.said("output"), subject.said("layer_call"), None if names is None else tuple(names))
+            names = as_names(subject.class_names) or names_of(subject.module)
+            said = [_plain(subject.said(name)) for name in ("output", "layer_call")]
+            self._said = (*said, None if names is None else tuple(names))
             self._shelf = _shelf_of(subject.module, subject.module_state)
 
     def get(self, layer: LayerLike, target: Target, *rest: Hashable) -> Any:
@@ -122,8 +124,9 @@ class PassCache:
             return None
         if isinstance(layer, nn.Module):
             layer = name_of(self._subject.module, layer)
-        # An index and a name are different keys; True is the integer 1, and no class.
-        return (self._said, AUTO if layer is None else layer, type(target), target, rest)
+        if not (layer is None or isinstance(layer, (int, str))):
+            return None
+        return (self._said, _plain(AUTO if layer is None else layer), _plain(target), rest)
 
     def _entries(self) -> Iterator[_Entry]:
         for entry in self._shelf.entries.get(_glance(self._inputs), ()):
@@ -167,11 +170,15 @@ def _is_shareable(subject: Subject) -> bool:
         # TorchScript keeps what a module holds outside of Python.
         and not any(isinstance(module, torch.jit.ScriptModule) for module in subject.state.modules)
         and not any(further.get(name) for name in ("model_args", "model_kwargs", "reshape"))
-        and not callable(further.get("output"))
+        and isinstance(further.get("output"), (str, int, NoneType))
         # A hook of the user sees what runs, and may change it.
         and not subject.state.has_hooks()
-        and not has_global_hooks()
     )
+
+
+def _plain(value: Any) -> Hashable:
+    # By their texts 1, True and 1.0 differ, which are equal; and a target that holds a list has one, too.
+    return type(value), repr(value)
 
 
 def _glance(inputs: torch.Tensor) -> Hashable:

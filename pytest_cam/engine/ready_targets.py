@@ -49,6 +49,10 @@ class ReadyTarget(ABC):
         """Return the target with what lies in pixels of the image carried to the model's input."""
         return self
 
+    def mirrored(self: _Self, width: int) -> _Self:
+        """Return the target, on the input already, for the input mirrored from left to right, `width` pixels wide."""
+        return self
+
 
 @dataclass(frozen=True)
 class ClassLogit(ReadyTarget):

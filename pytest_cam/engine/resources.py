@@ -17,6 +17,7 @@ from pytest_cam.engine.layouts import with_tensor
 from pytest_cam.engine.methods.resources import Make
 from pytest_cam.engine.perturbing import in_batches
 from pytest_cam.engine.replay import Replay
+from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Explained, Target
 from pytest_cam.engine.trace import GRADIENTS, Trace, trace
@@ -174,11 +175,12 @@ class Resources:
 
     def _in_batches(self, score: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make) -> torch.Tensor:
         state = self._subject.state
+        without_users = state.is_known and isinstance(state, ModelState) and not state.has_hooks()
 
         def run(batch: torch.Tensor) -> torch.Tensor:
             state.rewind()
-            # No graph is needed, and inference mode is the cheaper way without; a user's module may not stand it.
-            with plainly(state), torch.inference_mode() if state.is_known else torch.no_grad():
+            # No graph is needed, and inference mode is the cheaper way without; what is the user's may not stand it.
+            with plainly(state), torch.inference_mode() if without_users else torch.no_grad():
                 return score(batch)
 
         return self._batched(run, count, make)

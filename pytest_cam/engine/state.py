@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils.hooks import RemovableHandle
 
+from pytest_cam.engine.hooks import HOOK_KINDS, has_global_hooks
 from pytest_cam.errors import ModelError, is_ours
 from pytest_cam.randomness import RandomState
 
@@ -26,6 +28,9 @@ BufferTable = dict[str, torch.Tensor | None]
 _KNOWN = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.")
 _RANDOM = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 
+
+# Hooks, training flags and buffers belong to the model: two threads that explain it take turns.
+_ONE_AT_A_TIME = threading.RLock()
 
 # Seen as integers of the same width, NaN equals NaN and 0.0 is not -0.0.
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.int64}
@@ -178,6 +183,14 @@ class ModelState:
         self.dtype = parameter.dtype if parameter is not None and parameter.is_floating_point() else None
 
     def __enter__(self) -> ModelState:
+        _ONE_AT_A_TIME.acquire()
+        try:
+            return self._entered()
+        except BaseException:
+            _ONE_AT_A_TIME.release()
+            raise
+
+    def _entered(self) -> ModelState:
         self._ordinary_mode = torch.inference_mode(False)
         self._ordinary_mode.__enter__()
         self.flags = list(self._tree.each("training")) if any(self._tree.each("training")) else None
@@ -190,15 +203,18 @@ class ModelState:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._put_back()
-        if self.flags is not None or not self.is_known:
-            for module, flag in zip(self.modules, self.flags or repeat(False)):  # noqa: B905  # the latter has no end
-                module.training = flag
-        self._ordinary_mode.__exit__(*error)
+        try:
+            self._put_back()
+        finally:
+            if self.flags is not None or not self.is_known:
+                for module, flag in zip(self.modules, self.flags or repeat(False)):  # noqa: B905  # the latter has no end
+                    module.training = flag
+            self._ordinary_mode.__exit__(*error)
+            _ONE_AT_A_TIME.release()
 
     def has_hooks(self) -> bool:
-        """Return whether somebody placed a forward hook on a module."""
-        return self._tree.has_hooks()
+        """Return whether somebody placed a hook on a module, or on all modules of the process."""
+        return has_global_hooks() or self._tree.has_hooks()
 
     def is_untouched(self) -> bool:
         """Return whether no random number was drawn and no buffer written to since the state was entered."""
@@ -305,12 +321,12 @@ class _Tree:
         return any(map(operator.contains, attributes, repeat(name)))
 
     def has_hooks(self) -> bool:
-        """Return whether somebody placed a forward hook on a module."""
+        """Return whether somebody placed a hook on a module."""
         if self.kept is None:
-            return any(self.each("_forward_hooks")) or any(self.each("_forward_pre_hooks"))
+            return any(any(self.each(kind)) for kind in HOOK_KINDS)
         # Each hook that is placed anywhere takes the next number.
         if self.kept.next_hook != RemovableHandle.next_id:
-            self.kept.hooked = any(self.each("_forward_hooks")) or any(self.each("_forward_pre_hooks"))
+            self.kept.hooked = any(any(self.each(kind)) for kind in HOOK_KINDS)
             self.kept.next_hook = RemovableHandle.next_id
         return self.kept.hooked
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from pytest_cam.engine.class_names import as_names, names_of
 from pytest_cam.engine.further import Further, on_device
 from pytest_cam.engine.layouts import Reader
 from pytest_cam.engine.state import ModelState
-from pytest_cam.engine.targets import Scores, Target, class_values, exact, scores_of
+from pytest_cam.engine.targets import Scores, Target, scores_of, values_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,22 +86,16 @@ class Subject:
 
     def scores(self, output: Any, targets: list[Target]) -> Scores:
         """Pick the explained score of each image from what the model returned: see `scores_of`."""
-        names = as_names(self.class_names)
-        known = names_of(self.model) if names is None and isinstance(self.model, nn.Module) else None
+        names, known = self._names()
         return scores_of(output, targets, class_names=names, model_names=known, selector=self.said("output"))
 
     def values(self, output: Any, target: Target, count: int) -> torch.Tensor:
-        """Return one score for each of several inputs, (count,), float32 or float64, on the CPU.
+        """Return the score of one target for each of several inputs: see `values_of`."""
+        return values_of(output, target, count, self.said("output"), *self._names())
 
-        Args:
-            output: What the model returned for the inputs.
-            target: The class index or the callable that is explained.
-            count: The number of inputs.
-        """
-        if callable(target):
-            return exact(torch.stack(self.scores(output, [target] * count).called).detach()).cpu()
-        assert isinstance(target, int)
-        return class_values(output, target, count, self.said("output"))
+    def _names(self) -> tuple[Sequence[str] | None, Sequence[str] | None]:
+        names = as_names(self.class_names)
+        return names, names_of(self.model) if names is None and isinstance(self.model, nn.Module) else None
 
     def reader(self, inputs: torch.Tensor) -> Reader:
         """Return how the outputs of the model's layers read for these inputs."""

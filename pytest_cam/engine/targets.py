@@ -139,28 +139,40 @@ def scores_of(
     return Scores(explained, read.logits, called)
 
 
-def class_values(output: Any, class_: int, count: int, selector: Selector = None) -> torch.Tensor:
-    """Return one class's score for each of several inputs, without saying what it is.
+def values_of(
+    output: Any,
+    target: Target,
+    count: int,
+    selector: Selector = None,
+    class_names: Sequence[str] | None = None,
+    model_names: Sequence[str] | None = None,
+) -> torch.Tensor:
+    """Return one score for each of several inputs, without saying what they are.
 
     Args:
         output: What the model returned for the inputs.
-        class_: The class index.
+        target: The class index or the callable that is explained.
         count: The number of inputs.
         selector: Which part of the output is explained: see `selected`.
+        class_names: As for `scores_of`.
+        model_names: As for `scores_of`.
 
     Returns:
         (count,), float32 or float64, on the CPU.
 
     Raises:
-        OutputError: The output has no class scores.
-        TargetError: The class does not exist.
+        OutputError, TargetError: As for `scores_of`.
     """
+    if callable(target):
+        return (
+            torch.stack(scores_of(output, [target] * count, class_names, model_names, selector).called).detach().cpu()
+        )
     found = selected(output, selector)
     logits = class_scores(found, count)
     if logits is None:
         raise no_class_scores(found, count)
     values = exact(logits.detach()).cpu()
-    column = require_class(class_, max(values.shape[1], 2))
+    column = require_class(as_index(target, None), max(values.shape[1], 2))
     if values.shape[1] == 1:
         return values[:, 0] if column == 1 else -values[:, 0]
     return values[:, column]

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pytest_cam.engine.backward import curvatures_at, gradients_at, weighted_gradients_at
 from pytest_cam.engine.finite import is_something, largest, not_finite, of_batch
@@ -106,7 +107,7 @@ def trace(
     run = Run(
         subject.module,
         subject.module_state,
-        call=partial(subject.call, inputs),
+        call=partial(_twice_differentiable, subject, inputs) if "curvature" in needs else partial(subject.call, inputs),
         read=lambda output: [subject.scores(output, each) for each in wanted],
         differentiates=_differentiates(needs),
     )
@@ -127,6 +128,12 @@ def trace(
     subject.state.rewind()
     taps, scores = run(lambda hooks, prelude: Taps(norms, reader, hooks, prelude))
     return _traces(taps, scores, needs, last_that_counts=True)
+
+
+def _twice_differentiable(subject: Subject, inputs: torch.Tensor) -> Any:
+    # The fused kernels of attention have no second derivative.
+    with sdpa_kernel(SDPBackend.MATH):
+        return subject.call(inputs)
 
 
 def _named(layer: LayersLike, run: Run, reader: Reader) -> Any:

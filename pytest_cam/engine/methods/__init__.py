@@ -63,6 +63,11 @@ class Method:
         _require_resources(self.name, function)
         return function
 
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it is one of this package's."""
+        return METHODS.get(self.name) is self
+
     @cached_property
     def needs(self) -> frozenset[str]:
         """The resources that it asks for."""

@@ -11,17 +11,21 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.models import VisionTransformer
 
 from pytest_cam import (
     ClassLogit,
+    ClassProbability,
     ContrastiveLogit,
+    DetectionBox,
     FusedLayers,
+    SegmentationMask,
     TargetIgnoredWarning,
     attend,
     attend_batch,
     register_method,
 )
-from pytest_cam.engine import explaining
+from pytest_cam.engine import explaining, methods
 from pytest_cam.errors import KeywordError, LayerError, MethodError, TargetError
 
 
@@ -285,3 +289,75 @@ def test_noisy_copies_are_traced_at_the_execution_that_is_explained(
     plain = attend(model, picture, method="gradcam++", target=1, **given)
     assert (found.layer_call, found.layer_calls) == (call, 3)
     np.testing.assert_allclose(found.map, plain.map, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("named", "indexed"),
+    [(ContrastiveLogit("a", "b"), ContrastiveLogit(0, 1)), (ClassProbability("a"), ClassProbability(0))],
+)
+@pytest.mark.parametrize("method", ["ablationcam", "scorecam"])
+def test_names_in_targets_are_known_to_methods_that_change_the_input_or_the_layer(
+    classifier: nn.Sequential, picture: torch.Tensor, method: str, named: Any, indexed: Any
+) -> None:
+    found = attend(classifier, picture, layer="layer", method=method, target=named, class_names=list("abcde"))
+    assert np.array_equal(found.map, attend(classifier, picture, layer="layer", method=method, target=indexed).map)
+
+
+def test_a_registered_method_may_write_to_the_input_that_it_gets(
+    classifier: nn.Sequential, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(methods, "_registered", {})
+
+    @register_method("clearing")
+    def clearing(inputs: torch.Tensor, score: float) -> torch.Tensor:
+        return inputs.zero_().sum(dim=1)
+
+    before = picture.clone()
+    attend(classifier, picture, method="clearing")
+    assert torch.equal(picture, before)
+
+
+def test_finercam_of_a_callable_and_a_seed_of_too_many_bits_are_errors(
+    classifier: nn.Sequential, picture: torch.Tensor
+) -> None:
+    with pytest.raises(MethodError, match="and target is a callable"):
+        attend(classifier, picture, layer="layer", method="finercam", target=lambda scores: scores[0])
+    with pytest.raises(KeywordError, match="an integer of 64 bits"):
+        attend(classifier, picture, layer="layer", method="random", seed=2**70)
+
+
+def test_curvature_flows_through_attention() -> None:
+    torch.manual_seed(0)
+    model = VisionTransformer(32, 16, 2, 2, 16, 32, num_classes=5).eval()
+    nn.init.normal_(model.heads.head.weight)
+    assert attend(model, torch.randn(1, 3, 32, 32), method="shapleycam").map.any()
+
+
+class Halves(nn.Module):
+    """Detects one object in the left and one in the right half, each scored by the mean of its half."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look = nn.Conv2d(3, 1, 1, bias=False)
+        nn.init.ones_(self.look.weight)
+
+    def forward(self, images: torch.Tensor) -> Any:
+        halves = self.look(images).chunk(2, dim=3)
+        boxes = torch.tensor([[0.0, 0, 4, 8], [4, 0, 8, 8]])
+        scores = torch.stack([half.mean(dim=(1, 2, 3)) for half in halves], dim=1)
+        return [{"boxes": boxes, "scores": row, "labels": torch.ones(2, dtype=torch.long)} for row in scores]
+
+
+def test_smoothing_mirrors_what_lies_in_the_image() -> None:
+    mask = np.zeros((8, 8), bool)
+    mask[:, :4] = True
+    segmenter = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False))
+    nn.init.ones_(segmenter[0].weight)
+    cases: list[tuple[nn.Module, str, Any]] = [
+        (Halves(), "look", DetectionBox((0, 0, 4, 8))),
+        (segmenter, "0", SegmentationMask(1, mask)),
+    ]
+    for model, layer, target in cases:
+        found = attend(model, torch.ones(1, 3, 8, 8), layer=layer, method="hirescam", target=target, smooth=True)
+        assert (found.map[:, :4] > 0).all()
+        assert not found.map[:, 4:].any()

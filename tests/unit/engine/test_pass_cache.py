@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,16 +12,19 @@ import torch
 from torch import nn
 
 import pytest_cam.engine.methods as registry
-from pytest_cam import ClassLogit, attend, attend_batch, register_method
-from pytest_cam.engine import pass_cache
+from pytest_cam import ClassLogit, ContrastiveLogit, attend, attend_batch, register_method
+from pytest_cam.engine import methods, pass_cache
 from pytest_cam.engine.sharing import SHARING
-from pytest_cam.errors import ProbabilityWarning
+from pytest_cam.errors import CamError, ProbabilityWarning
 
 _passes: list[int] = []
+SHIFT = 0.0
 
 
 class Counted(nn.Module):
     """Counts its passes where the fingerprint does not see it: outside of the model."""
+
+    factor = 1.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,11 +34,14 @@ class Counted(nn.Module):
         self.head = nn.Linear(4, 5)
         self.scale = 1.0
         self.settings = {"shift": 0.0}
+        self.ordered, self.nested = OrderedDict(shift=0.0), [{"shift": 0.0}]
+        self.array = np.zeros(5, np.float32)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         _passes.append(len(images))
         seen = self.norm(self.look(images)).relu().mean(dim=(2, 3))
-        return self.head(seen) * self.scale + self.settings["shift"]
+        shift = self.settings["shift"] + self.ordered["shift"] + self.nested[0]["shift"] + SHIFT
+        return (self.head(seen) + torch.from_numpy(self.array).to(seen)) * self.scale * self.factor + shift
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +97,9 @@ CHANGES: dict[str, Callable[[Counted], Any]] = {
     "attribute": lambda model: setattr(model, "scale", 2.5),
     "stride": lambda model: setattr(model.look, "stride", (2, 2)),
     "dict in it": lambda model: model.settings.update(shift=1.5),
+    "ordered dict": lambda model: model.ordered.update(shift=1.5),
+    "nested": lambda model: model.nested[0].update(shift=1.5),
+    "array": lambda model: model.array.fill(2),
     "module": lambda model: setattr(model, "norm", nn.Identity()),
     "forward": lambda model: setattr(model, "forward", lambda images: Counted.forward(model, images) * 2),
     "double": lambda model: model.double(),
@@ -106,6 +116,78 @@ def test_a_changed_model_is_never_answered(model: Counted, picture: torch.Tensor
     expected = attend(model, picture, layer="look", target=1)
     assert np.array_equal(fresh[0].map, expected.map)
     assert fresh[0].score == expected.score
+
+
+@pytest.mark.parametrize("change", ["class attribute", "global", "method"])
+def test_what_a_test_replaces_outside_of_the_model_is_noticed(
+    model: Counted, picture: torch.Tensor, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = attend(model, picture, layer="look", target=1).score
+    forward = Counted.forward
+    if change == "class attribute":
+        monkeypatch.setattr(Counted, "factor", 3.0)
+    elif change == "global":
+        monkeypatch.setitem(globals(), "SHIFT", 3.0)
+    else:
+        monkeypatch.setattr(Counted, "forward", lambda self, images: forward(self, images) + 3)
+    assert attend(model, picture, layer="look", target=1).score != before
+
+
+def test_hooks_on_gradients_are_noticed_one_by_one(picture: torch.Tensor) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval()
+    maps = [attend(model, picture, layer="0", target=1, method="hirescam").map]
+    for factor in (2, 3):
+        model[1].register_full_backward_hook(lambda module, grads, _, factor=factor: (grads[0] * factor,))
+        maps.append(attend(model, picture, layer="0", target=1, method="hirescam").map)
+    np.testing.assert_allclose(maps[1], maps[0] * 2, rtol=1e-5)
+    np.testing.assert_allclose(maps[2], maps[0] * 6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"layer": [None, "look"]},
+        {"layer": ["look", "look"]},
+        {"layer": True},
+        {"layer": [["look"]]},
+        {"layer": "look", "output": ["a"]},
+        {"layer": "look", "target": ClassLogit(True)},
+        {"layer": "look", "target": ClassLogit(1.0)},  # type: ignore[arg-type]
+    ],
+)
+def test_what_a_pass_refuses_is_refused_from_the_cache(model: Counted, picture: torch.Tensor, given: Any) -> None:
+    for layer in (None, "look", 0, 1):
+        attend(model, picture, layer=layer)
+    attend(model, picture, layer="look", target=ClassLogit(1))
+    with pytest.raises(CamError):
+        attend(model, picture, **given)
+
+
+def test_a_target_that_holds_a_list_is_kept_too(model: Counted, picture: torch.Tensor) -> None:
+    for count in (1, 0):
+        assert passes(lambda: attend(model, picture, layer="look", target=ContrastiveLogit(1, [2, 3]))) == count
+
+
+def test_a_registered_method_is_asked_again_and_cannot_spoil_what_is_kept(
+    model: Counted, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(methods, "_registered", {})
+    factor = [1.0]
+
+    @register_method("spoiling")
+    def spoiling(activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+        found = activations.abs().sum(dim=1) * factor[0]
+        activations.zero_()
+        gradients.fill_(7)
+        return found
+
+    first, own = attend(model, picture, layer="look", method=["spoiling", "gradcam"])
+    factor[0] = 2.0
+    np.testing.assert_allclose(attend(model, picture, layer="look", method="spoiling").map, first.map * 2, rtol=1e-6)
+    pass_cache.forget()
+    assert np.array_equal(attend(model, picture, layer="look", method="gradcam").map, own.map)
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        own.map.flags.writeable = True
 
 
 def test_a_write_to_one_weight_past_all_notice_is_found_by_the_next_test(

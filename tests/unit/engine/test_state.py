@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -409,3 +410,29 @@ def test_hooks_of_the_user_are_noticed_whenever_they_come(picture: torch.Tensor)
             attend(model, picture, layer="1", target=0)
         assert seen == [False]  # what is of inference mode could not be used for gradients by the user's hook
         assert np.array_equal(attend(model, picture, layer="1", target=0).map, expected)
+
+
+def test_threads_that_explain_one_model_take_turns() -> None:
+    torch.manual_seed(0)
+    model = normalized().eval()
+    pictures = torch.randn(4, 1, 3, 8, 8)
+    expected = [attend(model, picture, layer="0", target=1).score for picture in pictures]
+    model.train()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda index: attend(model, pictures[index % 4], layer="0", target=1).score, range(60)))
+    assert found == expected * 15
+    assert all(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("method", ["gradcam", "occlusion"])
+@pytest.mark.parametrize("is_global", [True, False])
+def test_hooks_of_the_user_see_tensors_that_autograd_can_use(method: str, is_global: bool) -> None:
+    model, seen = normalized().eval(), []
+    place = nn.modules.module.register_module_forward_hook if is_global else model[0].register_forward_hook
+    handle = place(lambda module, args, output: seen.append(output.is_inference()))
+    try:
+        attend(model, torch.ones(1, 3, 8, 8), method=method, target=1, layer="1" if method == "gradcam" else None)
+    finally:
+        handle.remove()
+    assert seen
+    assert not any(seen)
