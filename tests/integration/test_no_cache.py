@@ -12,6 +12,7 @@ COUNTED = """
 import json
 import os
 
+import torch
 from spotlight import spotlight
 from torch import nn
 
@@ -24,11 +25,13 @@ class Counted(nn.Module):
         self.body = spotlight()
         # Class 0 is half the mean, so that it can be explained, too.
         self.body[3].weight.data[0] = 0.5
+        self.behind = nn.Linear(2, 2, bias=False)
+        self.behind.weight.data.copy_(torch.eye(2))
 
     def forward(self, images):
         passes["all"] += 1
         passes["test"] += 1
-        return self.body(images)
+        return self.behind(self.body(images))
 """
 CONFTEST = """
 import os
@@ -139,8 +142,16 @@ SHARED = """
                 assert cam(model, photo).score == 0.5
                 assert passes["test"] == (1 if SHARES else 2)
 
+            def test_write_that_little_shows(self, cam, model, photo):
+                # Neither raises a version nor is it the first value of its row.
+                model.behind.weight.data[1, 1] = 3.0
+
+            def test_after_that_every_value_is_compared(self, cam, model, photo):
+                assert cam(model, photo).score == 1.5
+                assert passes["test"] == 1
+
             def test_after_it_sees_the_change(self, cam, model, photo):
-                assert cam(model, photo).score == 0.5
+                assert cam(model, photo).score == 1.5
                 assert passes["test"] == (0 if SHARES else 1)
 """
 
@@ -197,7 +208,7 @@ def test_passes_are_shared_between_tests_until_the_model_changes(counted, how):
 
     result = counted.run(*(["--cam-no-cache"] if how == "flag" else []), *together(counted))
 
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=6)
 
 
 def test_nothing_is_kept_when_the_session_is_over(counted):
