@@ -1,0 +1,99 @@
+"""--cam-threads and its ini key: how many threads torch uses, in this process and in the workers of xdist."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+SEEN = """
+        import torch
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_threads(number):
+            with open(f"threads-{number}", "w") as file:
+                file.write(str(torch.get_num_threads()))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _four_threads(monkeypatch):
+    """Let torch have four threads here, and in the processes that are started from here."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def seen(project, monkeypatch, _four_threads):
+    # The project lets its processes have one thread; here the test says how many.
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    project.write(test_threads=SEEN)
+
+    def run(*args):
+        project.run(*args).assert_outcomes(passed=4)
+        return {path.read_text() for path in project.path.glob("threads-*")}
+
+    return run
+
+
+def cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def test_a_number_holds_everywhere_and_goes_with_the_run(seen):
+    assert seen("--cam-threads=1") == {"1"}
+    assert torch.get_num_threads() == 4
+
+
+def test_number_of_the_ini_file(seen, project):
+    project.pytester.makeini("[pytest]\ncam_threads = 3")
+    assert seen() == {"3"}
+
+
+def test_auto_shares_the_cores_out_among_workers_only(seen, project):
+    assert seen("--cam-threads=auto") == ({str(max(1, cores() // 2))} if "-n2" in project.plugin_args else {"4"})
+
+
+def test_nothing_is_changed_without(seen, project):
+    if "-n2" not in project.plugin_args:
+        assert seen() == {"4"}
+        return
+    # Libraries under torch may take fewer than they are told, where there are fewer cores.
+    code = "import torch; print(torch.get_num_threads())"
+    fresh = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert seen() == {fresh.stdout.strip()}
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "two", "2.5", "99999999999999999999"])
+def test_wrong_numbers_are_errors_before_any_test_runs(project, given):
+    project.write(test_never="def test_never(): open('ran', 'w').close()")
+
+    result = project.run(f"--cam-threads={given}")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: --cam-threads is '{given}'; accepted: a number from 1 to 1024, or 'auto'"])
+    assert not (project.path / "ran").exists()
+
+
+def test_what_only_hands_out_tests_does_not_import_torch(pytester):
+    pytester.makeconftest(
+        """
+        import sys
+
+        def pytest_unconfigure(config):
+            if not hasattr(config, "workerinput"):
+                with open("controller", "w") as file:
+                    file.write(str("torch" in sys.modules))
+        """
+    )
+    pytester.makepyfile("def test_it(): pass")
+
+    pytester.runpytest_subprocess("-n2", "-p", "no:hypothesispytest", "--cam-threads=1").assert_outcomes(passed=1)
+
+    assert (pytester.path / "controller").read_text() == "False"
