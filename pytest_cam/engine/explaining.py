@@ -131,7 +131,7 @@ def explain(
     keys = [(each, target[0], method, seed, said) for each in listed(layer) for method in methods for target in targets]
     known: list[Any] = [
         # What a registered method reads beside what it is handed may have changed.
-        None if said is None or not key[2].is_built_in else cache.get(*key)
+        None if said is None or not cache.is_on or not key[2].is_built_in else cache.get(*key)
         for key in keys
     ]
     if not keys or any(found is None for found in known):
@@ -145,7 +145,7 @@ def explain(
         ]
         for key, found in zip(keys, known, strict=True):
             found.maps.flags.writeable = False
-            if said is not None:
+            if cache.is_on and said is not None:
                 cache.put(found, found.maps.nbytes, *key)
     if any(what.of_probabilities for found in known for what in found.explained):
         warn(_PROBABILITIES, ProbabilityWarning)
@@ -170,7 +170,7 @@ def _questions(
     traces = [[cache.get(one, target[0], kind) for one in layers] for target in targets]
     if not layers or any(part is None for parts in traces for part in parts):
         traces = trace(subject, inputs, layer, targets, needs)
-        if "class_gradients" not in kind:
+        if cache.is_on and "class_gradients" not in kind:
             for target, parts in zip(targets, traces, strict=True):
                 for one, part in zip(layers, parts, strict=True):
                     cache.put(part, part.nbytes, one, target[0], kind)

@@ -77,12 +77,15 @@ class PassCache:
     Args:
         subject: The model, its state entered.
         inputs: The batch; nothing is kept for more than one image.
+
+    Attributes:
+        is_on: Whether anything is kept or found.
     """
 
     def __init__(self, subject: Subject, inputs: torch.Tensor) -> None:
         self._subject, self._inputs = subject, inputs
-        self._is_on = SHARING.is_on and len(inputs) == 1 and _is_shareable(subject)
-        if self._is_on:
+        self.is_on = SHARING.is_on and len(inputs) == 1 and _is_shareable(subject)
+        if self.is_on:
             names = as_names(subject.class_names) or names_of(subject.module)
             said = [_plain(subject.said(name)) for name in ("output", "layer_call")]
             self._said = (*said, None if names is None else tuple(names))
@@ -120,7 +123,7 @@ class PassCache:
         _make_room()
 
     def _key(self, layer: LayerLike, target: Target, rest: tuple[Hashable, ...]) -> Hashable:
-        if not self._is_on or not (target is None or isinstance(target, (int, str, *_FIXED_TARGETS))):
+        if not self.is_on or not (target is None or isinstance(target, (int, str, *_FIXED_TARGETS))):
             return None
         if isinstance(layer, nn.Module):
             layer = name_of(self._subject.module, layer)

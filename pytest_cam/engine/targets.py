@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,6 +26,33 @@ Target: TypeAlias = int | str | Callable[[Any], torch.Tensor] | None
 Targets: TypeAlias = Target | Sequence[Target]
 
 
+class Softmax:
+    """The softmax probability of one class, worked out when it is asked for.
+
+    Args:
+        row: The class scores (K,).
+        chosen: The class index.
+    """
+
+    def __init__(self, row: npt.NDArray[np.floating[Any]], chosen: int) -> None:
+        self._row, self._chosen = row, chosen
+
+    @cached_property
+    def value(self) -> float:
+        """The probability; NaN where scores are not finite."""
+        top = self._row.max()
+        if not math.isfinite(top):
+            return math.nan
+        powers = np.exp(self._row - top)
+        return float(powers[self._chosen] / powers.sum())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Softmax) and self.value == other.value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+
 @dataclass(frozen=True)
 class Explained:
     """What was explained for one image.
@@ -33,8 +61,7 @@ class Explained:
         target: The class index, or None for a callable.
         name: The class name, the callable's name, or "class K".
         score: The explained score, raw (a logit, as a rule).
-        probability: The probability of the class: by softmax; by sigmoid for a single logit and for one of several
-            labels; None for a callable.
+        likelihood: The probability of the class, or what works it out when it is asked for.
         predicted: The class with the highest score, or None where the scores are not known to compare classes.
         predicted_name: Its name.
         note: How the score is read where it is not simply that of one class among others.
@@ -44,11 +71,16 @@ class Explained:
     target: int | None
     name: str
     score: float
-    probability: float | None
+    likelihood: float | Softmax | None
     predicted: int | None
     predicted_name: str | None
     note: str = ""
     of_probabilities: bool = False
+
+    @property
+    def probability(self) -> float | None:
+        """The class's: by softmax; by sigmoid for a single logit and for one of several labels. None for a callable."""
+        return self.likelihood.value if isinstance(self.likelihood, Softmax) else self.likelihood
 
     @property
     def is_predicted(self) -> bool:
@@ -243,23 +275,16 @@ def _read(
 
 
 def _look_like_probabilities(values: npt.NDArray[np.floating[Any]]) -> bool:
-    # Nearly all logits fail the first test; written so that NaN fails it, too.
+    # Nearly all logits fail at a glance or by their least; written so that NaN fails, too.
     if (
         values.shape[1] == 1
+        or any(not 0 <= value <= 1 + _ROUNDING for value in values[0, :8].tolist())
         or not np.minimum.reduce(values, axis=None) >= 0
         or any(abs(values.sum(axis=1) - 1) > _ROUNDING)
     ):
         return False
     # Nothing but zeros and a one is what a toy model's scores may be; a softmax that gives it has no gradient either.
     return bool(((values > 0) & (values < 1)).any())
-
-
-def _softmax(row: npt.NDArray[np.floating[Any]], chosen: int) -> float:
-    top = np.maximum.reduce(row)
-    if not math.isfinite(top):
-        return math.nan
-    powers = np.exp(row - top)
-    return float(powers[chosen] / np.add.reduce(powers))
 
 
 def _sigmoid(value: float) -> float:
@@ -290,12 +315,13 @@ def _explained_class(read: _Read, index: int, target: Any) -> Explained:
     if multi_label and not read.is_single:
         value = float(row[chosen])
         return Explained(chosen, name, value, _sigmoid(value), None, None, "one of several labels")
+    probability: float | Softmax
     if read.is_single:
         value = float(row[0]) if chosen == 1 else -float(row[0])
         probability, note = _sigmoid(value), "the single logit" if chosen == 1 else "minus the single logit"
     else:
         value, note = float(row[chosen]), ""
-        probability = value if read.are_probabilities else _softmax(row, chosen)
+        probability = value if read.are_probabilities else Softmax(row.copy(), chosen)
     named = name if chosen == predicted else name_of(predicted, read.names)
     return Explained(chosen, name, value, probability, predicted, named, note, read.are_probabilities)
 

@@ -10,10 +10,10 @@ import platform
 import tempfile
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -23,6 +23,9 @@ from pytest_cam.images.style import Style
 from pytest_cam.reporting.pictures import attended, pictures
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.message import first_line
+
+if TYPE_CHECKING:
+    from pytest_cam.engine.targets import Explained
 
 FORMAT = 1
 FILES = (
@@ -121,7 +124,7 @@ def _numbers(evidence: Evidence, context: dict[str, str], *, drawable: bool) -> 
         "layer_call": evidence.layer_call,
         "layer_calls": evidence.layer_calls,
         "layout": evidence.layout,
-        "explained": {name: _plain(value) for name, value in asdict(evidence.explained).items()},
+        "explained": {name: _plain(value) for name, value in _explained(evidence.explained).items()},
         "image": {
             "name": evidence.image_name,
             "size": list(geometry.image_size),
@@ -175,3 +178,9 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             versions[name] = "not installed under this name"
     return versions
+
+
+def _explained(what: Explained) -> dict[str, Any]:
+    """Return what was explained, as it is read."""
+    names = ("probability" if each.name == "likelihood" else each.name for each in fields(what))
+    return {name: getattr(what, name) for name in names}
