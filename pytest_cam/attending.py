@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from pytest_cam.attention import Attention
+from pytest_cam.engine.asking import Found
 from pytest_cam.engine.black_box import Model, state_of
 from pytest_cam.engine.combining import fused, smoothed
-from pytest_cam.engine.explaining import Found, explain, methods_named
+from pytest_cam.engine.explaining import explain, methods_named
 from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.layers import FusedLayers, LayerLike, LayersLike
 from pytest_cam.engine.ready_targets import ReadyTarget

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from pytest_cam.engine.explaining import Found, explain
+from pytest_cam.engine.asking import Found
+from pytest_cam.engine.explaining import explain
 from pytest_cam.engine.layers import LayersLike
 from pytest_cam.engine.methods import Method
 from pytest_cam.engine.ready_targets import ReadyTarget

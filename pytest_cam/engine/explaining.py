@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Number
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
+from pytest_cam.engine.asking import Ask, Found, Question
 from pytest_cam.engine.forward import plainly
 from pytest_cam.engine.layers import AUTO, LayersLike, listed, resolve_all
 from pytest_cam.engine.listing import index_of
 from pytest_cam.engine.methods import Method, method_named
 from pytest_cam.engine.pass_cache import PassCache
-from pytest_cam.engine.resources import Resources
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Explained, Scores, Target
-from pytest_cam.engine.trace import Trace, trace
+from pytest_cam.engine.targets import Scores, Target
+from pytest_cam.engine.trace import trace
 from pytest_cam.errors import (
     MethodError,
-    NonFiniteError,
     ProbabilityWarning,
     TargetIgnoredWarning,
     is_ours,
@@ -32,39 +28,12 @@ from pytest_cam.errors import (
 
 __tracebackhide__ = is_ours
 
-# What stands for the layer of a method that takes none.
-NO_LAYER = "the input"
-ATTENTION = "the attention of all blocks"
-
 _PROBABILITIES = (
     "the class scores that the model returned look like probabilities: each row lies in [0, 1] and sums to 1. Where "
     "the model is sure, their gradients fade; explain logits instead: leave the softmax out of the model, or "
     "name the logits with output= where it returns both"
 )
 _told: set[str] = set()
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """The maps of one layer, method and target for a batch of B inputs.
-
-    Attributes:
-        layer: The layer's dotted name.
-        call: Which of its executions in the pass is explained, from 1.
-        calls: How often the layer ran in the pass.
-        layout: How its output reads as (B, C, h, w), in words.
-        method: The method's name.
-        maps: (B, h, w) float32, >= 0.
-        explained: What each score is.
-    """
-
-    layer: str
-    call: int
-    calls: int
-    layout: str
-    method: str
-    maps: npt.NDArray[np.float32]
-    explained: list[Explained]
 
 
 def methods_named(names: Any, options: Mapping[str, Any] | None = None) -> list[Method]:
@@ -136,7 +105,7 @@ def explain(
     ]
     if not keys or any(found is None for found in known):
         questions = _questions(subject, inputs, layer, methods, targets, cache)
-        ask = _Ask(subject, inputs, seed, options or {})
+        ask = Ask(subject, inputs, seed, options or {})
         known = [
             ask(method, question, number)
             for number in range(max(1, len(questions[0].parts)))
@@ -159,10 +128,10 @@ def _questions(
     methods: Sequence[Method],
     targets: list[list[Target]],
     cache: PassCache,
-) -> list[_Question]:
+) -> list[Question]:
     if not any(method.takes_a_layer for method in methods):
         scores = _scored(subject, inputs, targets)
-        return [_Question(each, found.explained, found.logits, []) for each, found in zip(targets, scores, strict=True)]
+        return [Question(each, found.explained, found.logits, []) for each, found in zip(targets, scores, strict=True)]
     needs = methods[0].needs.union(*(method.needs for method in methods))
     layers = listed(layer)
     # What is kept has let go of its graph, which class gradients need.
@@ -175,7 +144,7 @@ def _questions(
                 for one, part in zip(layers, parts, strict=True):
                     cache.put(part, part.nbytes, one, target[0], kind)
     return [
-        _Question(each, parts[0].explained, parts[0].logits, parts) for each, parts in zip(targets, traces, strict=True)
+        Question(each, parts[0].explained, parts[0].logits, parts) for each, parts in zip(targets, traces, strict=True)
     ]
 
 
@@ -192,105 +161,12 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (str, bytes, Number))
 
 
-@dataclass(frozen=True, eq=False)
-class _Question:
-    """One target for each image of a batch, and what the pass has found for it, one part for each layer."""
-
-    given: list[Target]
-    explained: list[Explained]
-    logits: torch.Tensor | None
-    parts: list[Trace]
-
-
-@dataclass(frozen=True, eq=False)
-class _Ask:
-    """Asks methods for their maps."""
-
-    subject: Subject
-    inputs: torch.Tensor
-    seed: int
-    options: Mapping[str, Any]
-
-    def __call__(self, method: Method, question: _Question, number: int) -> Found:
-        part = question.parts[number] if method.takes_a_layer else None
-        options = {name: value for name, value in self.options.items() if name in method.options}
-        if method.takes_batches:
-            maps = method(**_handed(method, part), **options)
-        else:
-            maps = torch.cat(
-                [self._of_one(method, question, part, index, options) for index in range(len(self.inputs))]
-            )
-        return _found(method, maps, part, question.explained, self.inputs)
-
-    def _of_one(
-        self, method: Method, question: _Question, part: Trace | None, index: int, options: Mapping[str, Any]
-    ) -> torch.Tensor:
-        explained = question.explained[index]
-        target = _resolved(question.given[index], explained)
-        resources = Resources(
-            self.subject, self.inputs, index, target, explained, part, question.logits, self.seed, method.name
-        )
-        maps: torch.Tensor = method(**_handed(method, resources), **options)
-        _require_maps(method, maps, 1, None if part is None else part.layout.grid)
-        return maps
-
-
-def _handed(method: Method, source: Trace | Resources | None) -> dict[str, Any]:
-    """Return what a method asks for; a registered one gets copies, since it may write to them."""
-    values = {name: getattr(source, name) for name in method.needs}
-    if method.is_built_in:
-        return values
-    return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
-
-
-def _resolved(given: Target, explained: Explained) -> Target:
-    """Return the target such that it means the same for another input."""
-    return given if explained.target is None else explained.target
-
-
 def _scored(subject: Subject, inputs: torch.Tensor, targets: list[list[Target]]) -> list[Scores]:
     with plainly(subject.state), torch.no_grad():
         output = subject.call(inputs)
     scores = [subject.scores(output, each) for each in targets]
     subject.state.rewind()
     return scores
-
-
-def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explained], inputs: torch.Tensor) -> Found:
-    _require_maps(method, maps, len(inputs), None if part is None else part.layout.grid)
-    values = maps.to("cpu", torch.float32).numpy()
-    if not np.isfinite(np.add.reduce(values, axis=None)) and not np.isfinite(values).all():
-        where = _place_of(method) if part is None else part.layer
-        raise NonFiniteError(
-            f"the {method.name} map at layer {where} is not finite although activations and gradients are: "
-            + (
-                "their products leave the range of float32. Scale the score"
-                if method.is_built_in
-                else "the method that is registered under this name returned NaN or infinity"
-            )
-        )
-    if not method.is_built_in:
-        values = np.maximum(values, 0)
-    if part is None:
-        rows, columns = values.shape[1:]
-        kind = "input" if _place_of(method) == NO_LAYER else "tokens"
-        return Found(_place_of(method), 1, 1, f"{kind}, {rows} x {columns}", method.name, values, explained)
-    return Found(part.layer, part.call, part.calls, str(part.layout), method.name, values, explained)
-
-
-def _place_of(method: Method) -> str:
-    return ATTENTION if "attention_gradients" in method.needs else NO_LAYER
-
-
-def _require_maps(method: Method, maps: Any, batch: int, grid: tuple[int, int] | None) -> None:
-    shape = tuple(maps.shape) if isinstance(maps, torch.Tensor) else None
-    if shape is not None and len(shape) == 3 and shape[0] == batch and grid in (None, shape[1:]):
-        return
-    given = f"a {type(maps).__name__}" if shape is None else f"a tensor {shape}"
-    wanted = f"({batch}, h, w)" if grid is None else f"({batch}, {grid[0]}, {grid[1]})"
-    raise MethodError(
-        f"method {method.name!r} returned {given}; accepted: a tensor {wanted}, one map (h, w) for each image"
-    )
 
 
 def _require_no_layer(methods: list[Method], layer: LayersLike) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pytest_cam.engine.state import modules_of
+from pytest_cam.engine.module_tree import modules_of
 
 _version = operator.attrgetter("_version")
 _WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}

@@ -1,0 +1,163 @@
+"""The modules of a model, found once and looked at again at each call."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, repeat
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.utils.hooks import RemovableHandle
+
+from pytest_cam.engine.hooks import HOOK_KINDS
+
+_KNOWN = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.")
+_RANDOM = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleTree:
+    """The modules of a model and what is known of their kinds.
+
+    Attributes:
+        modules: The model and all modules in it, each once.
+        is_known: Whether all are torch's and torchvision's own, of kinds that draw no random numbers.
+        lazy: Which of their kinds are lazy.
+        kept: What is kept of a known model from call to call.
+    """
+
+    modules: list[nn.Module]
+    is_known: bool
+    lazy: tuple[type[LazyModuleMixin], ...]
+    kept: _Kept | None
+
+    @classmethod
+    def of(cls, model: nn.Module) -> ModuleTree:
+        """Find the modules of a model, or see that they still are those that were found before."""
+        kept = _KEPT.get(model)
+        if kept is not None:
+            modules = [model, *kept.below]
+            if kept.is_of(modules):
+                return cls(modules, True, (), kept)
+        modules = modules_of(model)
+        kinds = list(map(type, modules))
+        known, lazy = _traits(frozenset(kinds))
+        kept = _KEPT[model] = _Kept.of(modules, kinds) if known and not lazy else None
+        return cls(modules, known, lazy, kept)
+
+    # A small network feels each step over all modules: there are few, and they run in C. The attributes of a known
+    # module are read from its dict, which is faster than asking the module; one of TorchScript keeps them elsewhere.
+
+    def each(self, name: str) -> Iterator[Any]:
+        """Return an attribute of every module."""
+        if self.kept is not None:
+            return map(operator.itemgetter(name), self.kept.attributes)
+        return map(operator.attrgetter(name), self.modules)
+
+    def is_any_given(self, name: str) -> bool:
+        """Return whether an instance was given an attribute that its class has, such as another forward method."""
+        attributes = map(vars, self.modules) if self.kept is None else self.kept.attributes
+        return any(map(operator.contains, attributes, repeat(name)))
+
+    def has_hooks(self) -> bool:
+        """Return whether somebody placed a hook on a module."""
+        if self.kept is None:
+            return any(any(self.each(kind)) for kind in HOOK_KINDS)
+        # Each hook that is placed anywhere takes the next number.
+        if self.kept.next_hook != RemovableHandle.next_id:
+            self.kept.hooked = any(any(self.each(kind)) for kind in HOOK_KINDS)
+            self.kept.next_hook = RemovableHandle.next_id
+        return self.kept.hooked
+
+
+@dataclass(eq=False)
+class _Kept:
+    """The modules below a known model as they were found, and what shows that they still are the ones.
+
+    Attributes:
+        below: The modules below the model.
+        kinds: The kinds of the model and these.
+        attributes: The dicts of the model and these, which hold their attributes.
+        parents: Those of them that hold modules.
+        children: The modules that these hold.
+        childless: The tables of those that hold none. A hook of the user may run a module that is placed there.
+        sizes: How many attributes each has.
+        has_other_methods: Whether one was given a method of its own in place of its class's.
+        next_hook: The number that torch's next hook would have had when hooks were last looked for.
+        hooked: Whether there were any.
+        spares_inputs: Whether a pass has shown that the model does not write to its input.
+    """
+
+    below: list[nn.Module]
+    kinds: list[type]
+    attributes: list[dict[str, Any]]
+    parents: list[dict[str, nn.Module | None]]
+    children: list[nn.Module | None]
+    childless: list[dict[str, nn.Module | None]]
+    sizes: list[int]
+    has_other_methods: bool
+    next_hook: int = -1
+    hooked: bool = True
+    spares_inputs: bool = False
+
+    @classmethod
+    def of(cls, modules: list[nn.Module], kinds: list[type]) -> _Kept:
+        attributes = list(map(vars, modules))
+        parents = [module._modules for module in modules if module._modules]
+        return cls(
+            modules[1:],
+            kinds,
+            attributes,
+            parents,
+            _children_in(parents),
+            [module._modules for module in modules if not module._modules],
+            list(map(len, attributes)),
+            any(map(_has_other_methods, modules)),
+        )
+
+    def is_of(self, modules: list[nn.Module]) -> bool:
+        return (
+            self.kinds == list(map(type, modules))
+            and self.children == _children_in(self.parents)
+            and not any(self.childless)
+            and self.sizes == list(map(len, self.attributes))
+            and vars(modules[0]) is self.attributes[0]
+        )
+
+
+# What is kept must not keep the model alive: known modules do not refer to the model that they are in. None is kept of
+# the others.
+_KEPT: WeakKeyDictionary[nn.Module, _Kept | None] = WeakKeyDictionary()
+
+
+def _has_other_methods(module: nn.Module) -> bool:
+    kind = type(module)
+    return "_compiled_call_impl" in vars(module) or any(callable(getattr(kind, name, None)) for name in vars(module))
+
+
+def _children_in(parents: list[dict[str, nn.Module | None]]) -> list[nn.Module | None]:
+    return list(chain.from_iterable(map(dict.values, parents)))
+
+
+def modules_of(model: nn.Module) -> list[nn.Module]:
+    """Return a model and all modules in it, each once."""
+    found = [model]
+    seen = {model}
+    for module in found:  # which grows meanwhile
+        for child in module._modules.values():
+            if child is not None and child not in seen:
+                seen.add(child)
+                found.append(child)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _traits(kinds: frozenset[type[nn.Module]]) -> tuple[bool, tuple[type[LazyModuleMixin], ...]]:
+    """Return whether all kinds are torch's and torchvision's own and draw no random numbers, and the lazy ones."""
+    known = all(kind.__module__.startswith(_KNOWN) for kind in kinds) and kinds.isdisjoint(_RANDOM)
+    return known, tuple(kind for kind in kinds if issubclass(kind, LazyModuleMixin))

@@ -1,0 +1,78 @@
+"""What a model must be to be explained."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from pytest_cam.errors import ModelError, is_ours
+
+__tracebackhide__ = is_ours
+
+
+def require_python(model: nn.Module, modules: list[nn.Module]) -> None:
+    """Check that a model runs in Python, in this process, on layers that hooks see.
+
+    Args:
+        model: The model.
+        modules: The model and all modules in it.
+
+    Raises:
+        ModelError: It does not; the message says what to pass instead.
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ModelError(
+            f"model is a {type(model).__name__}: TorchScript runs its layers without the hooks that read them; pass "
+            "the torch.nn.Module that it was made from"
+        )
+    if isinstance(model, torch.fx.GraphModule) and not any(map(_calls_a_module, model.graph.nodes)):
+        raise ModelError(
+            f"model is a {type(model).__name__} whose graph calls no modules, as torch.export makes it: there are no "
+            "layers to explain. Pass the torch.nn.Module that it was made from"
+        )
+    for module in modules:
+        kind = type(module)
+        if kind.__name__ == "FullyShardedDataParallel" or any(base.__name__ == "FSDPModule" for base in kind.__mro__):
+            raise ModelError(
+                f"the model is sharded by FSDP ({kind.__name__}), so no process holds a whole layer; load its state "
+                "dict into the plain torch.nn.Module, in one process, and pass that"
+            )
+        if _is_quantised(kind):
+            raise ModelError(
+                f"the model has quantised modules ({kind.__module__}.{kind.__name__}), through which no gradient "
+                "flows; pass the float model that it was made from"
+            )
+
+
+def _calls_a_module(node: torch.fx.Node) -> bool:
+    return node.op == "call_module" and not str(node.target).startswith("_")  # torch.export's guards begin so
+
+
+def _is_quantised(kind: type) -> bool:
+    return kind.__module__.startswith(("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized"))
+
+
+def require_differentiable(
+    modules: list[nn.Module], lazy: tuple[type[LazyModuleMixin], ...], parameter: torch.Tensor | None
+) -> None:
+    """Check that a model has its parameters, and that autograd can use them.
+
+    Args:
+        modules: The model and all modules in it.
+        lazy: Which of their kinds are lazy.
+        parameter: The model's first parameter, or None.
+
+    Raises:
+        ModelError: It has not, or autograd cannot.
+    """
+    if lazy and any(isinstance(module, lazy) and module.has_uninitialized_params() for module in modules):
+        raise ModelError(
+            "the model has lazy modules whose parameters do not exist yet, and making them would change the model; "
+            "run it once before"
+        )
+    if parameter is not None and parameter.is_inference():
+        raise ModelError(
+            "the model's parameters were made under torch.inference_mode, and autograd cannot use them; make or "
+            "load the model outside of it"
+        )
