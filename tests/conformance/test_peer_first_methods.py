@@ -1,7 +1,7 @@
 """The five methods that most people use against pytorch-grad-cam and torchcam, on a small network.
 
-All agree but for Grad-CAM++, of which neither has the published one; how each differs is asserted, so that a change there
-is noticed.
+All agree but for Grad-CAM++, of which neither has the published one; how each differs is asserted, so that a change
+there is noticed.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ import sys
 import pytest
 import torch
 
+pytestmark = pytest.mark.workers_by_sweep
+
 SEEN = """
         import torch
 

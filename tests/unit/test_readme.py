@@ -28,6 +28,13 @@ def test_settings_table_is_the_one_table() -> None:
     assert table == options.markdown_table()
 
 
+def test_speed_is_what_the_benchmark_printed() -> None:
+    shown = README.split("<!-- speed: from benchmarks/results.md -->\n")[1].split("\n<!-- end of speed -->")[0]
+    printed = (ROOT / "benchmarks/results.md").read_text(encoding="utf-8")
+    assert shown.count("|") > 20
+    assert all(part in printed for part in shown.split("\n\n"))
+
+
 def test_failure_text_is_what_the_shortcut_model_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.syspath_prepend(ROOT / "example_project")
