@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from pytest_cam.engine.buffers import same_bits
 from pytest_cam.engine.class_names import as_names, names_of
 from pytest_cam.engine.fingerprint import Fingerprint
 from pytest_cam.engine.layers import AUTO, LayerLike, name_of
@@ -133,7 +134,7 @@ class PassCache:
 
     def _entries(self) -> Iterator[_Entry]:
         for entry in self._shelf.entries.get(_glance(self._inputs), ()):
-            if _same_bits(entry.inputs, self._inputs):
+            if same_bits(entry.inputs, self._inputs):
                 yield entry
 
     def _is_sure(self) -> bool:
@@ -188,11 +189,6 @@ def _glance(inputs: torch.Tensor) -> Hashable:
     values = inputs.reshape(-1)
     few = values[:: max(1, len(values) // 8)].tolist()
     return inputs.shape, inputs.dtype, inputs.device, *few
-
-
-def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
-    # As bytes, NaN is itself and 0.0 is not -0.0.
-    return torch.equal(one.contiguous().view(torch.uint8), other.contiguous().view(torch.uint8))
 
 
 def _make_room() -> None:
