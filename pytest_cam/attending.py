@@ -20,6 +20,7 @@ from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target, Targets, one_each
 from pytest_cam.errors import CamError, ImageError, LayerError, MethodError, ModelError, TargetError, is_ours
+from pytest_cam.images.batching import stacked
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.preprocessing import PreparedImage, prepare
@@ -259,7 +260,7 @@ def _attend(
         layers = list(layer.layers) if isinstance(layer, FusedLayers) else layer
         maps_of = smoothed if further.get("smooth") else explain
         found = maps_of(
-            subject, _stacked(prepared), layers, methods, placed, seed=further.get("seed", 0), options=options
+            subject, stacked(prepared), layers, methods, placed, seed=further.get("seed", 0), options=options
         )
     if isinstance(layer, FusedLayers):
         count = len(found) // len(layer.layers)
@@ -270,25 +271,6 @@ def _attend(
 def _placed(target: Target, item: PreparedImage) -> Target:
     """Return a target with what lies in pixels of the image carried to the model's input."""
     return target.on_input(item.geometry) if isinstance(target, ReadyTarget) else target
-
-
-def _stacked(prepared: list[PreparedImage]) -> torch.Tensor:
-    shapes = [tuple(item.tensor.shape) for item in prepared]
-    if len(set(shapes)) > 1:
-        raise ImageError(f"the inputs of a batch must have one shape, and these have {sorted(set(shapes))}")
-    tensors = [item.tensor for item in prepared]
-    return tensors[0][None] if len(tensors) == 1 else _as_one(tensors)
-
-
-def _as_one(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """Return tensors of one shape as a batch: without a copy where they are the rows of a batch already."""
-    first, step = tensors[0], tensors[1].storage_offset() - tensors[0].storage_offset()
-    place, strides = first.untyped_storage().data_ptr(), first.stride()
-    for index, tensor in enumerate(tensors):
-        in_place = tensor.storage_offset() == first.storage_offset() + index * step
-        if not in_place or tensor.untyped_storage().data_ptr() != place or tensor.stride() != strides or step <= 0:
-            return torch.stack(tensors)
-    return first.as_strided((len(tensors), *first.shape), (step, *strides))
 
 
 def _attention(item: PreparedImage, found: Found, index: int) -> Attention:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, overload
-from weakref import ref
 
 import torch
 from torch import nn
-from torch.utils.hooks import RemovableHandle
 
 from pytest_cam import options
 from pytest_cam.attending import attend, attend_batch, require_one
 from pytest_cam.attention import Attention
+from pytest_cam.checks.hook_watch import BoundHooks, ModelWatch
 from pytest_cam.checks.in_region import assert_attention_in_region
 from pytest_cam.checks.journal import Journal
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import Further, require_known
-from pytest_cam.engine.hooks import ForwardHook, HookManager, HookTable, hooks_on, remove_hooks
-from pytest_cam.engine.layers import LayerLike, LayersLike, resolve
+from pytest_cam.engine.layers import LayerLike, LayersLike
 from pytest_cam.engine.targets import Target, Targets
-from pytest_cam.errors import HookLeakError, LayerError, is_ours
+from pytest_cam.errors import is_ours
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
 
@@ -30,93 +27,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __tracebackhide__ = is_ours
-
-# From how many items on a list, tuple or dict within a test's reach is taken for data, and not for a family of models.
-_MOST_MODELS = 100
-
-
-class ModelWatch:
-    """Tells which hooks a test left behind on the models that it used."""
-
-    def __init__(self) -> None:
-        # Weak, since a test may go through many models: one that is gone leaves no hook behind.
-        self._models: list[tuple[ref[nn.Module], set[int]]] = []
-
-    def see(self, model: Any) -> None:
-        """Note the hooks that a model has now, when it is seen for the first time."""
-        # By its type: a mock or proxy of a model says that it is one, and has no hooks to show.
-        if issubclass(type(model), nn.Module) and all(known() is not model for known, _ in self._models):
-            self._models.append((ref(model), set(hooks_on(model))))
-
-    def see_all(self, named: Mapping[str, Any]) -> None:
-        """Note the hooks of the models among these values, and among the items of lists, tuples and dicts there."""
-        for value in list(named.values()):
-            self.see(value)
-            if isinstance(value, (list, tuple, dict)) and len(value) <= _MOST_MODELS:
-                for item in value.values() if isinstance(value, dict) else value:
-                    self.see(item)
-
-    def settle(self) -> None:
-        """Take away the hooks that have come since, and name them.
-
-        Raises:
-            HookLeakError: There are any.
-        """
-        leaks = []
-        for known, before in self._models:
-            model = known()
-            if model is None:
-                continue
-            left: HookTable = {key: value for key, value in hooks_on(model).items() if key not in before}
-            remove_hooks(model, set(left))
-            leaks += [_leak(model, *value) for value in left.values()]
-        self._models.clear()
-        if leaks:
-            raise HookLeakError(
-                f"the test left {len(leaks)} hook{'s' if len(leaks) > 1 else ''} on a model: {'; '.join(leaks)}. "
-                "Keep the handle and remove() it, or place the hook with cam.hooks.add(model, layer, function), which "
-                "takes it away with the test. Now removed, so that the next test is not affected"
-            )
-
-
-def _leak(model: nn.Module, name: str, kind: str, hook: ForwardHook) -> str:
-    while isinstance(hook, partial):
-        hook = hook.func
-    function = getattr(hook, "__qualname__", None) or type(hook).__name__
-    where = name or "(the model)"
-    return f"{kind} {getattr(hook, '__module__', '?')}.{function} on {type(model).__name__} layer {where}"
-
-
-class BoundHooks:
-    """Places hooks that leave with the test."""
-
-    def __init__(self, watch: ModelWatch) -> None:
-        self._watch = watch
-        self._hooks = HookManager()
-
-    def add(self, model: nn.Module, layer: str | nn.Module, hook: ForwardHook) -> RemovableHandle:
-        """Place `hook(module, args, output)` on a layer until the test ends.
-
-        Args:
-            model: The model.
-            layer: A dotted name or a module of the model.
-            hook: What to call after each forward pass of the layer; what it returns, unless None, replaces the output.
-
-        Returns:
-            The handle, for those who want the hook to leave earlier.
-
-        Raises:
-            LayerError: There is no such layer in the model.
-        """
-        self._watch.see(model)
-        found = resolve(model, layer)
-        if found is None:
-            raise LayerError("layer is None; accepted: a dotted name or a module of the model")
-        return self._hooks.add(found.module, hook)
-
-    def remove_all(self) -> None:
-        """Take away every hook that was placed here."""
-        self._hooks.remove_all()
 
 
 class Cam:

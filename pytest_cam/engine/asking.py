@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.methods import Method
 from pytest_cam.engine.resources import Resources
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Explained, Target
+from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import Trace
 from pytest_cam.errors import MethodError, NonFiniteError, is_ours
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from pytest_cam.engine.attention_gradients import attention_gradients
+from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.forward import plainly
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layouts import with_tensor
@@ -19,7 +20,7 @@ from pytest_cam.engine.perturbing import in_batches
 from pytest_cam.engine.replay import Replay
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Explained, Target
+from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import GRADIENTS, Trace, trace
 from pytest_cam.errors import is_ours
 

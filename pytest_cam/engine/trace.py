@@ -12,6 +12,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pytest_cam.engine.backward import curvatures_at, gradients_at, weighted_gradients_at
+from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import is_something, largest, not_finite, of_batch
 from pytest_cam.engine.forward import Run
 from pytest_cam.engine.hooks import HookManager
@@ -20,7 +21,7 @@ from pytest_cam.engine.layouts import Layout, Reader
 from pytest_cam.engine.listing import explainable_layers, index_of, layer_at
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.tap import LastTap, Prelude, Seen, Taps
-from pytest_cam.engine.targets import Explained, Scores, Target, exact
+from pytest_cam.engine.targets import Scores, Target, exact
 from pytest_cam.errors import IndependentScoreError, is_ours
 
 __tracebackhide__ = is_ours

@@ -25,7 +25,7 @@ from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.message import first_line
 
 if TYPE_CHECKING:
-    from pytest_cam.engine.targets import Explained
+    from pytest_cam.engine.explained import Explained
 
 FORMAT = 1
 FILES = (

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from pytest_cam import Box, DetectionBox, SegmentationMask
-from pytest_cam.engine.targets import Explained, scores_of
+from pytest_cam.engine.explained import Explained
+from pytest_cam.engine.targets import scores_of
 from pytest_cam.errors import OutputError, RegionError, TargetError
 from pytest_cam.images.geometry import Geometry
 

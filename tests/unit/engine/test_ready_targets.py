@@ -20,7 +20,8 @@ from pytest_cam import (
     attend,
     attend_batch,
 )
-from pytest_cam.engine.targets import Explained, scores_of
+from pytest_cam.engine.explained import Explained
+from pytest_cam.engine.targets import scores_of
 from pytest_cam.errors import CamError, NonFiniteError, OutputError, TargetError
 
 # The probabilities are 1/8, 2/8, 5/8.

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from pytest_cam import BinaryLogit, ClassLogit, attend, attend_batch
-from pytest_cam.engine.targets import Explained, Scores, one_each, scores_of
+from pytest_cam.engine.explained import Explained
+from pytest_cam.engine.targets import Scores, one_each, scores_of
 from pytest_cam.errors import OutputError, TargetError
 
 LOGITS = torch.tensor([[0.0, math.log(3)]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pytest_cam.attending import _as_one
+from pytest_cam.images.batching import as_one
 
 BATCHES = {
     "contiguous": torch.randn(4, 3, 5, 6),
@@ -18,7 +18,7 @@ BATCHES = {
 @pytest.mark.parametrize("name", BATCHES)
 def test_the_rows_of_a_batch_are_that_batch_without_a_copy(name: str) -> None:
     batch = BATCHES[name]
-    found = _as_one(list(batch))
+    found = as_one(list(batch))
     assert torch.equal(found, batch)
     assert (found.data_ptr(), found.stride()) == (batch.data_ptr(), batch.stride())
 
@@ -27,4 +27,4 @@ def test_other_tensors_are_stacked() -> None:
     one = torch.randn(3, 5, 6)
     batch = torch.randn(4, 3, 5, 6)
     for tensors in ([one, one], [one, one + 1], [batch[2], batch[1], batch[0]], [batch[0], batch[1], batch[3]]):
-        assert torch.equal(_as_one(tensors), torch.stack(tensors))
+        assert torch.equal(as_one(tensors), torch.stack(tensors))
