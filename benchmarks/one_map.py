@@ -14,7 +14,7 @@ from benchmarks.flops import flop_bound
 from benchmarks.networks import Network, draw
 from benchmarks.ours import NAME, mapped, plain
 from benchmarks.setup import Setup
-from benchmarks.timing import interleaved
+from benchmarks.timing import Samples, interleaved
 
 LAST = "One map, last layer, over a plain pass"
 MIDDLE = "One map, middle layer, over the FLOP bound"
@@ -56,6 +56,11 @@ def _at_last(setup: Setup, network: Network, blank: Figure) -> Figure:
     model = network.model().to(blank.device)
     contenders = {"plain": plain(model), NAME: mapped(model, network.last)}
     samples = interleaved(contenders, draw(blank.batch, blank.device), setup.effort, SECONDS["last"], blank.device)
+    return replace(over_plain(blank, samples), over_pass={NAME: samples.ratio(NAME, "plain")})
+
+
+def over_plain(blank: Figure, samples: Samples) -> Figure:
+    """Return the figure of one map over a plain pass, with the limit that a pass of that length has."""
     passed = samples.milliseconds("plain")
     return replace(
         blank,
@@ -64,7 +69,6 @@ def _at_last(setup: Setup, network: Network, blank: Figure) -> Figure:
         interval=samples.interval(NAME, "plain"),
         base=f"{passed:.1f} ms",
         rounds=samples.rounds,
-        over_pass={NAME: samples.ratio(NAME, "plain")},
     )
 
 

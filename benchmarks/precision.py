@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -11,7 +10,7 @@ from torch import nn
 
 from benchmarks.figures import Figure, attempted
 from benchmarks.networks import Network, draw, networks_named
-from benchmarks.one_map import limit_for
+from benchmarks.one_map import over_plain
 from benchmarks.ours import NAME, mapped, plain
 from benchmarks.setup import Setup
 from benchmarks.timing import interleaved
@@ -48,12 +47,4 @@ def _measured(setup: Setup, network: Network, kind: str, blank: Figure) -> Figur
 
     contenders = {"plain": plain(model), NAME: mapped(model, network.last)}
     samples = interleaved(contenders, in_layout, setup.effort, SECONDS, blank.device)
-    passed = samples.milliseconds("plain")
-    return replace(
-        blank,
-        value=samples.ratio(NAME, "plain"),
-        limit=limit_for(passed),
-        interval=samples.interval(NAME, "plain"),
-        base=f"{passed:.1f} ms",
-        rounds=samples.rounds,
-    )
+    return over_plain(blank, samples)

@@ -6,7 +6,7 @@ same target, and only in sessions of pytest: see `Sharing`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import count
 from types import NoneType
@@ -91,15 +91,15 @@ class PassCache:
             said = [_plain(subject.said(name)) for name in ("output", "layer_call")]
             self._said = (*said, None if names is None else tuple(names))
             self._shelf = _shelf_of(subject.module, subject.module_state)
+            self._entry = _entry_on(self._shelf, inputs)
 
     def get(self, layer: LayerLike, target: Target, *rest: Hashable) -> Any:
         """Return what is kept for a layer, a target and what else it depends on, or None."""
         key = self._key(layer, target, rest)
-        entry = None if key is None else next(self._entries(), None)
-        if entry is None or key not in entry.found or not self._is_sure():
+        if key is None or self._entry is None or key not in self._entry.found or not self._is_sure():
             return None
-        entry.used = next(_clock)
-        return entry.found[key]
+        self._entry.used = next(_clock)
+        return self._entry.found[key]
 
     def put(self, found: Any, size: int, layer: LayerLike, target: Target, *rest: Hashable) -> None:
         """Keep something, unless the pass that gave it drew random numbers or changed the model.
@@ -114,13 +114,12 @@ class PassCache:
         key = self._key(layer, target, rest)
         if key is None or not self._subject.module_state.is_untouched():
             return
-        entry = next(self._entries(), None)
-        if entry is None:
-            entry = _Entry(self._inputs.clone(), size=self._inputs.nbytes)
-            self._shelf.entries.setdefault(_glance(self._inputs), []).append(entry)
-        entry.found[key] = found
-        entry.size += size
-        entry.used = next(_clock)
+        if self._entry is None:
+            self._entry = _Entry(self._inputs.clone(), size=self._inputs.nbytes)
+            self._shelf.entries.setdefault(_glance(self._inputs), []).append(self._entry)
+        self._entry.found[key] = found
+        self._entry.size += size
+        self._entry.used = next(_clock)
         _make_room()
 
     def _key(self, layer: LayerLike, target: Target, rest: tuple[Hashable, ...]) -> Hashable:
@@ -132,17 +131,13 @@ class PassCache:
             return None
         return (self._said, _plain(AUTO if layer is None else layer), _plain(target), rest)
 
-    def _entries(self) -> Iterator[_Entry]:
-        for entry in self._shelf.entries.get(_glance(self._inputs), ()):
-            if same_bits(entry.inputs, self._inputs):
-                yield entry
-
     def _is_sure(self) -> bool:
         # A write to weights that nothing else shows goes unseen within one test; the next one looks at every value.
         if self._shelf.test != SHARING.test:
             if self._shelf.fingerprint.content() != self._shelf.content:
                 del _SHELVES[self._subject.module]
                 self._shelf = _shelf_of(self._subject.module, self._subject.module_state)
+                self._entry = None
                 return False
             self._shelf.test = SHARING.test
         return True
@@ -164,6 +159,11 @@ def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf:
     if shelf is None or not shelf.fingerprint.is_that_of(now):
         shelf = _SHELVES[model] = _Shelf(now, now.content(), SHARING.test)
     return shelf
+
+
+def _entry_on(shelf: _Shelf, inputs: torch.Tensor) -> _Entry | None:
+    alike = shelf.entries.get(_glance(inputs), ())
+    return next((entry for entry in alike if same_bits(entry.inputs, inputs)), None)
 
 
 def _is_shareable(subject: Subject) -> bool:
