@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -103,8 +103,9 @@ def _linear_head(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | No
     if not (_is_constant(bias) and weight is not None and all(_is_constant(f) for f, _ in weight.next_functions)):
         return None
     try:
-        # torch adds these to each kind of node as it is made, so its stubs do not know them.
-        features, columns, alpha = node._saved_mat1, node._saved_mat2, node._saved_alpha  # type: ignore[attr-defined]
+        # Each kind of node has its own.
+        saved: Any = node
+        features, columns, alpha = saved._saved_mat1, saved._saved_mat2, saved._saved_alpha
     except (AttributeError, RuntimeError):  # another version of torch, or overwritten since
         return None
     return None if features is None or not features.requires_grad or alpha != 1 else (features, columns.t())

@@ -113,14 +113,14 @@ def plainly(state: State) -> Iterator[None]:
     if state.is_known:
         yield
         return
-    # The types are ignored since a class's name is assigned to, and what stands in for it has `apply` only.
-    kept = checkpointing.CheckpointFunction
+    home: Any = checkpointing  # where a class is replaced by one that has `apply` only
+    kept = home.CheckpointFunction
     try:
-        checkpointing.CheckpointFunction = _NoCheckpoint  # type: ignore[misc,assignment]
+        home.CheckpointFunction = _NoCheckpoint
         with _uncompiled():
             yield
     finally:
-        checkpointing.CheckpointFunction = kept  # type: ignore[misc]
+        home.CheckpointFunction = kept
 
 
 def _uncompiled() -> AbstractContextManager[object]:

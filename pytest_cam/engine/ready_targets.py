@@ -151,8 +151,7 @@ class ContrastiveLogit(ReadyTarget):
     @property
     def _others(self) -> list[int | str]:
         single = isinstance(self.versus, str) or not isinstance(self.versus, Sequence)
-        # `single` tells the two kinds apart, which type checkers do not follow.
-        return [self.versus] if single else list(self.versus)  # type: ignore[arg-type,list-item]
+        return [self.versus] if single else list(self.versus)  # type: ignore[arg-type,list-item]  # told apart above
 
     def named(self, class_names: Sequence[str] | None) -> str:
         """Return what it is called in messages."""

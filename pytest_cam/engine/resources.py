@@ -22,7 +22,7 @@ from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import GRADIENTS, Trace, trace
-from pytest_cam.errors import is_ours
+from pytest_cam.errors import MethodError, is_ours
 
 __tracebackhide__ = is_ours
 
@@ -83,8 +83,12 @@ class Resources:
     def class_gradients(self, weights: torch.Tensor) -> torch.Tensor:
         """Return the gradient of sum(weights * logits) in A, (1, C, h, w), for weights (1, K)."""
         found = self._layer_part()
-        assert found.class_gradients is not None
-        assert found.logits is not None
+        assert found.class_gradients is not None  # since the method asks for them
+        if found.logits is None:
+            raise MethodError(
+                f"method {self._name!r} asks for the gradients of class scores, and the model's output has none; "
+                "accepted: a model with class scores (B, K), or a method of activations and gradients"
+            )
         all_weights = torch.zeros_like(found.logits)
         all_weights[self._index] = weights.to(all_weights)[0]
         return found.class_gradients(all_weights)[self._index : self._index + 1]
@@ -144,8 +148,9 @@ class Resources:
 
         def replace(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
             tensor = reader.find(output)
-            here = next(executions) == call and tensor is not None
-            return with_tensor(output, tensor, changed.clone()) if here else None  # type: ignore[arg-type]
+            if next(executions) != call or tensor is None:
+                return None
+            return with_tensor(output, tensor, changed.clone())
 
         with HookManager() as hooks:
             hooks.add(module, replace)
@@ -164,14 +169,14 @@ class Resources:
             subject.state.rewind()
             repeated = subject.for_copies_of(self._index, len(inputs), found.call)
             (traces,) = trace(repeated, inputs, found.layer, [[self._resolved] * len(inputs)], GRADIENTS)
-            assert traces[0].gradients is not None
+            assert traces[0].gradients is not None  # which GRADIENTS asks for
             return torch.stack([traces[0].activations, traces[0].gradients], dim=1)
 
         stacked = self._batched(both, count, make)
         return stacked[:, 0], stacked[:, 1]
 
     def _layer_part(self) -> Trace:
-        assert self._found is not None
+        assert self._found is not None  # since what asks for a layer's part takes a layer
         return self._found
 
     def _in_batches(self, score: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make) -> torch.Tensor:

@@ -38,13 +38,13 @@ class Subject:
     @property
     def module(self) -> nn.Module:
         """The model, of which a layer is explained."""
-        assert isinstance(self.model, nn.Module)
+        assert isinstance(self.model, nn.Module)  # `state_of` lets no other model come to a layer
         return self.model
 
     @property
     def module_state(self) -> ModelState:
         """The state of the model, of which a layer is explained."""
-        assert isinstance(self.state, ModelState)
+        assert isinstance(self.state, ModelState)  # as above
         return self.state
 
     def said(self, name: str) -> Any:

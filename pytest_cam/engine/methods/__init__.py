@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module, metadata
 from typing import Any, TypeVar
 
@@ -198,13 +198,14 @@ _found: dict[str, Method] = {}
 def _from_entry_points() -> dict[str, Method]:
     if not _found:
         for point in metadata.entry_points(group=ENTRY_POINTS):
-            _found[point.name] = Method(point.name, lambda point=point: _loaded(point))  # type: ignore[misc]
+            _found[point.name] = Method(point.name, partial(_loaded, point))
     return _found
 
 
 def _loaded(point: metadata.EntryPoint) -> Callable[..., Any]:
     try:
-        return point.load()  # type: ignore[no-any-return]
+        function: Callable[..., Any] = point.load()
+        return function
     except CamError:
         raise
     except Exception as error:

@@ -243,3 +243,13 @@ def test_unknown_names_suggest_registered_ones(classifier: nn.Sequential, pictur
     register_method("ourcam")(array)
     with pytest.raises(MethodError, match=r"there is no method 'ourcan'\. Did you mean 'ourcam'"):
         attend(classifier, picture, layer="layer", method="ourcan")
+
+
+def test_class_gradients_of_a_model_without_class_scores(picture: torch.Tensor) -> None:
+    @register_method("of-classes")
+    def of_classes(activations: torch.Tensor, class_gradients: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        return class_gradients(torch.ones(1, 2)).sum(dim=1)
+
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1)).eval()
+    with pytest.raises(MethodError, match="'of-classes' asks for the gradients of class scores, and the"):
+        attend(model, picture, layer="0", method="of-classes", target=lambda part: part.mean())
