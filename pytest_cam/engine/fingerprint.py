@@ -8,21 +8,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import nn
 
-from pytest_cam.engine.module_tree import modules_of
+from pytest_cam.engine.state import ModelState
 
 _version = operator.attrgetter("_version")
+_parameters, _buffers = operator.attrgetter("_parameters"), operator.attrgetter("_buffers")
+Glance: TypeAlias = Any  # a tensor or, on the CPU, a NumPy array
 _WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """A model as it is at one moment, to be compared with itself later.
+    """A model as it is at one moment, to be compared with what it is later.
 
     Compared are the modules, what their classes hold, the objects that their attributes are, those in containers and
     one level deep in others (so a training flag, a stride or a flag in a config object), what the functions of the
@@ -31,73 +33,101 @@ class Fingerprint:
     and all values of vectors. A model may still change in ways that nothing here shows, such as a file that it reads.
 
     Attributes:
+        is_known: Whether it is made of torch's and torchvision's own modules, whose attributes are plain values.
         modules: The ids of the modules.
-        values: The modules' attributes, and what those hold.
-        tensors: Parameters, buffers and tensors among the attributes.
+        values: Their attributes, and what those hold.
+        held: Their parameters and buffers, and the empty places among these.
+        tensors: Those and the tensors among the attributes.
         versions: Theirs.
         places: Where their memory is.
-        samples: Some of their values.
-        arrays: What NumPy arrays among the attributes hold.
+        glances: Views of some of their values, lists of one type and device each.
+        samples: What those hold.
+        arrays: The NumPy arrays among the attributes, and what those hold.
         surroundings: The training flags as the user left them, and what else changes numbers: autocast, the default
             type, the number of threads.
     """
 
+    is_known: bool
     modules: list[int]
     values: list[Any]
+    held: list[torch.Tensor | None]
     tensors: list[torch.Tensor]
     versions: list[int]
     places: list[int]
-    samples: list[torch.Tensor]
-    arrays: list[bytes]
+    glances: list[list[Glance]]
+    samples: list[Glance]
+    arrays: list[tuple[Any, bytes]]
     surroundings: tuple[Any, ...]
 
     @classmethod
-    def of(cls, model: nn.Module, is_known: bool, flags: list[bool] | None) -> Fingerprint:
+    def of(cls, state: ModelState) -> Fingerprint:
         """Take the fingerprint of a model.
 
         Args:
-            model: The model, in eval mode.
-            is_known: Whether it is made of torch's and torchvision's own modules, whose attributes are plain values.
-            flags: Each module's own training flag as the user left it.
+            state: The model's state, entered.
         """
-        modules = modules_of(model)
-        values = list(chain.from_iterable(map(dict.values, map(vars, modules))))
-        of_kinds = _of_kinds(modules)
-        if not is_known:
-            functions = [value for value in chain(values, of_kinds) if isinstance(value, FunctionType)]
-            values.extend([item for value in values for item in _inside(value)])
-            values.extend([item for function in functions for item in _read_by(function)])
-        values.extend(of_kinds)
-        held = chain.from_iterable(chain(module._parameters.values(), module._buffers.values()) for module in modules)
-        tensors = [value for value in chain(held, () if is_known else values) if isinstance(value, torch.Tensor)]
+        values, held = _values(state.modules, state.is_known), _held(state.modules)
+        tensors = [value for value in chain(held, () if state.is_known else values) if isinstance(value, torch.Tensor)]
         tensors = [tensor for tensor in tensors if tensor.layout == torch.strided and not tensor.is_inference()]
+        glances = _glances(tensors)
         return cls(
-            list(map(id, modules)),
+            state.is_known,
+            list(map(id, state.modules)),
             values,
+            held,
             tensors,
             list(map(_version, tensors)),
             list(map(torch.Tensor.data_ptr, tensors)),
-            _samples(tensors),
-            [value.tobytes() for value in values if isinstance(value, np.ndarray) and not value.dtype.hasobject],
-            (flags, *_surroundings()),
+            glances,
+            list(map(_end_to_end, glances)),
+            [] if state.is_known else _arrays(values),
+            _surroundings(state.flags),
         )
 
-    def is_that_of(self, other: Fingerprint) -> bool:
-        """Return whether a model has not changed between the two."""
+    def is_still_that_of(self, state: ModelState) -> bool:
+        """Return whether a model has not changed since.
+
+        Args:
+            state: The model's state now, entered.
+        """
+        # The cheap questions first. Where tensors are the same ones in the same places, the views of them hold.
         return (
-            self.modules == other.modules
-            and _same_objects(self.values, other.values)
-            and _same_objects(self.tensors, other.tensors)
-            and self.versions == other.versions
-            and self.places == other.places
-            and self.arrays == other.arrays
-            and self.surroundings == other.surroundings
-            and all(map(torch.equal, self.samples, other.samples))
+            self.is_known == state.is_known
+            and self.modules == list(map(id, state.modules))
+            and _same_objects(self.held, _held(state.modules))
+            and self.versions == list(map(_version, self.tensors))
+            and self.places == list(map(torch.Tensor.data_ptr, self.tensors))
+            and self.surroundings == _surroundings(state.flags)
+            and _same_objects(self.values, _values(state.modules, self.is_known))
+            and all(array.tobytes() == before for array, before in self.arrays)
+            and all(map(_are_equal, self.samples, map(_end_to_end, self.glances)))
         )
 
     def content(self) -> list[int]:
         """Return a sum over the bits of each tensor, which a write to any one value changes."""
         return [_sum_of_bits(tensor) for tensor in self.tensors]
+
+
+def _values(modules: list[nn.Module], is_known: bool) -> list[Any]:
+    """Return the attributes of some modules, what those hold, and what their classes hold."""
+    values = list(chain.from_iterable(map(dict.values, map(vars, modules))))
+    of_kinds = _of_kinds(modules)
+    if not is_known:
+        functions = [value for value in chain(values, of_kinds) if isinstance(value, FunctionType)]
+        values.extend([item for value in values for item in _inside(value)])
+        values.extend([item for function in functions for item in _read_by(function)])
+    values.extend(of_kinds)
+    return values
+
+
+def _held(modules: list[nn.Module]) -> list[torch.Tensor | None]:
+    tables = chain(map(_parameters, modules), map(_buffers, modules))
+    return list(chain.from_iterable(map(dict.values, tables)))
+
+
+def _arrays(values: list[Any]) -> list[tuple[Any, bytes]]:
+    arrays = [value for value in values if isinstance(value, np.ndarray) and not value.dtype.hasobject]
+    return [(array, array.tobytes()) for array in arrays]
 
 
 def _same_objects(ones: list[Any], others: list[Any]) -> bool:
@@ -131,14 +161,28 @@ def _read_by(function: FunctionType) -> list[Any]:
     return found
 
 
-def _samples(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+def _glances(tensors: list[torch.Tensor]) -> list[list[Glance]]:
     alike: dict[tuple[torch.dtype, torch.device], list[torch.Tensor]] = {}
     for tensor in tensors:
         if tensor.numel():
             fixed = tensor.detach()
             firsts = fixed.flatten(1)[:, 0] if fixed.ndim > 1 and fixed[0].numel() else fixed.reshape(-1)
             alike.setdefault((tensor.dtype, tensor.device), []).append(firsts)
-    return [torch.cat(firsts) for firsts in alike.values()]
+    return [[_as_array(view) for view in views] for views in alike.values()]
+
+
+def _as_array(view: torch.Tensor) -> Glance:
+    # For hundreds of small tensors NumPy is faster, and knows whole numbers of these sizes only.
+    word = _WORDS.get(view.element_size())
+    return view if word is None or view.is_complex() or view.device.type != "cpu" else view.view(word).numpy()
+
+
+def _end_to_end(views: list[Glance]) -> Glance:
+    return torch.cat(views) if isinstance(views[0], torch.Tensor) else np.concatenate(views)
+
+
+def _are_equal(one: Glance, other: Glance) -> bool:
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else np.array_equal(one, other)
 
 
 def _sum_of_bits(tensor: torch.Tensor) -> int:
@@ -151,8 +195,9 @@ def _sum_of_bits(tensor: torch.Tensor) -> int:
     return int(bits.sum(dtype=torch.int64 if word is torch.int64 else torch.int32))
 
 
-def _surroundings() -> tuple[Any, ...]:
+def _surroundings(flags: list[bool] | None) -> tuple[Any, ...]:
     return (
+        flags,
         *((torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda")),
         torch.get_default_dtype(),
         torch.get_num_threads(),

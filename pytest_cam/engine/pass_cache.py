@@ -154,9 +154,9 @@ def kept_bytes() -> int:
 
 
 def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf:
-    now = Fingerprint.of(model, state.is_known, state.flags)
     shelf = _SHELVES.get(model)
-    if shelf is None or not shelf.fingerprint.is_that_of(now):
+    if shelf is None or not shelf.fingerprint.is_still_that_of(state):
+        now = Fingerprint.of(state)
         shelf = _SHELVES[model] = _Shelf(now, now.content(), SHARING.test)
     return shelf
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class Geometry:
     matrix: tuple[tuple[float, float, float], tuple[float, float, float]]
 
     @classmethod
+    @lru_cache(maxsize=64)  # so that its inverse is worked out once
     def identity(cls, size: tuple[int, int]) -> Geometry:
         """Return the geometry of a model input, which is its own image."""
         return cls(size, size, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)))

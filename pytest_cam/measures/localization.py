@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,9 @@ from pytest_cam.errors import MetricError, nearest
 Array = npt.NDArray[np.float64]
 
 
+@lru_cache(maxsize=64)
 def bilinear(cells: int, pixels: int) -> Array:
-    """Return the matrix (pixels, cells) of bilinear interpolation along one axis, align_corners=False."""
+    """Return the matrix (pixels, cells) of bilinear interpolation along one axis, align_corners=False; read-only."""
     position = np.clip((np.arange(pixels) + 0.5) * cells / pixels - 0.5, 0, None)
     low = np.minimum(np.floor(position).astype(int), cells - 1)
     high = np.minimum(low + 1, cells - 1)
@@ -30,6 +31,7 @@ def bilinear(cells: int, pixels: int) -> Array:
     matrix = np.zeros((pixels, cells))
     np.add.at(matrix, (np.arange(pixels), low), 1 - share)
     np.add.at(matrix, (np.arange(pixels), high), share)
+    matrix.flags.writeable = False
     return matrix
 
 
@@ -118,16 +120,20 @@ class GridRegion:
 
     def offset_from(self, point: tuple[float, float]) -> tuple[float, float]:
         """Return (dx, dy) in input pixels from a point to the nearest pixel that the region touches."""
-        rows, columns = self._touched
+        rows, columns, touched = self._touched
         dx = np.maximum(np.abs(columns + 0.5 - point[0]) - 0.5, 0.0)
         dy = np.maximum(np.abs(rows + 0.5 - point[1]) - 0.5, 0.0)
-        closest = int(np.argmin(dx * dx + dy * dy))
-        return float(dx[closest]), float(dy[closest])
+        row, column = np.unravel_index(
+            int(np.argmin(np.where(touched, dx * dx + (dy * dy)[:, None], np.inf))), touched.shape
+        )
+        return float(dx[column]), float(dy[row])
 
     @cached_property
-    def _touched(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        rows, columns = np.nonzero(self.coverage > 0)
-        return rows, columns
+    def _touched(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+        """The rows and the columns in which the region touches a pixel, and which pixels it touches there."""
+        touched = self.coverage > 0
+        rows, columns = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
+        return rows, columns, touched[np.ix_(rows, columns)]
 
 
 def energy(cam: Array, region: GridRegion) -> float:
