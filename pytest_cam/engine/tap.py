@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import nn, overrides
 
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layers import Layer
 from pytest_cam.engine.layouts import Layout, Reader, normalises_last_axis, with_tensor
+from pytest_cam.engine.sparse_rows import SparseRows
 from pytest_cam.errors import LayerError, ModelError, is_ours
 
 __tracebackhide__ = is_ours
 
+# The innermost function mode that is entered, or None.
+_function_mode: Callable[[], Any] = overrides._get_current_function_mode
 # These change the grid, not what is seen; where one is the last to have a grid, the features before it are explained.
 _RESAMPLING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
@@ -62,18 +66,25 @@ class Prelude:
 
     def __init__(self, mode: AbstractContextManager[object]) -> None:
         self._mode = mode
+        self._tail: Any = nullcontext()
+        self._outer = _function_mode()
 
-    def end(self) -> None:
-        """Leave the mode."""
+    def end(self, layout: Layout) -> None:
+        """Leave the mode, at an output of that layout."""
         self._mode.__exit__(None, None, None)
         self._mode = nullcontext()
+        # A mode that the model has entered is to be left before ours, and so may not lie below it.
+        if layout.kind == "tokens" and _function_mode() is self._outer:
+            self._tail = SparseRows()
+            self._tail.__enter__()
 
     def __enter__(self) -> Prelude:
         self._mode.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.end()
+        self._tail.__exit__(None, None, None)
+        self._mode.__exit__(None, None, None)
 
 
 class Taps:
@@ -144,7 +155,7 @@ class Taps:
                     "tensor; accepted: a tensor, or a tuple, list or dict with one. Take a layer inside it or after it"
                 )
             layout = self._reader.read(tensor, module, layer.name)
-            self._prelude.end()
+            self._prelude.end(layout)
             if torch.is_inference_mode_enabled():
                 self._without_gradient.add(layer.name)
                 return None
@@ -223,7 +234,7 @@ class LastTap:
             # Another view of the same numbers, as `permute` gives, is no new output either.
             if tensor._base is not None and tensor._base is self._passed_on:
                 return None
-            self._prelude.end()
+            self._prelude.end(layout)
             self._without_gradient = name if torch.is_inference_mode_enabled() else ""
             if self._without_gradient:
                 return None
