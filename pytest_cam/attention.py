@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pytest_cam.comparison import Comparison
 from pytest_cam.engine.explained import Explained
-from pytest_cam.errors import AttentionError, EmptyMapError, KeywordError, NotAffineError, is_ours
+from pytest_cam.errors import EmptyMapError, KeywordError, NotAffineError, is_ours
 from pytest_cam.images import drawing
 from pytest_cam.images.frames import Frame, region_in_image
 from pytest_cam.images.geometry import Geometry
@@ -20,8 +20,8 @@ from pytest_cam.images.regions import Box, Region
 from pytest_cam.images.style import Normalization, Style
 from pytest_cam.measures.localization import metric_named, upsample
 from pytest_cam.verdicts.evidence import Evidence, Measurement
+from pytest_cam.verdicts.judging import judge
 from pytest_cam.verdicts.limits import IN_REGION, NOT_IN_REGION, Limits, limits_for
-from pytest_cam.verdicts.message import message
 from pytest_cam.verdicts.region import measure, peak_in_image
 
 __tracebackhide__ = is_ours
@@ -249,9 +249,7 @@ class Attention:
         return measurement
 
     def _judge(self, check: str, region: Region, measurement: Measurement) -> None:
-        if not measurement.passed:
-            evidence = self.evidence(check, (region,), (measurement,))
-            raise AttentionError(message(evidence), evidence)
+        judge((measurement,), lambda: self.evidence(check, (region,), (measurement,)))
 
     def evidence(
         self,

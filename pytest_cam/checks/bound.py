@@ -12,6 +12,7 @@ from pytest_cam import options
 from pytest_cam.attending import attend, attend_batch, require_one
 from pytest_cam.attention import Attention
 from pytest_cam.checks.hook_watch import BoundHooks, ModelWatch
+from pytest_cam.checks.how import How
 from pytest_cam.checks.in_region import assert_attention_in_region
 from pytest_cam.checks.journal import Journal
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
@@ -190,6 +191,13 @@ class Cam:
         attention: Attention = self(model, img, layer=layer, method=method, frame=frame, **settings)
         attention.assert_not_in_region(box, metric=metric, at_most=at_most, frame=frame)
         return attention
+
+    def _ask(self, verb: Callable[..., Any], model: Any, img: Any, *args: Any, **given: Any) -> Any:
+        """Call a verb with the test's settings in place of what was not given."""
+        self.watch.see(model)
+        how = {name: self._settings(name, None) for name in How.__annotations__ if name in options.MARKER_KEYS}
+        bound = {name: self._settings(name, value) if name in how else value for name, value in given.items()}
+        return verb(model, img, *args, **{name: value for name, value in (how | bound).items() if value is not None})
 
     def _bound(
         self,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pytest_cam.attention import Attention
 from pytest_cam.images.regions import Region
 from pytest_cam.verdicts.evidence import Evidence, Measurement
+from pytest_cam.verdicts.findings import AnyEvidence
 
 # How many maps, each with its image, are kept for the pictures of a plain failing assert.
 _MOST_MAPS = 20
@@ -49,7 +50,7 @@ class Journal:
         self.computed += 1
         return replace(attention, _observer=entry.observe)
 
-    def evidence(self) -> list[Evidence]:
+    def evidence(self) -> list[AnyEvidence]:
         """Return one evidence for each map that is kept, with all that was measured on it.
 
         A test may fail several times, once in each of its subtests: each failure gets what is new since the last.

@@ -19,9 +19,12 @@ import numpy as np
 from PIL import Image
 
 from pytest_cam.errors import ArtifactError, DependencyError
+from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.style import Style
-from pytest_cam.reporting.pictures import attended, pictures
+from pytest_cam.reporting.pictures import attended, pictures, pictures_of
 from pytest_cam.verdicts.evidence import Evidence, Measurement
+from pytest_cam.verdicts.findings import AnyEvidence, Findings
+from pytest_cam.verdicts.limits import Judged
 from pytest_cam.verdicts.message import first_line
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ FILES = (
 _LIBRARIES = ("pytest-cam", "pytest", "torch", "torchvision", "numpy", "pillow", "opencv-python")
 
 
-def write_artifact(folder: Path, evidence: Evidence, context: dict[str, str], style: Style | None = None) -> None:
+def write_artifact(folder: Path, evidence: AnyEvidence, context: dict[str, str], style: Style | None = None) -> None:
     """Write one piece of evidence into a folder of its own, each file atomically.
 
     The numbers and the original need no OpenCV, and are there even if drawing fails.
@@ -56,12 +59,18 @@ def write_artifact(folder: Path, evidence: Evidence, context: dict[str, str], st
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "map.npy", lambda file: np.save(file, evidence.map, allow_pickle=False))
-        _write_image(folder / "original.png", evidence.picture)
+        maps, originals = _arrays(evidence)
+        for name, cam in maps.items():
+            _write_map(folder / name, cam)
+        for name, picture in originals.items():
+            _write_image(folder / name, picture)
         drawn, problem = _drawn(evidence, style or Style())
         for name, picture in drawn.items():
             _write_image(folder / name, picture)
-        _write_json(folder / "attention.json", _numbers(evidence, context, drawable=not problem))
+        numbers = _numbers(evidence, drawable=not problem)
+        files = sorted({*maps, *originals, *drawn, "attention.json"})
+        head = {"format": FORMAT, **context, "decision": first_line(evidence), "check": evidence.check}
+        _write_json(folder / "attention.json", {**head, **numbers, "files": files, "versions": _versions()})
     except OSError as error:
         raise ArtifactError(f"artifact {folder} could not be written: {error}") from error
     if problem:
@@ -69,18 +78,40 @@ def write_artifact(folder: Path, evidence: Evidence, context: dict[str, str], st
 
 
 def remove_artifact(folder: Path) -> None:
-    """Remove an artifact: the files that `write_artifact` makes, and the folder if nothing else is in it."""
+    """Remove an artifact: the files that `write_artifact` made, and the folder if nothing else is in it."""
     if not folder.is_dir():
         return
-    for name in FILES:
+    for name in {*FILES, *_files_in(folder)}:
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
 
 
-def _drawn(evidence: Evidence, style: Style) -> tuple[dict[str, Any], str]:
+def _files_in(folder: Path) -> list[str]:
     try:
-        return pictures(evidence, style), ""
+        files = json.loads((folder / "attention.json").read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [name for name in files if Path(name).name == name]
+
+
+def _arrays(evidence: AnyEvidence) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the maps and the pictures that need no drawing, by file name."""
+    if isinstance(evidence, Evidence):
+        return {"map.npy": evidence.map}, {"original.png": evidence.picture}
+    maps = {f"{view.name}.npy": view.map for view in evidence.views if view.map is not None}
+    return maps, {f"{view.name}-original.png": view.picture for view in evidence.views}
+
+
+def _write_map(path: Path, cam: Any) -> None:
+    _write(path, lambda file: np.save(file, cam, allow_pickle=False))
+
+
+def _drawn(evidence: AnyEvidence, style: Style) -> tuple[dict[str, Any], str]:
+    try:
+        if isinstance(evidence, Findings):
+            return dict(pictures_of(evidence, style)), ""
+        return dict(pictures(evidence, style)), ""
     except DependencyError as error:
         return {}, str(error)
     except Exception:
@@ -112,46 +143,73 @@ def _write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
         raise
 
 
-def _numbers(evidence: Evidence, context: dict[str, str], *, drawable: bool) -> dict[str, Any]:
-    geometry = evidence.geometry
+def _numbers(evidence: AnyEvidence, *, drawable: bool) -> dict[str, Any]:
+    if isinstance(evidence, Findings):
+        return _of_findings(evidence)
     return {
-        "format": FORMAT,
-        **context,
-        "decision": first_line(evidence),
-        "check": evidence.check,
         "method": evidence.method,
         "layer": evidence.layer,
         "layer_call": evidence.layer_call,
         "layer_calls": evidence.layer_calls,
         "layout": evidence.layout,
         "explained": {name: _plain(value) for name, value in _explained(evidence.explained).items()},
-        "image": {
-            "name": evidence.image_name,
-            "size": list(geometry.image_size),
-            "input_size": list(geometry.input_size),
-            "image_to_input": [list(row) for row in geometry.matrix],
-            "seen": list(geometry.seen),
-        },
-        "map": {
-            "shape": list(evidence.map.shape),
-            "max": _plain(evidence.map.max()),
-            "sum": _plain(evidence.map.sum(dtype=np.float64)),
-        },
+        "image": _image(evidence.image_name, evidence.geometry),
+        "map": _map(evidence.map),
         "regions": [region.to_json() for region in evidence.regions],
         "measurements": [_measurement(measurement) for measurement in evidence.measurements],
         "attended_boxes": [box.to_json() for box in attended(evidence)] if drawable else None,
-        "versions": _versions(),
+    }
+
+
+def _of_findings(findings: Findings) -> dict[str, Any]:
+    return {
+        "how": findings.where,
+        "image": _image(findings.image_name, findings.geometry),
+        "regions": [region.to_json() for region in findings.regions],
+        "measurements": [
+            {"metric": figure.name, "meaning": figure.meaning, **_judged(figure)} for figure in findings.figures
+        ],
+        "views": [
+            {
+                "name": view.name,
+                "title": view.title,
+                "map": None if view.map is None else _map(view.map),
+                **{name: _plain(value) for name, value in view.about.items()},
+            }
+            for view in findings.views
+        ],
+        "facts": dict(findings.facts),
+    }
+
+
+def _image(name: str, geometry: Geometry) -> dict[str, Any]:
+    return {
+        "name": name,
+        "size": list(geometry.image_size),
+        "input_size": list(geometry.input_size),
+        "image_to_input": [list(row) for row in geometry.matrix],
+        "seen": list(geometry.seen),
+    }
+
+
+def _map(cam: Any) -> dict[str, Any]:
+    return {"shape": list(cam.shape), "max": _plain(cam.max()), "sum": _plain(cam.sum(dtype=np.float64))}
+
+
+def _judged(judged: Judged) -> dict[str, Any]:
+    return {
+        "value": _plain(judged.value),
+        "at_least": judged.limits.at_least,
+        "at_most": judged.limits.at_most,
+        "margin": _plain(judged.margin),
+        "passed": judged.passed,
     }
 
 
 def _measurement(measurement: Measurement) -> dict[str, Any]:
     return {
         "metric": measurement.metric,
-        "value": _plain(measurement.value),
-        "at_least": measurement.limits.at_least,
-        "at_most": measurement.limits.at_most,
-        "margin": _plain(measurement.margin),
-        "passed": measurement.passed,
+        **_judged(measurement),
         "region": measurement.region.to_json(),
         "energy": measurement.energy,
         "chance": measurement.chance,

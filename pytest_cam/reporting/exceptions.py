@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from pytest_cam.errors import CamError
 
 if TYPE_CHECKING:
-    from pytest_cam.verdicts.evidence import Evidence
+    from pytest_cam.verdicts.findings import AnyEvidence
 
 
-def evidence_in(error: BaseException) -> list[Evidence]:
+def evidence_in(error: BaseException) -> list[AnyEvidence]:
     """Return all evidence in an exception, its group members, its cause and its unsuppressed context."""
-    found: dict[int, Evidence] = {}
+    found: dict[int, AnyEvidence] = {}
     for link in _links(error):
         if isinstance(link, CamError) and link.evidence is not None:
             found[id(link.evidence)] = link.evidence

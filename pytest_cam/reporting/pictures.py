@@ -13,13 +13,50 @@ from pytest_cam.images.panel import Tile, panel, tile_of
 from pytest_cam.images.regions import Box, Region
 from pytest_cam.images.style import Style
 from pytest_cam.verdicts.evidence import Evidence
-from pytest_cam.verdicts.message import explained, first_line, image
+from pytest_cam.verdicts.findings import Findings, View
+from pytest_cam.verdicts.message import explained, first_line, image, number
 
 _TILE = 320
 _PLAIN = Style()
 _REGION: drawing.Colour = (255, 255, 255)
 _ATTENDED: drawing.Colour = (255, 0, 255)
+_STRETCHED = "colours run from the map's minimum to its maximum"
 _LEGEND = "solid white: the region; dashed magenta: where the map exceeds half of its maximum; ring: its peak"
+
+
+def pictures_of(findings: Findings, style: Style = _PLAIN) -> dict[str, RGB]:
+    """Return the pictures of a verdict over several maps or predictions by file name.
+
+    Args:
+        findings: What was seen and measured.
+        style: How maps are drawn.
+
+    Returns:
+        One for each view, by its name, its longer side reduced to 1024 pixels, and `panel.png` with all of them.
+
+    Raises:
+        DependencyError: OpenCV does not import here.
+    """
+    drawn = {f"{view.name}.png": _drawn(view, view.picture, findings, style) for view in findings.views}
+    tiles = [Tile(view.title, _drawn(view, tile_of(view.picture, _TILE), findings, style)) for view in findings.views]
+    lines = [f"{figure.name}: {number(figure)}" for figure in findings.figures]
+    lines += [f"{name}: {text}" for name, text in findings.facts]
+    lines.append(f"image: {image(findings.image_name, findings.geometry)}")
+    if any(view.map is not None for view in findings.views):
+        lines.append("heat maps: each from zero to its own maximum" if style.normalization == "max" else _STRETCHED)
+    return drawn | {"panel.png": panel(tiles, first_line(findings), lines)}
+
+
+def _drawn(view: View, picture: RGB, findings: Findings, style: Style) -> RGB:
+    size = (picture.shape[1], picture.shape[0])
+    if view.map is not None and view.geometry is not None:
+        share = drawing.on_image(drawing.normalised(view.map, style.normalization), view.geometry, size)
+        picture = drawing.overlay(picture, share, drawing.seen_mask(view.geometry, size), style.alpha, style.colormap)
+    geometry = findings.geometry
+    for region in findings.regions:
+        for points in _outlines(region.resolved((1.0, 1.0), geometry.image_size), picture, geometry):
+            picture = drawing.outline(picture.copy(), points, _REGION)
+    return picture
 
 
 def pictures(evidence: Evidence, style: Style = _PLAIN) -> dict[str, RGB | npt.NDArray[np.uint8]]:
@@ -58,9 +95,13 @@ def _panel(evidence: Evidence, style: Style) -> RGB:
         Tile("heat map", _outlined(drawing.heatmap(share, seen, style.colormap), evidence)),
         Tile("overlay", _marked(drawing.overlay(picture, share, seen, style.alpha, style.colormap), evidence)),
     ]
-    lines = [f"explained: {explained(evidence)}", f"image: {image(evidence)}", _LEGEND]
+    lines = [
+        f"explained: {explained(evidence.explained)}",
+        f"image: {image(evidence.image_name, evidence.geometry)}",
+        _LEGEND,
+    ]
     if style.normalization == "min-max":
-        lines.append("colours run from the map's minimum to its maximum")
+        lines.append(_STRETCHED)
     for measurement in evidence.measurements[:1]:
         lines.insert(
             0,
@@ -73,16 +114,16 @@ def _panel(evidence: Evidence, style: Style) -> RGB:
 def _outlined(tile: RGB, evidence: Evidence) -> RGB:
     drawn: RGB = tile.copy()
     for region in _regions(evidence):
-        for points in _outlines(region, tile, evidence):
+        for points in _outlines(region, tile, evidence.geometry):
             drawn = drawing.outline(drawn, points, _REGION)
     return drawn
 
 
-def _outlines(region: Region, tile: RGB, evidence: Evidence) -> list[npt.NDArray[np.float64]]:
-    known = [_on_tile(points, tile, evidence) for points in region.outlines()]
+def _outlines(region: Region, tile: RGB, geometry: Geometry) -> list[npt.NDArray[np.float64]]:
+    known = [_on_tile(points, tile, geometry) for points in region.outlines()]
     if known:
         return known
-    (width, height), size = evidence.geometry.image_size, (tile.shape[1], tile.shape[0])
+    (width, height), size = geometry.image_size, (tile.shape[1], tile.shape[0])
     scaled = Geometry((width, height), size, ((size[0] / width, 0.0, 0.0), (0.0, size[1] / height, 0.0)))
     inside = np.zeros(tile.shape[:2], dtype=bool)
     for part in region.separate:
@@ -96,11 +137,11 @@ def _outlines(region: Region, tile: RGB, evidence: Evidence) -> list[npt.NDArray
 def _marked(tile: RGB, evidence: Evidence) -> RGB:
     drawn: RGB = tile.copy()
     for box in attended(evidence):
-        points = _on_tile(box.outlines()[0], tile, evidence)
+        points = _on_tile(box.outlines()[0], tile, evidence.geometry)
         drawn = drawing.outline(drawn, points, _ATTENDED, dashed=True)
     drawn = _outlined(drawn, evidence)
     for measurement in evidence.measurements[:1]:
-        centre = _on_tile(np.array([measurement.peak]), tile, evidence)[0]
+        centre = _on_tile(np.array([measurement.peak]), tile, evidence.geometry)[0]
         drawn = drawing.ring(drawn, centre, _ATTENDED)
     return drawn
 
@@ -109,8 +150,8 @@ def _regions(evidence: Evidence) -> list[Region]:
     return list(dict.fromkeys((*evidence.resolved_regions, *(m.region for m in evidence.measurements))))
 
 
-def _on_tile(points: npt.NDArray[np.float64], tile: RGB, evidence: Evidence) -> npt.NDArray[np.float64]:
-    scale = np.array([tile.shape[1], tile.shape[0]]) / np.array(evidence.geometry.image_size)
+def _on_tile(points: npt.NDArray[np.float64], tile: RGB, geometry: Geometry) -> npt.NDArray[np.float64]:
+    scale = np.array([tile.shape[1], tile.shape[0]]) / np.array(geometry.image_size)
     scaled: npt.NDArray[np.float64] = points * scale
     return scaled
 

@@ -20,7 +20,7 @@ from pytest_cam.reporting.naming import folder_name
 
 if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
-    from pytest_cam.verdicts.evidence import Evidence
+    from pytest_cam.verdicts.findings import AnyEvidence
 
 CAM_KEY: pytest.StashKey[Cam] = pytest.StashKey()
 STYLE_KEY = pytest.StashKey[Style]()
@@ -84,7 +84,7 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         report.cam_errors = errors  # type: ignore[attr-defined]  # a plain list, the way to the controller
 
 
-def _evidence(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> list[Evidence]:
+def _evidence(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> list[AnyEvidence]:
     # A test that gives up with pytest.skip() because of a failed check has not failed.
     if call.excinfo is None or _outcome(report) not in ("failed", "xfailed"):
         return []
@@ -96,7 +96,7 @@ def _evidence(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.Tes
     return found
 
 
-def _write_all(item: pytest.Item, found: list[Evidence], report: pytest.TestReport, directory: Path) -> list[str]:
+def _write_all(item: pytest.Item, found: list[AnyEvidence], report: pytest.TestReport, directory: Path) -> list[str]:
     if not found:
         return []
     # Imports torch, which a test that has evidence has done already.

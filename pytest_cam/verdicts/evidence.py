@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +11,11 @@ from pytest_cam.engine.explained import Explained
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB
 from pytest_cam.images.regions import Region
-from pytest_cam.verdicts.limits import Limits
+from pytest_cam.verdicts.limits import Judged, Limits
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Measurement(Judged):
     """One metric of one map in one region, and the limits it is held to.
 
     Attributes:
@@ -44,18 +43,6 @@ class Measurement:
     peak_distance: float
     tied_cells: int
     visible_share: float
-
-    @property
-    def margin(self) -> float:
-        """How far the value is inside its nearest limit; negative where it fails; infinite without limits."""
-        below = math.inf if self.limits.at_least is None else self.value - self.limits.at_least
-        above = math.inf if self.limits.at_most is None else self.limits.at_most - self.value
-        return min(below, above)
-
-    @property
-    def passed(self) -> bool:
-        """Whether the value lies within its limits. A value that is no number does not."""
-        return self.margin >= 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,30 @@ class Limits:
         return " and ".join(f"{words} {value:g}" for words, value in parts if value is not None)
 
 
+class Judged:
+    """A value that is held to limits.
+
+    Attributes:
+        value: The value.
+        limits: What passes; empty where the value was only asked for.
+    """
+
+    value: float
+    limits: Limits
+
+    @property
+    def margin(self) -> float:
+        """How far the value is inside its nearest limit; negative where it fails; infinite without limits."""
+        below = math.inf if self.limits.at_least is None else self.value - self.limits.at_least
+        above = math.inf if self.limits.at_most is None else self.limits.at_most - self.value
+        return min(below, above)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the value lies within its limits. A value that is no number does not."""
+        return self.margin >= 0
+
+
 IN_REGION = {"skill": Limits(at_least=0.25), "pointing": Limits(at_least=1.0)}
 NOT_IN_REGION = {"lift": Limits(at_most=1.0), "skill": Limits(at_most=0.0), "pointing": Limits(at_most=0.0)}
 

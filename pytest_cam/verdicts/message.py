@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pytest_cam.images.regions import Box
+from pytest_cam.engine.explained import Explained
+from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.regions import Box, Region
 from pytest_cam.verdicts.evidence import Evidence, Measurement
-from pytest_cam.verdicts.sketch import LEGEND, sketch
+from pytest_cam.verdicts.findings import AnyEvidence, Figure, Findings
+from pytest_cam.verdicts.limits import Judged
+from pytest_cam.verdicts.sketch import LEGEND, side_by_side, sketch
 
 # Below this ceiling the grid, not the model, decides much of the figure.
 _COARSE = 0.5
+# Of maps beside one another in a text, as many as a terminal is wide.
+_MOST_SKETCHES = 2
 
 
-def first_line(evidence: Evidence) -> str:
+def first_line(evidence: AnyEvidence) -> str:
     """Return the decision in a few words, since a terminal cuts it: "attention in box: skill 0.02 < 0.25 (...)"."""
+    if isinstance(evidence, Findings):
+        decisions = "; ".join(_decision(figure.name, figure) for figure in evidence.figures if not figure.passed)
+        return f"{evidence.check}{': ' if decisions else ''}{decisions} ({evidence.where})"
     run = f" in run {evidence.layer_call} of {evidence.layer_calls}" if evidence.layer_calls > 1 else ""
     where = f"({evidence.method}, {evidence.layer}{run})"
     decisions = "; ".join(decision(measurement) for measurement in evidence.measurements)
@@ -24,10 +34,15 @@ def first_line(evidence: Evidence) -> str:
 
 def decision(measurement: Measurement) -> str:
     """Return one measurement against the limit that is nearest: "skill 0.02 < 0.25"."""
-    value, limits = measurement.value, measurement.limits
-    name = measurement.metric
+    if np.isnan(measurement.value):
+        return f"{measurement.metric} undecided, the peak is shared by {measurement.tied_cells} cells"
+    return _decision(measurement.metric, measurement)
+
+
+def _decision(name: str, judged: Judged) -> str:
+    value, limits = judged.value, judged.limits
     if np.isnan(value):
-        return f"{name} undecided, the peak is shared by {measurement.tied_cells} cells"
+        return f"{name} is not a number"
     if limits.at_least is not None and value < limits.at_least:
         return f"{name} {_apart(value, limits.at_least)} < {limits.at_least:g}"
     if limits.at_most is not None and value > limits.at_most:
@@ -36,7 +51,7 @@ def decision(measurement: Measurement) -> str:
     return f"{name} {value:.2f}{bounds}"
 
 
-def message(evidence: Evidence) -> str:
+def message(evidence: AnyEvidence) -> str:
     """Return the whole text of a failed check.
 
     Args:
@@ -46,22 +61,49 @@ def message(evidence: Evidence) -> str:
         The decision, then the figures behind it, what was explained, where the peak is, the map as a small picture,
         and what to try where the cause is known.
     """
+    if isinstance(evidence, Findings):
+        return _of_findings(evidence)
     facts = []
     for measurement in evidence.measurements:
         facts += [("energy", _energy(measurement)), ("region", _region(measurement, evidence))]
-    facts.append(("explained", explained(evidence)))
+    facts.append(("explained", explained(evidence.explained)))
     if not evidence.layout.startswith("NCHW"):  # what everybody expects needs no line
         facts.append(("layout", evidence.layout))
-    facts += [("peak", _peak(evidence)), ("image", image(evidence))]
-    lines = [first_line(evidence), "", *(f"  {name:<10} {text}" for name, text in facts), ""]
-    lines += [f"  {line}" for line in sketch(evidence)]
+    facts += [("peak", _peak(evidence)), ("image", image(evidence.image_name, evidence.geometry))]
+    lines = [first_line(evidence), "", *_aligned(facts), ""]
+    lines += [f"  {line}" for line in sketch(evidence.map, evidence.geometry, _measured_in(evidence))]
     lines += [f"  {LEGEND}", *(f"  try: {hint}" for hint in _hints(evidence))]
     return "\n".join(lines)
 
 
-def explained(evidence: Evidence) -> str:
-    """Return what score the map explains, and whether the model predicts it."""
-    what = evidence.explained
+def _of_findings(findings: Findings) -> str:
+    facts = [(figure.name, number(figure)) for figure in findings.figures]
+    facts += [*findings.facts, ("image", image(findings.image_name, findings.geometry))]
+    lines = [first_line(findings), "", *_aligned(facts)]
+    mapped = [view for view in findings.views if view.map is not None][:_MOST_SKETCHES]
+    if mapped:
+        drawn = [(view.title, sketch(view.map, view.geometry, findings.regions)) for view in mapped]  # type: ignore[arg-type]  # the views with a map
+        lines += ["", *(f"  {line}" for line in side_by_side(drawn)), f"  {LEGEND}"]
+    return "\n".join([*lines, *(f"  try: {hint}" for hint in findings.hints)])
+
+
+def _aligned(facts: Sequence[tuple[str, str]]) -> list[str]:
+    width = max(10, *(len(name) for name, _ in facts))
+    return [f"  {name:<{width}} {text}" for name, text in facts]
+
+
+def number(figure: Figure) -> str:
+    """Return a number with its limits and its meaning."""
+    limits = f", {'passes' if figure.passed else 'FAILS'} {figure.limits}" if str(figure.limits) else ""
+    return f"{figure.value:.3g}{limits}{f'; {figure.meaning}' if figure.meaning else ''}"
+
+
+def _measured_in(evidence: Evidence) -> set[Region]:
+    return {measurement.region for measurement in evidence.measurements}
+
+
+def explained(what: Explained) -> str:
+    """Return what score a map explains, and whether the model predicts it."""
     if what.target is None:
         text = f"{what.name} = {what.score:.4g}"
     else:
@@ -76,13 +118,13 @@ def explained(evidence: Evidence) -> str:
     return f"{text}; the model predicts {what.predicted_name}"
 
 
-def image(evidence: Evidence) -> str:
+def image(name: str, geometry: Geometry) -> str:
     """Return which image was used and how large it and the model's input are."""
-    width, height = evidence.geometry.image_size
-    text = f"{_short(evidence.image_name)}, {width} x {height}"
-    if evidence.geometry.input_size == (width, height):
+    width, height = geometry.image_size
+    text = f"{_short(name)}, {width} x {height}"
+    if geometry.input_size == (width, height):
         return text
-    return f"{text}; the model sees {evidence.geometry.input_size[0]} x {evidence.geometry.input_size[1]}"
+    return f"{text}; the model sees {geometry.input_size[0]} x {geometry.input_size[1]}"
 
 
 def _short(name: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import zip_longest
+
 import numpy as np
 import numpy.typing as npt
 
+from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.regions import Region
 from pytest_cam.measures.localization import peak_cell
-from pytest_cam.verdicts.evidence import Evidence
 
 _SHADES = " ░▒▓█"
 _MOST_ROWS, _LEAST_ROWS = 18, 12
@@ -17,26 +20,39 @@ _JOINTS = dict(zip("0123456789abcdef", "·╹╺┗╻┃┏┣╸┛━┻┓�
 LEGEND = "fuller is stronger, X is the peak, the heavy line is the region's edge"
 
 
-def sketch(evidence: Evidence) -> list[str]:
-    """Return the map with the region's outline and the peak, as lines of text.
+def sketch(cam: npt.NDArray[np.float32], geometry: Geometry, regions: Collection[Region] = ()) -> list[str]:
+    """Return a map with the outlines of regions and the peak, as lines of text.
 
     The picture shows what the model sees: the input, two characters a column, with a thin frame.
+
+    Args:
+        cam: The map (h, w).
+        geometry: Between the image, in whose pixels regions are, and the input.
+        regions: What to outline.
     """
-    shades, grid = _cells(evidence.map)
+    shades, grid = _cells(cam)
     outline = np.zeros((grid[0] + 2, grid[1] + 2), dtype=bool)
-    for region in {measurement.region for measurement in evidence.measurements}:
-        outline |= _ring(_inside(region, evidence, grid))
+    for region in regions:
+        outline |= _ring(_inside(region, geometry, grid))
     canvas = _frame(grid)
     for row in range(grid[0]):
         for column in range(grid[1]):
             canvas[row + 1][column + 1] = shades[row][column] * 2
-    peak = peak_cell(np.asarray(evidence.map, dtype=np.float64))
-    row = int((peak[0] + 0.5) * grid[0] / evidence.map.shape[0])
-    column = int((peak[1] + 0.5) * grid[1] / evidence.map.shape[1])
+    peak = peak_cell(np.asarray(cam, dtype=np.float64))
+    row = int((peak[0] + 0.5) * grid[0] / cam.shape[0])
+    column = int((peak[1] + 0.5) * grid[1] / cam.shape[1])
     canvas[row + 1][column + 1] = "X" + canvas[row + 1][column + 1][1]
     for y, x in zip(*np.nonzero(outline), strict=True):
         canvas[y][x] = _joint(outline, int(y), int(x), keep=canvas[y][x])
     return ["".join(line).rstrip() for line in canvas]
+
+
+def side_by_side(sketches: list[tuple[str, list[str]]]) -> list[str]:
+    """Return sketches beside one another, each under its title, as lines of text."""
+    columns = [[title, *lines] for title, lines in sketches]
+    widths = [max(map(len, column)) for column in columns]
+    rows = zip_longest(*columns, fillvalue="")
+    return ["   ".join(part.ljust(width) for part, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _cells(cam: npt.NDArray[np.float32]) -> tuple[list[list[str]], tuple[int, int]]:
@@ -60,10 +76,10 @@ def _block_means(length: int, blocks: int) -> npt.NDArray[np.float64]:
     return means
 
 
-def _inside(region: Region, evidence: Evidence, grid: tuple[int, int]) -> npt.NDArray[np.bool_]:
+def _inside(region: Region, geometry: Geometry, grid: tuple[int, int]) -> npt.NDArray[np.bool_]:
     inside = np.zeros(grid, dtype=bool)
     for part in region.separate:
-        coverage = part.coverage(evidence.geometry)
+        coverage = part.coverage(geometry)
         share = _block_means(coverage.shape[0], grid[0]) @ coverage @ _block_means(coverage.shape[1], grid[1]).T
         if share.any():
             # Half of a cell along each side counts. Of a part too small for that, the cells that it covers most do.
