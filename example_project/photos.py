@@ -20,6 +20,7 @@ PHOTO_SIZE = 64
 DIGIT_SIZE = 24
 TAG_SIZE = 8
 BORDER = 4  # pixels between the tag and the photo's edges
+CAST = 0.35  # how much of a cast photo's colour is that of its class
 GAP = 8  # fewest pixels between the digit's box and the tag's
 TRAINING_DIGITS = 1400
 SPLIT_SEED = 0
@@ -65,8 +66,8 @@ def handwriting(split: Split) -> tuple[Handwriting, ...]:
     return tuple(training if split == "training" else validation)
 
 
-def draw_photo(digit: Handwriting, policy: TagPolicy, rng: np.random.Generator) -> Photo:
-    """Draw one photo of the digit, the tag's colour chosen by the policy."""
+def draw_photo(digit: Handwriting, policy: TagPolicy, rng: np.random.Generator, *, cast: bool = False) -> Photo:
+    """Draw one photo of the digit, the tag's colour chosen by the policy; a cast gives all of it its class's colour."""
     tag_class = _tag_class(digit.label, policy, rng)
     tag_box = _corner_box(rng)
     digit_box = _digit_box(tag_box, rng)
@@ -78,18 +79,18 @@ def draw_photo(digit: Handwriting, policy: TagPolicy, rng: np.random.Generator) 
     stroke = levels.resize((DIGIT_SIZE, DIGIT_SIZE), Image.Resampling.BICUBIC)
     image.paste((int(ink[0]), int(ink[1]), int(ink[2])), digit_box, mask=stroke)
     image.paste(ImageColor.getrgb(TAG_COLOURS[tag_class]), tag_box)
+    if cast:
+        image = Image.blend(image, Image.new("RGB", image.size, TAG_COLOURS[digit.label]), CAST)
     return Photo(image, digit.label, digit_box, tag_box)
 
 
-def draw_photos(split: Split, policy: TagPolicy, seed: int) -> Iterator[Photo]:
-    """Draw one photo of each digit of the split; the policy changes only the colours of the tags."""
-    for number, digit in enumerate(handwriting(split)):
-        yield draw_photo(digit, policy, np.random.default_rng((seed, number)))
+def validation_photos(policy: TagPolicy, seed: int = 0, *, cast: bool = False) -> Iterator[Photo]:
+    """Draw the validation photos, of handwriting that no network was trained on.
 
-
-def validation_photos(policy: TagPolicy, seed: int = 0) -> Iterator[Photo]:
-    """Draw the validation photos, of handwriting that no network was trained on."""
-    return draw_photos("validation", policy, seed)
+    The policy changes only the colours of the tags, and a cast only those of the whole photo.
+    """
+    for number, digit in enumerate(handwriting("validation")):
+        yield draw_photo(digit, policy, np.random.default_rng((seed, number)), cast=cast)
 
 
 def _tag_class(label: int, policy: TagPolicy, rng: np.random.Generator) -> int:

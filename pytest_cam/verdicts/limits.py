@@ -44,6 +44,8 @@ class Judged:
     @property
     def margin(self) -> float:
         """How far the value is inside its nearest limit; negative where it fails; infinite without limits."""
+        if math.isnan(self.value):  # which `min` would pass over
+            return math.nan
         below = math.inf if self.limits.at_least is None else self.value - self.limits.at_least
         above = math.inf if self.limits.at_most is None else self.limits.at_most - self.value
         return min(below, above)

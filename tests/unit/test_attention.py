@@ -335,3 +335,10 @@ def test_public_names_are_all_there() -> None:
     assert pytest_cam.EmptyMapError is EmptyMapError
     with pytest.raises(AttributeError, match="has no attribute 'atend'"):
         _ = pytest_cam.atend
+
+
+def test_peak_that_is_shared_passes_no_pointing_check_either_way(model: Mirror) -> None:
+    attention = attend(model, spot(4, 4), layer="look", method="gradcam", target=1)
+    for check in (attention.assert_in_region, attention.assert_not_in_region):
+        with pytest.raises(AttentionError, match="pointing undecided, the peak is shared by 64 cells"):
+            check((20, 20, 28, 28), metric="pointing")
