@@ -112,7 +112,8 @@ class Attention:
         """Measure one metric in a region, without a verdict.
 
         Args:
-            metric: "skill", "energy", "lift" or "pointing".
+            metric: "skill", "energy", "lift", "pointing", "iou" (with what exceeds half of the maximum) or "rank" (of
+                the highest pixels, as many as the region has: the share inside).
             region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
             frame: "input" where the region is in pixels of the model's input instead.
 
@@ -197,7 +198,7 @@ class Attention:
 
         Args:
             region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
-            metric: "skill" (default, at least 0.25), "pointing" (default 1), "energy" or "lift".
+            metric: "skill" (default, at least 0.25), "pointing" (default 1), "energy", "lift", "iou" or "rank".
             at_least: The least value that passes.
             at_most: The greatest value that passes.
             frame: "input" where the region is in pixels of the model's input instead.
@@ -221,7 +222,8 @@ class Attention:
 
         Args:
             region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
-            metric: "lift" (default, at most 1.0: no more than chance), "skill", "pointing" (default 0) or "energy".
+            metric: "lift" (default, at most 1.0: no more than chance), "skill", "pointing" (default 0), "energy",
+                "iou" or "rank".
             at_most: The greatest value that passes.
             frame: "input" where the region is in pixels of the model's input instead.
 
