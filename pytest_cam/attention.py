@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,16 @@ from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB, SourceImage
 from pytest_cam.images.regions import Box, Region
 from pytest_cam.images.style import Normalization, Style
-from pytest_cam.measures.localization import metric_named, upsample
+from pytest_cam.measures.localization import metric_named
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.judging import judge
+from pytest_cam.verdicts.likeness import LikenessLimits, Mode, rule
 from pytest_cam.verdicts.limits import IN_REGION, NOT_IN_REGION, Limits, limits_for
 from pytest_cam.verdicts.region import measure, peak_in_image
+from pytest_cam.views import attended_boxes
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __tracebackhide__ = is_ours
 
@@ -237,6 +242,19 @@ class Attention:
         given = self._region(region, frame)
         self._judge(f"attention not in {given.kind}", given, self._measured(given, metric, limits, widen=True))
 
+    def assert_agrees(self, other: Attention, mode: Mode = "retrained", **limits: Unpack[LikenessLimits]) -> Comparison:
+        """Fail unless another attention of the same image looks at the same place, and return the comparison.
+
+        Args:
+            other: The other one; `compare` says which, and what it raises.
+            mode: "retrained" (default) or "same-weights"; `Comparison.assert_agrees` says what they hold, and raises.
+            **limits: `cosine`, `max_difference`, `emd` and `pearson`, in place of the mode's or beside its rule.
+        """
+        rule(mode, dict(limits))
+        comparison = self.compare(other)
+        comparison.assert_agrees(mode, **limits)
+        return comparison
+
     def _region(self, region: Any, frame: Frame) -> Region:
         if frame == "image" and self.image.unmapped:
             raise NotAffineError(self.image.unmapped)
@@ -287,13 +305,3 @@ class Attention:
             "layer's activations has none",
             self.evidence(),
         )
-
-
-def attended_boxes(cam: npt.NDArray[np.float32], geometry: Geometry, threshold: float = 0.5) -> list[Box]:
-    """Return the boxes, in image pixels, around what reaches a share of the map's maximum; the largest first."""
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold is {threshold}; accepted: a share of the map's maximum in (0, 1]")
-    width, height = geometry.input_size
-    raised = upsample(cam, (height, width))
-    rectangles = drawing.contour_rectangles(raised >= threshold * raised.max())
-    return [Box(*geometry.rectangle_to_image(rectangle)) for rectangle in rectangles]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 import numpy.typing as npt
 
@@ -16,6 +16,22 @@ from pytest_cam.verdicts.limits import Limits, limit_within
 __tracebackhide__ = is_ours
 
 Mode: TypeAlias = Literal["same-weights", "retrained"]
+
+
+class LikenessLimits(TypedDict, total=False):
+    """Limits in place of a mode's, or beside its rule; None is as if it were not given.
+
+    Attributes:
+        cosine: The least cosine that passes, in [0, 1].
+        max_difference: The greatest difference in any cell that passes, each map divided by its maximum, in [0, 1].
+        emd: The greatest earth mover's distance that passes, as a share of the diagonal, in [0, 1].
+        pearson: The least correlation that passes, in [-1, 1].
+    """
+
+    cosine: float | None
+    max_difference: float | None
+    emd: float | None
+    pearson: float | None
 
 
 @dataclass(frozen=True)
