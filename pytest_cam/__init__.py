@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_cam.attending import attend, attend_batch
     from pytest_cam.attention import Attention
+    from pytest_cam.checks.agrees import assert_attention_agrees
     from pytest_cam.checks.bound import Cam
     from pytest_cam.checks.in_region import assert_attention_in_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
@@ -49,6 +50,7 @@ _HOMES = {
     "SegmentationMask": "engine.located_targets",
     "Similarity": "engine.ready_targets",
     "TargetIgnoredWarning": "errors",
+    "assert_attention_agrees": "checks.agrees",
     "assert_attention_in_region": "checks.in_region",
     "assert_attention_not_in_region": "checks.not_in_region",
     "attend": "attending",
@@ -78,6 +80,7 @@ __all__ = [
     "SegmentationMask",
     "Similarity",
     "TargetIgnoredWarning",
+    "assert_attention_agrees",
     "assert_attention_in_region",
     "assert_attention_not_in_region",
     "attend",

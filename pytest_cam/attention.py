@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,16 @@ from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB, SourceImage
 from pytest_cam.images.regions import Box, Region
 from pytest_cam.images.style import Normalization, Style
-from pytest_cam.measures.localization import metric_named, upsample
+from pytest_cam.measures.localization import metric_named
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.judging import judge
+from pytest_cam.verdicts.likeness import LikenessLimits, Mode, rule
 from pytest_cam.verdicts.limits import IN_REGION, NOT_IN_REGION, Limits, limits_for
 from pytest_cam.verdicts.region import measure, peak_in_image
+from pytest_cam.views import attended_boxes
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __tracebackhide__ = is_ours
 
@@ -112,7 +117,8 @@ class Attention:
         """Measure one metric in a region, without a verdict.
 
         Args:
-            metric: "skill", "energy", "lift" or "pointing".
+            metric: "skill", "energy", "lift", "pointing", "iou" (with what exceeds half of the maximum) or "rank" (of
+                the highest pixels, as many as the region has: the share inside).
             region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
             frame: "input" where the region is in pixels of the model's input instead.
 
@@ -197,7 +203,7 @@ class Attention:
 
         Args:
             region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
-            metric: "skill" (default, at least 0.25), "pointing" (default 1), "energy" or "lift".
+            metric: "skill" (default, at least 0.25), "pointing" (default 1), "energy", "lift", "iou" or "rank".
             at_least: The least value that passes.
             at_most: The greatest value that passes.
             frame: "input" where the region is in pixels of the model's input instead.
@@ -221,7 +227,8 @@ class Attention:
 
         Args:
             region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
-            metric: "lift" (default, at most 1.0: no more than chance), "skill", "pointing" (default 0) or "energy".
+            metric: "lift" (default, at most 1.0: no more than chance), "skill", "pointing" (default 0), "energy",
+                "iou" or "rank".
             at_most: The greatest value that passes.
             frame: "input" where the region is in pixels of the model's input instead.
 
@@ -234,6 +241,19 @@ class Attention:
         limits = limits_for(metric_named(metric), None, at_most, NOT_IN_REGION)
         given = self._region(region, frame)
         self._judge(f"attention not in {given.kind}", given, self._measured(given, metric, limits, widen=True))
+
+    def assert_agrees(self, other: Attention, mode: Mode = "retrained", **limits: Unpack[LikenessLimits]) -> Comparison:
+        """Fail unless another attention of the same image looks at the same place, and return the comparison.
+
+        Args:
+            other: The other one; `compare` says which, and what it raises.
+            mode: "retrained" (default) or "same-weights"; `Comparison.assert_agrees` says what they hold, and raises.
+            **limits: `cosine`, `max_difference`, `emd` and `pearson`, in place of the mode's or beside its rule.
+        """
+        rule(mode, dict(limits))
+        comparison = self.compare(other)
+        comparison.assert_agrees(mode, **limits)
+        return comparison
 
     def _region(self, region: Any, frame: Frame) -> Region:
         if frame == "image" and self.image.unmapped:
@@ -285,13 +305,3 @@ class Attention:
             "layer's activations has none",
             self.evidence(),
         )
-
-
-def attended_boxes(cam: npt.NDArray[np.float32], geometry: Geometry, threshold: float = 0.5) -> list[Box]:
-    """Return the boxes, in image pixels, around what reaches a share of the map's maximum; the largest first."""
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold is {threshold}; accepted: a share of the map's maximum in (0, 1]")
-    width, height = geometry.input_size
-    raised = upsample(cam, (height, width))
-    rectangles = drawing.contour_rectangles(raised >= threshold * raised.max())
-    return [Box(*geometry.rectangle_to_image(rectangle)) for rectangle in rectangles]

@@ -18,8 +18,15 @@ from pytest_cam.labels import facts, labels, require_one_image
 from pytest_cam.measures import similarity
 from pytest_cam.measures.alignment import Aligned, align
 from pytest_cam.measures.localization import tied_cells
+from pytest_cam.verdicts.findings import Figure, Findings
+from pytest_cam.verdicts.judging import judge
+from pytest_cam.verdicts.likeness import LikenessLimits, Mode, likeness
+from pytest_cam.verdicts.message import explained
+from pytest_cam.views import view_of, where
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from pytest_cam.attention import Attention
 
 __tracebackhide__ = is_ours
@@ -28,6 +35,8 @@ _TILE = 320
 _PEAK: drawing.Colour = (255, 0, 255)
 # Differences below this share of the higher peak stay pale: rounding must not be drawn in full colour.
 _LEAST = 0.05
+# What networks trained anew have, as a rule.
+_ALIKE = 0.8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,6 +104,32 @@ class Comparison:
             known["the model saw"] = [_corners(attention.geometry.seen) for attention in both]
         return tuple(f"{what}: {one} against {two}" for what, (one, two) in known.items() if one != two)
 
+    def assert_agrees(
+        self,
+        mode: Mode = "retrained",
+        *,
+        names: tuple[str, str] = ("first", "second"),
+        **limits: Unpack[LikenessLimits],
+    ) -> None:
+        """Fail unless the two look at the same place.
+
+        Args:
+            mode: "retrained" (default: EMD at most 0.15 of the diagonal and Pearson at least 0.6), for two networks
+                that should have learnt the same; or "same-weights" (cosine at least 0.999 and a greatest difference of
+                at most 0.02), for one network in two forms.
+            names: What the two are called in messages and files: letters, digits and dashes.
+            **limits: In place of the mode's or beside its rule: the least `cosine` and `pearson`, the greatest
+                `max_difference` and `emd` that passes.
+
+        Raises:
+            AttentionError: They do not.
+            KeywordError: There is no such mode or limit.
+            LimitError: A limit is outside of its range.
+            DependencyError: OpenCV, which measures the EMD, does not import here.
+        """
+        figures = likeness(self._maps.first, self._maps.second, mode, self._maps.extent, dict(limits))
+        judge(figures, lambda: _findings(self, mode, figures, names))
+
     def __repr__(self) -> str:
         figures = f"cosine {self.cosine:.2f}, Pearson {self.pearson:.2f}, peaks {self.peak_distance:.0f} px apart"
         return f"<Comparison {_headline(self)}: {figures}>"
@@ -157,6 +192,48 @@ class Comparison:
             f"image: {self.first.image.name}",
         ]
         return panel(tiles, _headline(self), lines)
+
+
+def _findings(comparison: Comparison, mode: str, figures: tuple[Figure, ...], names: tuple[str, str]) -> Findings:
+    first, second = comparison.first, comparison.second
+    facts = [
+        ("explained", _both(names, explained(first.explained), explained(second.explained))),
+        ("peaks", f"{_peak(first)} and {_peak(second)}, {comparison.peak_distance:.0f} px apart"),
+    ]
+    if comparison._maps.part is not None:
+        facts.append(("compared", f"{_corners(comparison._maps.part)}, the part of the image that both saw"))
+    # What is explained stands above.
+    facts += [("differs", text) for text in comparison.differences if not text.startswith("target:")]
+    return Findings(
+        check=f"attention of {names[0]} agrees with {names[1]}",
+        where=f"{mode}, {where(first)}",
+        figures=figures,
+        views=tuple(view_of(attention, name, name) for attention, name in zip((first, second), names, strict=True)),
+        image_name=first.image.name,
+        geometry=first.geometry,
+        facts=tuple(facts),
+        hints=_hints(comparison, mode, names),
+    )
+
+
+def _both(names: tuple[str, str], first: str, second: str) -> str:
+    return first if first == second else f"{names[0]}: {first}; {names[1]}: {second}"
+
+
+def _hints(comparison: Comparison, mode: str, names: tuple[str, str]) -> tuple[str, ...]:
+    hints = []
+    one, other = comparison.first.explained, comparison.second.explained
+    if one.predicted is not None and other.predicted is not None and one.predicted != other.predicted:
+        hints.append(
+            f"the {names[0]} predicts {one.predicted_name} and the {names[1]} {other.predicted_name}: they disagree "
+            "about the class, which is a matter of accuracy first"
+        )
+    if mode == "same-weights" and similarity.pearson(comparison._maps.first, comparison._maps.second) >= _ALIKE:
+        hints.append(
+            "the maps are alike, though not the same: if the weights are not, as after training again, pruning or "
+            "distilling, the rule is mode='retrained'"
+        )
+    return tuple(hints)
 
 
 def _headline(comparison: Comparison) -> str:

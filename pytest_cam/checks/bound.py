@@ -11,11 +11,13 @@ from torch import nn
 from pytest_cam import options
 from pytest_cam.attending import attend, attend_batch, require_one
 from pytest_cam.attention import Attention
+from pytest_cam.checks.agrees import assert_attention_agrees
 from pytest_cam.checks.hook_watch import BoundHooks, ModelWatch
 from pytest_cam.checks.how import How
 from pytest_cam.checks.in_region import assert_attention_in_region
 from pytest_cam.checks.journal import Journal
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
+from pytest_cam.comparison import Comparison
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.layers import LayerLike, LayersLike
@@ -23,6 +25,7 @@ from pytest_cam.engine.targets import Target, Targets
 from pytest_cam.errors import is_ours
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
+from pytest_cam.verdicts.likeness import Mode
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -191,6 +194,23 @@ class Cam:
         attention: Attention = self(model, img, layer=layer, method=method, frame=frame, **settings)
         attention.assert_not_in_region(box, metric=metric, at_most=at_most, frame=frame)
         return attention
+
+    def assert_attention_agrees(
+        self,
+        model: Model,
+        reference: Model,
+        img: Any,
+        *,
+        mode: Mode = "retrained",
+        reference_layer: LayerLike = None,
+        reference_preprocess: Preprocess | None = None,
+        **given: Any,
+    ) -> Comparison:
+        """Fail unless two models look at the same place: `pytest_cam.assert_attention_agrees`, same arguments."""
+        self.watch.see(reference)
+        own = {"mode": mode, "reference_layer": reference_layer, "reference_preprocess": reference_preprocess}
+        found: Comparison = self._ask(assert_attention_agrees, model, reference, img, **own, **given)
+        return found
 
     def _ask(self, verb: Callable[..., Any], model: Any, img: Any, *args: Any, **given: Any) -> Any:
         """Call a verb with the test's settings in place of what was not given."""

@@ -52,7 +52,7 @@ def assert_attention_in_region(
         method: The name of a CAM method, as for `attend`.
         target: A class index, a class name, a callable from the image's own part of the output to a scalar tensor,
             or None for the predicted class.
-        metric: "skill" (default, at least 0.25), "pointing" (default 1), "energy" or "lift".
+        metric: "skill" (default, at least 0.25), "pointing" (default 1), "energy", "lift", "iou" or "rank".
         at_least: The least value that passes.
         at_most: The greatest value that passes.
         preprocess: From an RGB PIL image, or a uint8 array (H, W, 3), to a float tensor (C, H, W); or a Hugging Face

@@ -49,7 +49,8 @@ def assert_attention_not_in_region(
         layer: As for `assert_attention_in_region`.
         method: As for `assert_attention_in_region`.
         target: As for `assert_attention_in_region`.
-        metric: "lift" (default, at most 1.0: no more than chance), "skill", "pointing" (default 0) or "energy".
+        metric: "lift" (default, at most 1.0: no more than chance), "skill", "pointing" (default 0), "energy",
+            "iou" or "rank".
         at_most: The greatest value that passes.
         preprocess: As for `assert_attention_in_region`.
         class_names: As for `assert_attention_in_region`.

@@ -1,10 +1,9 @@
-"""Is the map where the region is? Energy, chance, ceiling, skill, lift and the pointing game.
-
-__tracebackhide__ = is_ours
+"""Is the map where the region is? Energy, chance, ceiling, skill, lift, the pointing game, IoU and relevance rank.
 
 A map A is (h, w), a region is its coverage M of the input's pixels, (H, W) in [0, 1], and U is the bilinear
 upsampling (align_corners=False) from the one grid to the other. Sums over pixels of U A are sums over cells of A
-times U^T, so nothing is ever upsampled, and what a map of this resolution can reach at all is known exactly.
+times U^T, so for all that comes from the energy nothing is upsampled, and what a map of this resolution can reach at
+all is known exactly.
 """
 
 from __future__ import annotations
@@ -16,7 +15,10 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cam.errors import MetricError, nearest
+from pytest_cam.errors import MetricError, is_ours, nearest
+from pytest_cam.measures.extent import iou, range_of_iou, range_of_rank, rank
+
+__tracebackhide__ = is_ours
 
 Array = npt.NDArray[np.float64]
 
@@ -55,20 +57,21 @@ class GridRegion:
     grid: tuple[int, int]
 
     @cached_property
-    def _axes(self) -> tuple[Array, Array]:
+    def axes(self) -> tuple[Array, Array]:
+        """U along the rows, (H, h), and along the columns, (W, w)."""
         return bilinear(self.grid[0], self.coverage.shape[0]), bilinear(self.grid[1], self.coverage.shape[1])
 
     @cached_property
     def weight(self) -> Array:
         """U^T 1: how much of the upsampled map's mass one unit in each cell makes, (h, w)."""
-        rows, columns = self._axes
+        rows, columns = self.axes
         weight: Array = np.outer(rows.sum(axis=0), columns.sum(axis=0))
         return weight
 
     @cached_property
     def share(self) -> Array:
         """(U^T M) / (U^T 1): the share of each cell's mass that falls into the region, (h, w) in [0, 1]."""
-        rows, columns = self._axes
+        rows, columns = self.axes
         inside = rows.T @ self.coverage @ columns
         share: Array = np.divide(inside, self.weight, out=np.zeros_like(inside), where=self.weight > 0)
         return share
@@ -184,6 +187,10 @@ def is_tied(cam: Array) -> bool:
     return tied > 1 and tied > 0.01 * cam.size
 
 
+def _range_of_pointing(region: GridRegion) -> tuple[float, float]:
+    return float(region.hits.min()), float(region.hits.max())
+
+
 @dataclass(frozen=True)
 class Metric:
     """A number that says how well a map lies in a region.
@@ -193,19 +200,29 @@ class Metric:
         value: From a map (h, w) and a region to the number.
         low: The least value that a limit may have.
         high: The greatest value that a limit may have.
-        by_energy: Whether it is a function of the energy, so that the ceiling bounds it.
+        bounds: From a region to a number that no map's value is below, and one that none is above. None for a function
+            of the energy that rises with it, for which both are known exactly.
     """
 
     name: str
     value: Callable[[Array, GridRegion], float]
     low: float
     high: float
-    by_energy: bool = True
+    bounds: Callable[[GridRegion], tuple[float, float]] | None = None
+
+    @property
+    def by_energy(self) -> bool:
+        """Whether it is a function of the energy, so that the ceiling bounds it."""
+        return self.bounds is None
 
     def attainable(self, region: GridRegion) -> tuple[float, float]:
-        """Return the least and the greatest value that any map of this grid can have in the region."""
-        if not self.by_energy:
-            return float(region.hits.min()), float(region.hits.max())
+        """Return the least and the greatest value that a map of this grid can have in the region.
+
+        Exact for the functions of the energy and for the pointing game. For "iou" and "rank" no map's value lies
+        outside, and there may be none at either end.
+        """
+        if self.bounds is not None:
+            return self.bounds(region)
         return tuple(self._at(cell, region) for cell in (region.share.argmin(), region.share.argmax()))  # type: ignore[return-value]  # two cells, two values
 
     def _at(self, cell: np.intp, region: GridRegion) -> float:
@@ -220,7 +237,9 @@ METRICS: dict[str, Metric] = {
         Metric("skill", skill, -float("inf"), 1.0),
         Metric("energy", energy, 0.0, 1.0),
         Metric("lift", lift, 0.0, float("inf")),
-        Metric("pointing", pointing, 0.0, 1.0, by_energy=False),
+        Metric("pointing", pointing, 0.0, 1.0, _range_of_pointing),
+        Metric("iou", iou, 0.0, 1.0, range_of_iou),
+        Metric("rank", rank, 0.0, 1.0, range_of_rank),
     )
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cam.attention import attended_boxes
 from pytest_cam.images import drawing
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB
@@ -15,6 +14,7 @@ from pytest_cam.images.style import Style
 from pytest_cam.verdicts.evidence import Evidence
 from pytest_cam.verdicts.findings import Findings, View
 from pytest_cam.verdicts.message import explained, first_line, image, number
+from pytest_cam.views import attended_boxes
 
 _TILE = 320
 _PLAIN = Style()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_cam.errors import LimitError, UnattainableError, VacuousError, is_ours
-from pytest_cam.measures.localization import GridRegion, Metric
+from pytest_cam.measures.localization import METRICS, GridRegion, Metric
 
 __tracebackhide__ = is_ours
 
@@ -88,16 +88,28 @@ def limits_for(metric: Metric, at_least: Any, at_most: Any, defaults: dict[str, 
 
 
 def _number(name: str, value: Any, metric: Metric) -> float | None:
-    if value is None:
-        return None
+    return None if value is None else limit_within(name, value, metric.name, metric.low, metric.high)
+
+
+def limit_within(name: str, value: Any, of: str, low: float, high: float) -> float:
+    """Return a limit as a number, checked for sense.
+
+    Args:
+        name: The keyword that it was given by.
+        value: What was given.
+        of: What is held to it: "skill", "Pearson".
+        low: The least value that it may have.
+        high: The greatest.
+
+    Raises:
+        LimitError: It is no number, or outside of that range.
+    """
     try:
         number = float(value)
     except (TypeError, ValueError):
         raise LimitError(f"{name} is {value!r}; accepted: a number") from None
-    if math.isnan(number) or math.isinf(number) or not metric.low <= number <= metric.high:
-        raise LimitError(
-            f"{name}={number:g} is outside the range of {metric.name}, {_bound(metric.low)} to {_bound(metric.high)}"
-        )
+    if math.isnan(number) or math.isinf(number) or not low <= number <= high:
+        raise LimitError(f"{name}={number:g} is outside the range of {of}, {_bound(low)} to {_bound(high)}")
     return number
 
 
@@ -109,21 +121,22 @@ def require_spread(metric: Metric, region: GridRegion) -> None:
     """Check that a positive check of this region can tell looking from luck.
 
     Raises:
-        VacuousError: The region is more than half of the input, or chance and ceiling are too close to each other.
+        VacuousError: The region is more than half of the input; for a function of the energy, chance and ceiling are
+            too close to each other; for the pointing game, most cells hit.
     """
     if region.chance > _LARGEST_SHARE:
         raise VacuousError(
             f"vacuous: the region covers {region.chance:.0%} of what the model sees, and more than half is no test: "
             "a model that looks anywhere passes. Give a smaller region"
         )
-    if not metric.by_energy:
+    if metric is METRICS["pointing"]:
         share = float(region.hits.mean())
         if share > _LARGEST_SHARE:
             raise VacuousError(
                 f"vacuous: with its tolerance of {region.tolerance:.0f} input pixels the region is hit from "
                 f"{share:.0%} of the map's cells. Give a smaller region, or a layer with a finer grid"
             )
-    elif region.ceiling - region.chance < _LEAST_SPREAD:
+    elif metric.by_energy and region.ceiling - region.chance < _LEAST_SPREAD:
         raise VacuousError(
             f"vacuous: {_grid(region)}, so at best an energy of {region.ceiling:.2f} can lie in this region, and "
             f"chance alone gives {region.chance:.2f}; they must differ by {_LEAST_SPREAD:g}. Take a layer with a finer "

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pytest_cam.errors import MetricError
+from pytest_cam.measures.extent import iou, rank
 from pytest_cam.measures.localization import (
     METRICS,
     GridRegion,
@@ -96,6 +97,73 @@ def test_no_map_leaves_the_attainable_range(cam: np.ndarray, data: st.DataObject
         low, high = metric.attainable(box)
         value = metric.value(cam, box)
         assert np.isnan(value) or low - 1e-9 <= value <= high + 1e-9
+
+
+def test_iou_by_hand() -> None:
+    # Marked from half of 4 on: the pixels 4, 2 and 3. The region has 4 and 1: one of four pixels is in both.
+    cam = np.array([[4.0, 2.0], [1.0, 3.0]])
+    left = region((2, 2), (2, 2), (0, 0, 1, 2))
+    assert iou(cam, left) == pytest.approx(1 / 4)
+    assert iou(np.array([[4.0, 1.0], [2.0, 1.0]]), left) == 1.0
+    # A map that is the same everywhere marks everything.
+    assert iou(np.ones((2, 2)), left) == left.chance
+
+
+def test_iou_is_of_the_upsampled_map_and_of_pixels_covered_at_least_half() -> None:
+    # U (8, 0) on four pixels is 8, 6, 2, 0; marked are the first two.
+    cam = np.array([[8.0, 0.0]])
+    assert iou(cam, GridRegion(np.array([[1.0, 0.5, 0.4, 0.0]]), (1, 2))) == 1.0
+    assert iou(cam, GridRegion(np.array([[1.0, 0.4, 0.4, 0.0]]), (1, 2))) == 0.5
+    assert iou(cam, GridRegion(np.array([[0.4, 0.4, 0.0, 0.0]]), (1, 2))) == 0.0
+
+
+def test_rank_by_hand() -> None:
+    cam = np.array([[4.0, 2.0], [1.0, 3.0]])
+    # The two highest pixels are 4 and 3; of them the left column has 4, the top row 4, the main diagonal both.
+    assert rank(cam, region((2, 2), (2, 2), (0, 0, 1, 2))) == 0.5
+    assert rank(cam, region((2, 2), (2, 2), (0, 0, 2, 1))) == 0.5
+    assert rank(cam, GridRegion(np.eye(2), (2, 2))) == 1.0
+
+
+def test_rank_shares_ties() -> None:
+    # Of the two highest, one is 4, and the other is one of three equal ones, of which the left column has one.
+    cam = np.array([[4.0, 1.0], [1.0, 1.0]])
+    left = region((2, 2), (2, 2), (0, 0, 1, 2))
+    assert rank(cam, left) == pytest.approx((1 + 1 / 3) / 2)
+    assert rank(np.ones((2, 2)), left) == left.chance
+
+
+def test_rank_counts_a_pixel_by_the_part_that_is_covered() -> None:
+    # An area of 1.5: all of the highest pixel, which is half covered, and half of the next, which is all covered.
+    half = GridRegion(np.array([[0.5, 1.0, 0.0]]), (1, 3))
+    assert rank(np.array([[3.0, 2.0, 1.0]]), half) == pytest.approx((0.5 + 0.5) / 1.5)
+
+
+@given(MAPS)
+def test_a_map_that_is_one_in_the_region_and_zero_elsewhere_has_iou_and_rank_one(cam: np.ndarray) -> None:
+    inside = GridRegion((cam > 0).astype(float), cam.shape)
+    assert iou((cam > 0).astype(float), inside) == 1.0
+    assert rank((cam > 0).astype(float), inside) == pytest.approx(1.0)
+    assert METRICS["iou"].attainable(inside)[1] == 1.0
+    assert METRICS["rank"].attainable(inside)[1] == pytest.approx(1.0)
+
+
+@given(MAPS, st.data())
+def test_no_iou_or_rank_leaves_the_bounds_whatever_the_region(cam: np.ndarray, data: st.DataObject) -> None:
+    size = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 20))
+    some = GridRegion(data.draw(arrays(np.float64, size, elements=st.floats(0, 1)).filter(np.any)), cam.shape)
+    for metric in (METRICS["iou"], METRICS["rank"]):
+        low, high = metric.attainable(some)
+        assert 0 <= low <= high <= 1 + 1e-9
+        if interpolated(cam, size).max() > 0:  # fewer pixels than cells may miss the only one with anything in it
+            assert low - 1e-9 <= metric.value(cam, some) <= high + 1e-9
+
+
+@given(MAPS, st.sampled_from([0.125, 0.5, 2.0, 4.0]))
+def test_iou_and_rank_do_not_depend_on_the_maps_scale(cam: np.ndarray, scale: float) -> None:
+    half = region(cam.shape, (cam.shape[0] * 2, cam.shape[1] * 2), (0, 0, cam.shape[1], cam.shape[0] * 2))
+    assert iou(cam * scale, half) == iou(cam, half)
+    assert rank(cam * scale, half) == rank(cam, half)
 
 
 @given(MAPS, st.floats(1e-6, 1e6))

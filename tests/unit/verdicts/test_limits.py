@@ -113,3 +113,40 @@ def test_pointing_game_that_most_cells_win_is_vacuous() -> None:
     # 2 x 2 cells of 32 px: the tolerance is 16 px, and from each cell's centre the middle is that near.
     with pytest.raises(VacuousError, match=r"hit from 100% of the map's cells"):
         require_spread(POINTING, region((2, 2), (64, 64), (20, 20, 44, 44)))
+
+
+def test_iou_and_rank_have_no_default_limit() -> None:
+    for name in ("iou", "rank"):
+        with pytest.raises(LimitError, match=f"'{name}' has no default limit in this check"):
+            limits_for(METRICS[name], None, None, IN_REGION)
+
+
+def test_iou_above_what_the_core_of_a_cell_allows_is_unattainable() -> None:
+    # Each of 7 x 7 cells of 32 px marks 624 px or more, of which an 8 px box has 64.
+    box = region((7, 7), (224, 224), (108, 108, 116, 116))
+    with pytest.raises(UnattainableError, match=r"iou at least 0\.2, but the map has 7 x 7 cells.*0\.10"):
+        require_decidable(METRICS["iou"], Limits(at_least=0.2), box)
+    require_decidable(METRICS["iou"], Limits(at_least=0.1), box)
+
+
+def test_a_small_region_is_no_vacuous_check_of_the_iou() -> None:
+    # By energy it is: chance and ceiling are too close. A map that marks all of the input has an IoU of 0.001 here.
+    box = region((7, 7), (224, 224), (108, 108, 116, 116))
+    with pytest.raises(VacuousError):
+        require_spread(SKILL, region((7, 7), (224, 224), (124, 124, 132, 132)))
+    require_spread(METRICS["iou"], box)
+    require_spread(METRICS["rank"], box)
+
+
+@pytest.mark.parametrize("name", ["iou", "rank"])
+@pytest.mark.parametrize("limits", [Limits(at_least=0.0), Limits(at_most=1.0)])
+def test_iou_and_rank_that_every_map_meets_are_vacuous(name, limits) -> None:
+    with pytest.raises(VacuousError, match="passes whatever the model does"):
+        require_decidable(METRICS[name], limits, region((8, 8), (64, 64), (16, 16, 40, 40)))
+
+
+def test_rank_of_a_region_that_covers_pixels_in_part_is_at_most_what_the_best_order_gives() -> None:
+    # Four pixels half covered: an area of 2, and the best 2 pixels hold half of it.
+    half = GridRegion(np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]), (2, 3))
+    with pytest.raises(UnattainableError, match=r"rank at least 0\.6.*0\.50"):
+        require_decidable(METRICS["rank"], Limits(at_least=0.6), half)

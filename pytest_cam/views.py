@@ -1,0 +1,61 @@
+"""What is drawn of an attention: the boxes around what it marks, and its part of a verdict over several."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_cam.images import drawing
+from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.regions import Box
+from pytest_cam.measures.localization import upsample
+from pytest_cam.verdicts.findings import View
+from pytest_cam.verdicts.message import explained
+
+if TYPE_CHECKING:
+    from pytest_cam.attention import Attention
+
+
+def view_of(attention: Attention, name: str, title: str) -> View:
+    """Return an attention as a picture: its map over its image.
+
+    Args:
+        attention: The attention, whose map may be zero everywhere.
+        name: What its files are called: letters, digits and dashes.
+        title: What stands above it.
+    """
+    what = attention.explained
+    return View(
+        name,
+        title,
+        drawing.reduced(attention.image.rgb()),
+        attention.map,
+        attention.geometry,
+        {
+            "layer": attention.layer,
+            "method": attention.method,
+            "target": what.target,
+            "explained": explained(what),
+            "score": what.score,
+            "probability": what.probability,
+            "predicted": what.predicted,
+        },
+    )
+
+
+def where(attention: Attention) -> str:
+    """Return how an attention was asked for: "gradcam++, layer4"."""
+    run = f" in run {attention.layer_call} of {attention.layer_calls}" if attention.layer_calls > 1 else ""
+    return f"{attention.method}, {attention.layer}{run}"
+
+
+def attended_boxes(cam: npt.NDArray[np.float32], geometry: Geometry, threshold: float = 0.5) -> list[Box]:
+    """Return the boxes, in image pixels, around what reaches a share of the map's maximum; the largest first."""
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold is {threshold}; accepted: a share of the map's maximum in (0, 1]")
+    width, height = geometry.input_size
+    raised = upsample(cam, (height, width))
+    rectangles = drawing.contour_rectangles(raised >= threshold * raised.max())
+    return [Box(*geometry.rectangle_to_image(rectangle)) for rectangle in rectangles]
