@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pytest_cam.checks.agrees import assert_attention_agrees
     from pytest_cam.checks.bound import Cam
     from pytest_cam.checks.in_region import assert_attention_in_region
+    from pytest_cam.checks.needs_region import assert_prediction_needs_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
+    from pytest_cam.checks.region_suffices import assert_region_suffices
     from pytest_cam.comparison import Comparison
     from pytest_cam.engine.layers import FusedLayers
     from pytest_cam.engine.located_targets import DetectionBox, SegmentationMask
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     )
     from pytest_cam.errors import AttentionError, CamError, ProbabilityWarning, TargetIgnoredWarning
     from pytest_cam.images.regions import Box, Mask, Polygon, Region
+    from pytest_cam.intervention import Intervention
     from pytest_cam.side_by_side import strip, table
 
 _HOMES = {
@@ -43,6 +46,7 @@ _HOMES = {
     "ContrastiveLogit": "engine.ready_targets",
     "DetectionBox": "engine.located_targets",
     "FusedLayers": "engine.layers",
+    "Intervention": "intervention",
     "Mask": "images.regions",
     "Polygon": "images.regions",
     "ProbabilityWarning": "errors",
@@ -53,6 +57,8 @@ _HOMES = {
     "assert_attention_agrees": "checks.agrees",
     "assert_attention_in_region": "checks.in_region",
     "assert_attention_not_in_region": "checks.not_in_region",
+    "assert_prediction_needs_region": "checks.needs_region",
+    "assert_region_suffices": "checks.region_suffices",
     "attend": "attending",
     "attend_batch": "attending",
     "register_method": "engine.methods",
@@ -73,6 +79,7 @@ __all__ = [
     "ContrastiveLogit",
     "DetectionBox",
     "FusedLayers",
+    "Intervention",
     "Mask",
     "Polygon",
     "ProbabilityWarning",
@@ -83,6 +90,8 @@ __all__ = [
     "assert_attention_agrees",
     "assert_attention_in_region",
     "assert_attention_not_in_region",
+    "assert_prediction_needs_region",
+    "assert_region_suffices",
     "attend",
     "attend_batch",
     "register_method",

@@ -251,11 +251,13 @@ def _attend(
     options = further.get("method_options")
     methods = methods_named(method, options)
     with state_of(model, methods) as state:
-        _require_device(state.device, device)
+        require_device(state.device, device)
         # A preprocess may draw random numbers; the model's state need not know.
         with nullcontext() if preprocess is None else RandomState():
             prepared = [prepare(img, preprocess, frame) for img in images]
-        placed = [[_placed(target, item) for target, item in zip(each, prepared, strict=True)] for each in targets]
+        placed = [
+            [placed_on_input(target, item) for target, item in zip(each, prepared, strict=True)] for each in targets
+        ]
         subject = Subject(state.model, state, len(images), class_names, further)
         layers = list(layer.layers) if isinstance(layer, FusedLayers) else layer
         maps_of = smoothed if further.get("smooth") else explain
@@ -268,7 +270,7 @@ def _attend(
     return [[_attention(item, one, index) for one in found] for index, item in enumerate(prepared)]
 
 
-def _placed(target: Target, item: PreparedImage) -> Target:
+def placed_on_input(target: Target, item: PreparedImage) -> Target:
     """Return a target with what lies in pixels of the image carried to the model's input."""
     return target.on_input(item.geometry) if isinstance(target, ReadyTarget) else target
 
@@ -289,7 +291,12 @@ def _attention(item: PreparedImage, found: Found, index: int) -> Attention:
     )
 
 
-def _require_device(actual: torch.device, wanted: str | torch.device | None) -> None:
+def require_device(actual: torch.device, wanted: str | torch.device | None) -> None:
+    """Check that a model is where it is expected to be.
+
+    Raises:
+        ModelError: It is elsewhere, or there is no such device.
+    """
     if wanted is None:
         return
     try:

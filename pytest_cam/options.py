@@ -11,6 +11,7 @@ import pytest
 
 from pytest_cam.engine.methods import method_named
 from pytest_cam.errors import MethodError, SettingError, nearest
+from pytest_cam.images.fills import require_fill
 from pytest_cam.images.style import Style
 
 
@@ -92,6 +93,13 @@ SETTINGS = (
         "output",
         "Which part of what the model returns is explained: a key, attribute, index or callable; without it, the only "
         "class scores in there.",
+    ),
+    Setting(
+        "fill",
+        "What stands in place of a part of the image that a check hides: blur, mean (the image's mean colour) or "
+        "inpaint (what is around it).",
+        builtin="blur",
+        metavar="HOW",
     ),
     Setting(
         "no-cache",
@@ -228,6 +236,20 @@ def style_from(config: pytest.Config) -> Style:
     return Style(**{name: value for name, value in given.items() if value is not None})
 
 
+def require_fill_in(config: pytest.Config) -> None:
+    """Check the fill of the command line or the ini file.
+
+    Raises:
+        SettingError: There is no such fill.
+    """
+    fill = from_config(config, "fill")
+    if fill is not None:
+        try:
+            require_fill(fill)
+        except SettingError as error:
+            raise SettingError(f"--cam-fill, or cam_fill of the ini file: {error}") from None
+
+
 def from_markers(item: pytest.Item, name: str) -> Any:
     """Return a setting from the closest `cam` marker that has it, else None."""
     for mark in item.iter_markers("cam"):
@@ -268,6 +290,10 @@ def _problem(mark: pytest.Mark) -> str | None:
     for method in methods if isinstance(methods, (list, tuple)) else [methods]:
         if method is not None and (problem := _no_method(method)):
             return f"@pytest.mark.cam(method={methods!r}): {problem}"
+    try:
+        require_fill(mark.kwargs.get("fill") or "blur")
+    except SettingError as error:
+        return f"@pytest.mark.cam(fill={mark.kwargs['fill']!r}): {error}"
     return None
 
 

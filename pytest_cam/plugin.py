@@ -71,6 +71,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     try:
         _set_threads(config)
         config.stash[STYLE_KEY] = options.style_from(config)
+        options.require_fill_in(config)
         directory = directory_for(config)
         config.stash[DIRECTORY_KEY] = directory
         # Under xdist the controller answers for the run.

@@ -16,15 +16,19 @@ from pytest_cam.checks.hook_watch import BoundHooks, ModelWatch
 from pytest_cam.checks.how import How
 from pytest_cam.checks.in_region import assert_attention_in_region
 from pytest_cam.checks.journal import Journal
+from pytest_cam.checks.needs_region import assert_prediction_needs_region
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
+from pytest_cam.checks.region_suffices import assert_region_suffices
 from pytest_cam.comparison import Comparison
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.layers import LayerLike, LayersLike
 from pytest_cam.engine.targets import Target, Targets
 from pytest_cam.errors import is_ours
+from pytest_cam.images.fills import Fill
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
+from pytest_cam.intervention import Intervention
 from pytest_cam.verdicts.likeness import Mode
 
 if TYPE_CHECKING:
@@ -212,11 +216,27 @@ class Cam:
         found: Comparison = self._ask(assert_attention_agrees, model, reference, img, **own, **given)
         return found
 
+    def assert_prediction_needs_region(
+        self, model: Model, img: Any, region: Any, *, fill: Fill | None = None, **how: Any
+    ) -> Intervention:
+        """Fail unless hiding a region changes the prediction: `pytest_cam.assert_prediction_needs_region`."""
+        found: Intervention = self._ask(assert_prediction_needs_region, model, img, region, fill=fill, **how)
+        return found
+
+    def assert_region_suffices(
+        self, model: Model, img: Any, region: Any, *, fill: Fill | None = None, **how: Any
+    ) -> Intervention:
+        """Fail unless a region alone leaves the prediction: `pytest_cam.assert_region_suffices`, same arguments."""
+        found: Intervention = self._ask(assert_region_suffices, model, img, region, fill=fill, **how)
+        return found
+
     def _ask(self, verb: Callable[..., Any], model: Any, img: Any, *args: Any, **given: Any) -> Any:
         """Call a verb with the test's settings in place of what was not given."""
         self.watch.see(model)
         how = {name: self._settings(name, None) for name in How.__annotations__ if name in options.MARKER_KEYS}
-        bound = {name: self._settings(name, value) if name in how else value for name, value in given.items()}
+        bound = {
+            name: self._settings(name, value) if name in options.MARKER_KEYS else value for name, value in given.items()
+        }
         return verb(model, img, *args, **{name: value for name, value in (how | bound).items() if value is not None})
 
     def _bound(

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from pytest_cam.engine.asking import Ask, Found, Question
-from pytest_cam.engine.forward import plainly
 from pytest_cam.engine.layers import AUTO, LayersLike, listed, resolve_all
 from pytest_cam.engine.listing import index_of
 from pytest_cam.engine.methods import Method, method_named
 from pytest_cam.engine.pass_cache import PassCache
+from pytest_cam.engine.scoring import scored
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Scores, Target
+from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import trace
 from pytest_cam.errors import (
     MethodError,
@@ -130,7 +130,7 @@ def _questions(
     cache: PassCache,
 ) -> list[Question]:
     if not any(method.takes_a_layer for method in methods):
-        scores = _scored(subject, inputs, targets)
+        scores = scored(subject, inputs, targets)
         return [Question(each, found.explained, found.logits, []) for each, found in zip(targets, scores, strict=True)]
     needs = methods[0].needs.union(*(method.needs for method in methods))
     layers = listed(layer)
@@ -159,14 +159,6 @@ def _is_plain(value: Any) -> bool:
     if type(value) in (list, tuple):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, (str, bytes, Number))
-
-
-def _scored(subject: Subject, inputs: torch.Tensor, targets: list[list[Target]]) -> list[Scores]:
-    with plainly(subject.state), torch.no_grad():
-        output = subject.call(inputs)
-    scores = [subject.scores(output, each) for each in targets]
-    subject.state.rewind()
-    return scores
 
 
 def _require_no_layer(methods: list[Method], layer: LayersLike) -> None:

@@ -47,16 +47,25 @@ class SourceImage:
         """Whether the user passed the tensor that the model sees."""
         return isinstance(self.pixels, torch.Tensor)
 
-    def rgb(self) -> RGB:
-        """Return the image for drawing, (H, W, 3) uint8; a tensor is stretched to its own range."""
+    def rgb(self, like: SourceImage | None = None) -> RGB:
+        """Return the image for drawing, (H, W, 3) uint8; a tensor is stretched to its own range.
+
+        Args:
+            like: A tensor's other version, to whose range it is stretched instead, so that the two can be compared.
+        """
         if isinstance(self.pixels, Image.Image):
             return np.array(self.pixels, dtype=np.uint8)
-        values = self.pixels.detach().to("cpu", torch.float32).numpy()
-        if values.shape[0] != 3:
-            values = np.repeat(values.mean(axis=0, keepdims=True), 3, axis=0)
-        low, high = float(values.min()), float(values.max())
-        stretched = (values - low) / (high - low) if high > low else np.zeros_like(values)
+        values = _drawable(self.pixels)
+        scale = _drawable(like.pixels) if like is not None and isinstance(like.pixels, torch.Tensor) else values
+        low, high = float(scale.min()), float(scale.max())
+        stretched = ((values - low) / (high - low)).clip(0, 1) if high > low else np.zeros_like(values)
         return np.ascontiguousarray((stretched * 255).round().astype(np.uint8).transpose(1, 2, 0))
+
+
+def _drawable(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
+    """Return a tensor's three channels, or their mean three times where there are others, (3, H, W)."""
+    values: npt.NDArray[np.float32] = tensor.detach().to("cpu", torch.float32).numpy()
+    return values if values.shape[0] == 3 else np.repeat(values.mean(axis=0, keepdims=True), 3, axis=0)
 
 
 def load(img: Any) -> SourceImage:

@@ -24,12 +24,14 @@ class Figure(Judged):
         value: The number.
         limits: What passes; empty where it is only told.
         meaning: What it says, for people.
+        words: Where a number says less than words: what the first line says when it fails.
     """
 
     name: str
     value: float
     limits: Limits = field(default_factory=Limits)
     meaning: str = ""
+    words: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,9 @@ _MOST_SKETCHES = 2
 def first_line(evidence: AnyEvidence) -> str:
     """Return the decision in a few words, since a terminal cuts it: "attention in box: skill 0.02 < 0.25 (...)"."""
     if isinstance(evidence, Findings):
-        decisions = "; ".join(_decision(figure.name, figure) for figure in evidence.figures if not figure.passed)
+        decisions = "; ".join(
+            figure.words or _decision(figure.name, figure) for figure in evidence.figures if not figure.passed
+        )
         return f"{evidence.check}{': ' if decisions else ''}{decisions} ({evidence.where})"
     run = f" in run {evidence.layer_call} of {evidence.layer_calls}" if evidence.layer_calls > 1 else ""
     where = f"({evidence.method}, {evidence.layer}{run})"
@@ -94,6 +96,10 @@ def _aligned(facts: Sequence[tuple[str, str]]) -> list[str]:
 
 def number(figure: Figure) -> str:
     """Return a number with its limits and its meaning."""
+    if figure.words:
+        return (
+            f"{'passes' if figure.passed else 'FAILS'}: {figure.words}{f'; {figure.meaning}' if figure.meaning else ''}"
+        )
     limits = f", {'passes' if figure.passed else 'FAILS'} {figure.limits}" if str(figure.limits) else ""
     return f"{figure.value:.3g}{limits}{f'; {figure.meaning}' if figure.meaning else ''}"
 
@@ -136,8 +142,9 @@ def _short(name: str) -> str:
 def _apart(value: float, limit: float) -> str:
     """Return a value with as many digits as it takes to tell it from the limit."""
     for digits in (2, 3, 4):
-        if f"{value:.{digits}f}" != f"{limit:.{digits}f}":
-            return f"{value:.{digits}f}"
+        shown = f"{round(value, digits) + 0.0:.{digits}f}"  # which makes no minus of what rounds to zero
+        if shown != f"{limit:.{digits}f}":
+            return shown
     return repr(value)
 
 

@@ -19,6 +19,7 @@ from pytest_cam.errors import SettingError
         ("preprocess", "--cam-preprocess", "cam_preprocess", None, True, None, "cam_preprocess"),
         ("class_names", "--cam-class_names", "cam_class_names", None, True, None, "cam_class_names"),
         ("output", "--cam-output", "cam_output", None, True, None, None),
+        ("fill", "--cam-fill", "cam_fill", "HOW", True, "blur", None),
     ],
 )
 def test_setting_is_made_where_the_table_says(name, flag, ini, metavar, marker, builtin, fixture, pytester):
@@ -43,6 +44,7 @@ def test_every_setting_is_in_the_table_of_this_test():
         "preprocess",
         "class_names",
         "output",
+        "fill",
         "no-cache",
         "threads",
         "colormap",

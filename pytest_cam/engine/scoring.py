@@ -1,0 +1,82 @@
+"""Scores of some inputs, from forward passes alone: no layer, no gradient."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+
+from pytest_cam.engine.explained import Explained
+from pytest_cam.engine.finite import not_finite
+from pytest_cam.engine.forward import plainly
+from pytest_cam.engine.subject import Subject
+from pytest_cam.engine.targets import Scores, Target
+from pytest_cam.errors import NonFiniteError, is_ours
+
+__tracebackhide__ = is_ours
+
+
+class Version(NamedTuple):
+    """What a model says of one version of an image.
+
+    Attributes:
+        explained: The score that is asked for.
+        predicted: The class that this version is predicted as, or None where the scores compare no classes.
+    """
+
+    explained: Explained
+    predicted: Explained | None
+
+
+def scored(subject: Subject, inputs: torch.Tensor, targets: list[list[Target]]) -> list[Scores]:
+    """Return the scores of a batch from one forward pass.
+
+    Args:
+        subject: The model.
+        inputs: The batch (B, C, H, W), where the model is.
+        targets: For each target one for each image.
+    """
+    with plainly(subject.state), torch.no_grad():
+        output = subject.call(inputs)
+    scores = [subject.scores(output, each) for each in targets]
+    subject.state.rewind()
+    return scores
+
+
+def versions(subject: Subject, inputs: torch.Tensor, target: Target, names: list[str]) -> list[Version]:
+    """Return what a model says of several versions of one image, from one forward pass.
+
+    Args:
+        subject: The model, for a batch of one image.
+        inputs: The versions, (n, C, H, W); the first is the image as it is.
+        target: The score; None is the class that the first version is predicted as.
+        names: What the versions are called in errors: "the image as it is".
+
+    Raises:
+        NonFiniteError: A score is not finite.
+        CamError: As for `scores_of`.
+    """
+    count = len(inputs)
+    repeated = subject.for_copies_of(0, count)
+    with plainly(subject.state), torch.no_grad():
+        output = repeated.call(subject.placed(inputs))
+    own: list[Explained | None] = [None] * count
+    scores = repeated.scores(output, [target] * count)
+    _require_finite(scores, names)
+    if scores.explained[0].predicted is not None:
+        own = list(repeated.scores(output, [None] * count).explained)
+        if target is None:
+            scores = repeated.scores(output, [scores.explained[0].target] * count)
+    subject.state.rewind()
+    return [Version(*each) for each in zip(scores.explained, own, strict=True)]
+
+
+def _require_finite(scores: Scores, names: list[str]) -> None:
+    for index, (item, name) in enumerate(zip(scores.explained, names, strict=True)):
+        row = None if scores.logits is None else scores.logits[index].detach()
+        # Minus infinity is how a class is ruled out; of the others the prediction is still the largest.
+        if row is not None and bool((row.isnan() | (row == math.inf)).any()):
+            raise not_finite("class scores", row, f"of {name}")
+        if not math.isfinite(item.score):
+            raise NonFiniteError(f"the score of {name} is {item.score}: there is nothing to compare")

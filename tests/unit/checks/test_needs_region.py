@@ -1,0 +1,212 @@
+"""Hiding a region must make the prediction fall."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from pytest_cam import (
+    AttentionError,
+    Box,
+    CamError,
+    ClassLogit,
+    assert_prediction_needs_region,
+)
+from pytest_cam.errors import (
+    KeywordError,
+    LimitError,
+    NonFiniteError,
+    PreprocessError,
+    RegionError,
+    SettingError,
+    TargetError,
+    VacuousError,
+)
+from pytest_cam.images.fills import FILLS
+
+LIT, REST = (2, 2, 6, 6), (8, 8, 14, 14)
+MEAN = (16 + 18) / 256  # of the picture
+
+
+def sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+def to_tensor(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.array(image, dtype=np.float32) / 255).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize("fill", FILLS)
+def test_hiding_what_is_read_changes_the_prediction(model, image, fill):
+    found = assert_prediction_needs_region(model, image, LIT, fill=fill)
+
+    assert (found.predicted_before, found.predicted_after, found.flips, found.stays) == (1, 0, True, False)
+    assert found.probability_before == pytest.approx(sigmoid(4))
+    assert model.calls == [2]  # one batch of the image as it is and with the region hidden
+    assert found.picture().shape == (16, 16, 3)
+
+
+def test_figures_are_those_of_a_calculation_by_hand(model, image):
+    found = assert_prediction_needs_region(model, image, LIT, fill="mean")
+
+    assert found.probability_after == pytest.approx(sigmoid(8 * MEAN - 4))
+    assert found.drop == pytest.approx(sigmoid(4) - sigmoid(8 * MEAN - 4))
+    assert found.covered == pytest.approx(16 / 256)
+
+
+def test_hiding_what_is_not_read_fails_with_the_reason(model, image):
+    with pytest.raises(AttentionError) as raised:
+        assert_prediction_needs_region(model, image, REST, class_names=["cat", "dog"])
+
+    first, _, *lines = str(raised.value).splitlines()
+    assert first == "prediction needs box: drop of probability 0.00 < 0.3 (blur)"
+    text = "\n".join(lines)
+    assert "from 0.982 to 0.982 when the region is hidden, and the prediction stays" in text
+    assert re.search(r'explained +class 1 "dog"\n +as it is +probability 0.98, predicted\n', text)
+    assert re.search(r"region +\(8, 8, 14, 14\), 14% of what the model sees", text)
+    assert 'try: the model predicts "dog" without the region, too, so it reads something else' in text
+    views = raised.value.evidence.views
+    assert [view.name for view in views] == ["whole", "region-hidden"]
+    # Where it is hidden the second picture differs from the first, and nowhere else.
+    differs = (views[0].picture != views[1].picture).any(axis=2)
+    assert differs[8:14, 8:14].all()
+    assert differs.sum() == 36
+
+
+def test_drop_without_a_flip_passes_by_its_limit(image):
+    def model(inputs):  # class 1 by 4 for the box and 1 for nothing: hidden, it is still class 1
+        mean = inputs[:, :, 2:6, 2:6].mean(dim=(1, 2, 3))
+        return torch.stack([torch.zeros_like(mean), 4 * mean + 1], dim=1)
+
+    drop = sigmoid(5) - sigmoid(4 * MEAN + 1)  # 0.171
+    assert assert_prediction_needs_region(model, image, LIT, fill="mean", drop_at_least=0.15).stays
+    with pytest.raises(AttentionError, match=r"drop of probability 0\.17 < 0\.3 \(mean\)"):
+        assert_prediction_needs_region(model, image, LIT, fill="mean")
+    assert assert_prediction_needs_region(model, image, LIT, fill="mean", drop_at_least=drop - 1e-5)
+
+
+def test_target_that_is_not_predicted_cannot_flip(model, image):
+    # Class 0 becomes the prediction when the box is hidden: class 0 does not need it.
+    with pytest.raises(AttentionError) as raised:
+        assert_prediction_needs_region(model, image, LIT, target=0)
+    text = str(raised.value)
+    assert "try: the model predicts class 1, not class 0, with nothing hidden: is this a failure of accuracy" in text
+    assert "try: the probability is below the limit before anything is hidden" in text
+
+
+def test_callable_target_is_held_to_its_own_limit(model, image):
+    def logit(row):
+        return row[1]
+
+    with pytest.raises(LimitError, match=r"target logit is no class.* give drop_at_least=.* the score is 4"):
+        assert_prediction_needs_region(model, image, LIT, target=logit)
+    found = assert_prediction_needs_region(model, image, LIT, target=logit, fill="mean", drop_at_least=6)
+    assert found.drop == pytest.approx(8 - 8 * MEAN)
+    with pytest.raises(AttentionError, match=r"prediction needs box: drop of score 6\.94 < 7 \(mean\)"):
+        assert_prediction_needs_region(model, image, LIT, target=logit, fill="mean", drop_at_least=7)
+
+
+def test_one_of_several_labels_has_a_drop_and_no_prediction(model, image):
+    found = assert_prediction_needs_region(model, image, LIT, target=ClassLogit(1, multi_label=True))
+    assert (found.predicted_before, found.flips, found.drop > 0.5) == (None, False, True)
+
+
+def test_single_logit_is_two_classes(model, image):
+    found = assert_prediction_needs_region(lambda x: model(x)[:, 1:], image, LIT, target=1)
+    assert (found.predicted_before, found.predicted_after) == (1, 0)
+
+
+def test_image_is_changed_in_its_own_pixels_before_the_preprocess(model):
+    # The model sees the right half, four times smaller: its box (2, 2, 6, 6) is (40, 8, 56, 24) of the image.
+    array = np.zeros((64, 96, 3), dtype=np.uint8)
+    array[8:24, 40:56] = 255
+
+    def preprocess(picture):
+        return to_tensor(picture.crop((32, 0, 96, 64)).resize((16, 16), Image.Resampling.BOX))
+
+    found = assert_prediction_needs_region(model, array, Box(40, 8, 56, 24), fill="inpaint", preprocess=preprocess)
+    assert found.probability_before == pytest.approx(sigmoid(4))
+    assert found.probability_after == pytest.approx(sigmoid(-4))
+    assert found.picture().shape == array.shape
+    assert not found.picture().any()
+    given = {"fill": "inpaint", "preprocess": preprocess, "frame": "input"}
+    framed = assert_prediction_needs_region(model, array, LIT, **given)
+    assert framed.probability_after == pytest.approx(found.probability_after, abs=1e-3)
+
+
+def test_what_is_about_maps_changes_nothing(model, image):
+    found = assert_prediction_needs_region(model, image, LIT, layer="no such", method=["gradcam", "rise"])
+    assert found.flips
+
+
+def test_model_and_random_numbers_come_back_as_they_were(image):
+    model = nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(), nn.Flatten(), nn.Linear(256, 2)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    random = torch.get_rng_state()
+    with pytest.raises(CamError):
+        assert_prediction_needs_region(model, image, REST, drop_at_least=1)
+    assert all(module.training for module in model.modules())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_other_arguments_of_the_model_go_with_both_versions(model, image):
+    def scaled(inputs, scale):
+        assert scale.shape == (2, 1)
+        return model(inputs) * scale
+
+    assert assert_prediction_needs_region(scaled, image, LIT, model_args=(torch.ones(1, 1),)).flips
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        ({"region": (0, 0, 16, 15)}, VacuousError, "the region covers 94% of what the model sees"),
+        ({"region": (11, 0, 15, 4)}, VacuousError, "hiding the region by 'inpaint' leaves the model's input as it is"),
+        ({"region": (0, 0, 99, 99)}, RegionError, "lies outside the image"),
+        ({"region": Box(*LIT).dilate(1)}, RegionError, "no map is made here, so there are no cells to widen it by"),
+        ({"fill": "grey"}, SettingError, "there is no fill 'grey'"),
+        ({"drop_at_least": 0}, LimitError, r"drop_at_least is 0.*above 0 and at most 1"),
+        ({"drop_at_least": 1.5}, LimitError, "drop_at_least is 1.5"),
+        ({"drop_at_least": True}, LimitError, "drop_at_least is True"),
+        ({"drop_at_least": "much"}, LimitError, "drop_at_least is 'much'"),
+        ({"target": [0, 1]}, TargetError, "target is a list of 2"),
+        ({"at_least": 0.3}, KeywordError, r"no keyword 'at_least'\. Did you mean 'drop_at_least'"),
+    ],
+)
+def test_bad_question_is_its_own_error(model, image, given, error, text):
+    asked = {"region": LIT, "fill": "inpaint"} | given
+    with pytest.raises(error, match=text):
+        assert_prediction_needs_region(model, image, asked.pop("region"), **asked)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_score_that_is_not_finite_is_an_error(image, value):
+    def model(inputs):  # only the image with the region hidden has it
+        dark = inputs[:, 0, 4, 4] < 1
+        return torch.stack([torch.zeros(len(inputs)), torch.where(dark, value, 1.0)], dim=1)
+
+    with pytest.raises(NonFiniteError, match="class scores of the image with the region hidden"):
+        assert_prediction_needs_region(model, image, LIT)
+
+
+def test_preprocess_whose_output_depends_on_the_content_is_an_error(model):
+    array = np.zeros((16, 16, 3), dtype=np.uint8)
+    array[2:6, 2:6] = 255
+
+    class Trims:
+        def __call__(self, picture):
+            tensor = to_tensor(picture)
+            return tensor if tensor.max() == 1 else tensor[:, :8]
+
+        def cam_geometry(self, size):
+            return [[1, 0, 0], [0, 1, 0]]
+
+    with pytest.raises(PreprocessError, match=r"\(3, 16, 16\) of array, and one \(3, 8, 16\) of the same image with"):
+        assert_prediction_needs_region(model, array, LIT, preprocess=Trims())
