@@ -86,16 +86,28 @@ def limits_for(metric: Metric, at_least: Any, at_most: Any, defaults: dict[str, 
 
 
 def _number(name: str, value: Any, metric: Metric) -> float | None:
-    if value is None:
-        return None
+    return None if value is None else limit_within(name, value, metric.name, metric.low, metric.high)
+
+
+def limit_within(name: str, value: Any, of: str, low: float, high: float) -> float:
+    """Return a limit as a number, checked for sense.
+
+    Args:
+        name: The keyword that it was given by.
+        value: What was given.
+        of: What is held to it: "skill", "Pearson".
+        low: The least value that it may have.
+        high: The greatest.
+
+    Raises:
+        LimitError: It is no number, or outside of that range.
+    """
     try:
         number = float(value)
     except (TypeError, ValueError):
         raise LimitError(f"{name} is {value!r}; accepted: a number") from None
-    if math.isnan(number) or math.isinf(number) or not metric.low <= number <= metric.high:
-        raise LimitError(
-            f"{name}={number:g} is outside the range of {metric.name}, {_bound(metric.low)} to {_bound(metric.high)}"
-        )
+    if math.isnan(number) or math.isinf(number) or not low <= number <= high:
+        raise LimitError(f"{name}={number:g} is outside the range of {of}, {_bound(low)} to {_bound(high)}")
     return number
 
 

@@ -1,0 +1,127 @@
+"""Is one map like another? The rules for two models that should look at the same place, by what lies between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy.typing as npt
+
+from pytest_cam.errors import KeywordError, is_ours, nearest
+from pytest_cam.measures import similarity
+from pytest_cam.verdicts.findings import Figure
+from pytest_cam.verdicts.limits import Limits, limit_within
+
+__tracebackhide__ = is_ours
+
+Mode: TypeAlias = Literal["same-weights", "retrained"]
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """One number about two maps: its name and meaning for people, its range, and the side that a limit bounds."""
+
+    name: str
+    value: Callable[[npt.ArrayLike, npt.ArrayLike, tuple[float, float] | None], float]
+    low: float
+    high: float
+    side: Literal["at_least", "at_most"]
+    meaning: str
+
+
+_MEASURES = {
+    "cosine": _Measure(
+        "cosine", lambda a, b, _: similarity.cosine(a, b), 0.0, 1.0, "at_least", "1 where both maps are the same"
+    ),
+    "max_difference": _Measure(
+        "max difference",
+        lambda a, b, _: similarity.max_difference(a, b),
+        0.0,
+        1.0,
+        "at_most",
+        "the greatest in any cell, each map divided by its maximum",
+    ),
+    "emd": _Measure("EMD", similarity.emd, 0.0, 1.0, "at_most", "how far attention moved, as a share of the diagonal"),
+    "pearson": _Measure(
+        "Pearson",
+        lambda a, b, _: similarity.pearson(a, b),
+        -1.0,
+        1.0,
+        "at_least",
+        "the correlation of the maps: 1 for one pattern, 0 for none in common",
+    ),
+}
+# Measured: one set of weights, exported or in another batch, gives cosines of 1.000 and differences of 0.003 to 0.007;
+# networks trained anew give an EMD of 0.06 and a Pearson of 0.83 to 0.91; one that takes a shortcut 0.35 and -0.14.
+_RULES: dict[str, dict[str, float]] = {
+    "same-weights": {"cosine": 0.999, "max_difference": 0.02},
+    "retrained": {"emd": 0.15, "pearson": 0.6},
+}
+
+
+def likeness(
+    first_map: npt.ArrayLike,
+    second_map: npt.ArrayLike,
+    mode: Mode,
+    extent: tuple[float, float] | None = None,
+    limits: Mapping[str, Any] | None = None,
+) -> tuple[Figure, ...]:
+    """Hold two maps of one image to the rule for what lies between their models.
+
+    "same-weights" is for one network in two forms - exported, quantised, another version of torch: cosine at least
+    0.999 and no cell further apart than 0.02. "retrained" is for two networks that should have learnt the same -
+    trained again, distilled, pruned: EMD at most 0.15 of the diagonal and Pearson at least 0.6.
+
+    Args:
+        first_map: A map (h, w), >= 0, not zero everywhere.
+        second_map: Another of the same part of the image; on another grid, both are brought to the finer one.
+        mode: Which rule.
+        extent: (height, width) of what the maps cover, in any unit of length; None takes cells for square.
+        limits: Limits in place of the rule's, or beside them, by name: "cosine" and "pearson" are the least that
+            passes, "max_difference" and "emd" the greatest; None leaves the rule as it is.
+
+    Returns:
+        One figure for each limit.
+
+    Raises:
+        KeywordError: There is no such mode or limit.
+        LimitError: A limit is no number, or outside of the range of what it bounds.
+        EmptyMapError: A map is zero everywhere.
+        MapError, NonFiniteError: What is given is no map.
+        DependencyError: OpenCV, which measures the EMD, does not import here.
+    """
+    held = rule(mode, limits)
+    return tuple(
+        _figure(_MEASURES[name], first_map, second_map, extent, held[name]) for name in _MEASURES if name in held
+    )
+
+
+def rule(mode: str, limits: Mapping[str, Any] | None = None) -> dict[str, float]:
+    """Return the limits of a mode by name, some of them replaced; asked before any model runs, for its errors.
+
+    Raises:
+        KeywordError: There is no such mode or limit.
+        LimitError: A limit is no number, or outside of the range of what it bounds.
+    """
+    if not isinstance(mode, str) or mode not in _RULES:
+        raise KeywordError(f"there is no mode {mode!r}. {nearest(mode, get_args(Mode))}")
+    held = dict(_RULES[mode])
+    for name, value in (limits or {}).items():
+        if name not in _MEASURES:
+            raise KeywordError(f"there is no limit {name!r} for two maps. {nearest(name, _MEASURES)}")
+        if value is not None:
+            measure = _MEASURES[name]
+            held[name] = limit_within(name, value, measure.name, measure.low, measure.high)
+    return held
+
+
+def _figure(
+    measure: _Measure,
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    extent: tuple[float, float] | None,
+    limit: float,
+) -> Figure:
+    value = measure.value(first, second, extent)
+    return Figure(measure.name, value, Limits(**{measure.side: limit}), measure.meaning)
