@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_cam.attention import Attention
     from pytest_cam.checks.bound import Cam
     from pytest_cam.checks.in_region import assert_attention_in_region
+    from pytest_cam.checks.matches_baseline import assert_attention_matches_baseline
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
     from pytest_cam.comparison import Comparison
     from pytest_cam.engine.layers import FusedLayers
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
         ContrastiveLogit,
         Similarity,
     )
-    from pytest_cam.errors import AttentionError, CamError, ProbabilityWarning, TargetIgnoredWarning
+    from pytest_cam.errors import AttentionError, BaselineError, CamError, ProbabilityWarning, TargetIgnoredWarning
     from pytest_cam.images.regions import Box, Mask, Polygon, Region
     from pytest_cam.side_by_side import strip, table
 
 _HOMES = {
     "Attention": "attention",
     "AttentionError": "errors",
+    "BaselineError": "errors",
     "BinaryLogit": "engine.ready_targets",
     "Box": "images.regions",
     "Cam": "checks.bound",
@@ -50,6 +52,7 @@ _HOMES = {
     "Similarity": "engine.ready_targets",
     "TargetIgnoredWarning": "errors",
     "assert_attention_in_region": "checks.in_region",
+    "assert_attention_matches_baseline": "checks.matches_baseline",
     "assert_attention_not_in_region": "checks.not_in_region",
     "attend": "attending",
     "attend_batch": "attending",
@@ -61,6 +64,7 @@ _HOMES = {
 __all__ = [
     "Attention",
     "AttentionError",
+    "BaselineError",
     "BinaryLogit",
     "Box",
     "Cam",
@@ -79,6 +83,7 @@ __all__ = [
     "Similarity",
     "TargetIgnoredWarning",
     "assert_attention_in_region",
+    "assert_attention_matches_baseline",
     "assert_attention_not_in_region",
     "attend",
     "attend_batch",

@@ -12,9 +12,10 @@ from pytest_cam import options
 from pytest_cam.attending import attend, attend_batch, require_one
 from pytest_cam.attention import Attention
 from pytest_cam.checks.hook_watch import BoundHooks, ModelWatch
-from pytest_cam.checks.how import How
+from pytest_cam.checks.how import How, require_how
 from pytest_cam.checks.in_region import assert_attention_in_region
 from pytest_cam.checks.journal import Journal
+from pytest_cam.checks.matches_baseline import assert_attention_matches_baseline
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import Further, require_known
@@ -23,6 +24,7 @@ from pytest_cam.engine.targets import Target, Targets
 from pytest_cam.errors import is_ours
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
+from pytest_cam.verdicts.likeness import Mode
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -191,6 +193,22 @@ class Cam:
         attention: Attention = self(model, img, layer=layer, method=method, frame=frame, **settings)
         attention.assert_not_in_region(box, metric=metric, at_most=at_most, frame=frame)
         return attention
+
+    def assert_attention_matches_baseline(
+        self,
+        model: Model,
+        img: Any,
+        name: str | None = None,
+        *,
+        mode: Mode | None = None,
+        frame: Frame = "image",
+        **how: Unpack[How],
+    ) -> Attention:
+        """Fail unless the map is like the one kept beside the test: `pytest_cam.assert_attention_matches_baseline`."""
+        require_how(how, assert_attention_matches_baseline)
+        verb = assert_attention_matches_baseline
+        attention: Attention = self._ask(verb, model, img, name, mode=mode, frame=frame, **how)
+        return self.journal.watch(attention)
 
     def _ask(self, verb: Callable[..., Any], model: Any, img: Any, *args: Any, **given: Any) -> Any:
         """Call a verb with the test's settings in place of what was not given."""
