@@ -60,9 +60,7 @@ def checks() -> dict[str, Callable[[DigitNet, Photo], Any]]:
         "attention in region (digit)": of_class(cam.assert_attention_in_region, lambda photo: photo.digit_box),
         "attention not in region (tag)": of_class(cam.assert_attention_not_in_region, lambda photo: photo.tag_box),
         "attention class discriminative": discriminative,
-        "prediction needs region (digit)": of_class(
-            cam.assert_prediction_needs_region, lambda photo: photo.digit_box
-        ),
+        "prediction needs region (digit)": of_class(cam.assert_prediction_needs_region, lambda photo: photo.digit_box),
         "region suffices (digit)": of_class(cam.assert_region_suffices, lambda photo: photo.digit_box),
         "attention stable": of_class(cam.assert_attention_stable),
         "attention agrees (with honest)": of_class(cam.assert_attention_agrees_with, reference=honest),

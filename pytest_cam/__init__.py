@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_cam.checks.agrees import assert_attention_agrees
     from pytest_cam.checks.bound import Cam
     from pytest_cam.checks.in_region import assert_attention_in_region
+    from pytest_cam.checks.matches_baseline import assert_attention_matches_baseline
     from pytest_cam.checks.needs_region import assert_prediction_needs_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
     from pytest_cam.checks.region_suffices import assert_region_suffices
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
         ContrastiveLogit,
         Similarity,
     )
-    from pytest_cam.errors import AttentionError, CamError, ProbabilityWarning, TargetIgnoredWarning
+    from pytest_cam.errors import AttentionError, BaselineError, CamError, ProbabilityWarning, TargetIgnoredWarning
     from pytest_cam.images.regions import Box, Mask, Polygon, Region
     from pytest_cam.intervention import Intervention
     from pytest_cam.side_by_side import strip, table
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Attention": "attention",
     "AttentionError": "errors",
+    "BaselineError": "errors",
     "BinaryLogit": "engine.ready_targets",
     "Box": "images.regions",
     "Cam": "checks.bound",
@@ -56,6 +58,7 @@ _HOMES = {
     "TargetIgnoredWarning": "errors",
     "assert_attention_agrees": "checks.agrees",
     "assert_attention_in_region": "checks.in_region",
+    "assert_attention_matches_baseline": "checks.matches_baseline",
     "assert_attention_not_in_region": "checks.not_in_region",
     "assert_prediction_needs_region": "checks.needs_region",
     "assert_region_suffices": "checks.region_suffices",
@@ -69,6 +72,7 @@ _HOMES = {
 __all__ = [
     "Attention",
     "AttentionError",
+    "BaselineError",
     "BinaryLogit",
     "Box",
     "Cam",
@@ -89,6 +93,7 @@ __all__ = [
     "TargetIgnoredWarning",
     "assert_attention_agrees",
     "assert_attention_in_region",
+    "assert_attention_matches_baseline",
     "assert_attention_not_in_region",
     "assert_prediction_needs_region",
     "assert_region_suffices",

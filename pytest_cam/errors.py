@@ -123,6 +123,14 @@ class ArtifactError(CamError, OSError):
     """The artifacts directory cannot be used, or an artifact cannot be written."""
 
 
+class BaselineError(CamError, ValueError):
+    """There is no baseline to compare with: missing, damaged, of something else, claimed twice, or not writable."""
+
+
+class NewerBaselineError(BaselineError):
+    """The baseline was written by a later version of this package, which an earlier one must not overwrite."""
+
+
 class CamWarning(UserWarning):
     """The base of every warning that pytest-cam gives."""
 

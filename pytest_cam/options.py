@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -27,6 +27,7 @@ class Setting:
         marker: Whether `@pytest.mark.cam(name=...)` sets it, and calls do.
         fixture: The fixture that a project may override to set it, or None.
         is_switch: Whether the command line takes no value with it, and the ini file true or false.
+        in_ini: Whether the ini file may set it, too: what writes or deletes files of the repository is said each time.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Setting:
     marker: bool = True
     fixture: str | None = None
     is_switch: bool = False
+    in_ini: bool = True
 
     @property
     def is_configured(self) -> bool:
@@ -116,6 +118,41 @@ SETTINGS = (
         marker=False,
     ),
     Setting(
+        "baselines",
+        "The name of the directory, beside each test module, that holds the maps which later ones are compared with.",
+        builtin="attention_baselines",
+        metavar="NAME",
+        marker=False,
+    ),
+    Setting(
+        "update",
+        "Write baselines: missing (those that there are not), changed (those too that a test fails for), or all.",
+        metavar="WHICH",
+        marker=False,
+        in_ini=False,
+    ),
+    Setting(
+        "update-in-ci",
+        "Let baselines be written where the environment variable CI is set, which is refused otherwise.",
+        marker=False,
+        is_switch=True,
+        in_ini=False,
+    ),
+    Setting(
+        "unused",
+        "What to do about baselines that no test claims, of modules that ran as a whole: off, warn or error.",
+        builtin="warn",
+        metavar="HOW",
+        marker=False,
+    ),
+    Setting(
+        "prune",
+        "Delete the baselines that no test claims, of modules that ran as a whole.",
+        marker=False,
+        is_switch=True,
+        in_ini=False,
+    ),
+    Setting(
         "colormap",
         "The colours of heat maps: one of OpenCV's colour maps, such as jet, turbo, viridis or inferno.",
         builtin="jet",
@@ -143,10 +180,12 @@ def add_to(parser: pytest.Parser) -> None:
         text = setting.meaning + (f" Default: {setting.builtin}." if setting.builtin else "")
         if setting.is_switch:
             group.addoption(setting.flag, action="store_true", default=None, help=text)
-            parser.addini(setting.ini, f"As {setting.flag}. {text}", type="bool", default=False)
         elif setting.metavar is not None:
             group.addoption(setting.flag, metavar=setting.metavar, default=None, help=text)
-            parser.addini(setting.ini, f"As {setting.flag}. {text}", type="string", default=None)
+        if setting.is_configured and setting.in_ini:
+            kind: Literal["bool", "string"] = "bool" if setting.is_switch else "string"
+            default = False if setting.is_switch else None
+            parser.addini(setting.ini, f"As {setting.flag}. {text}", type=kind, default=default)
 
 
 def add_listing_to(parser: pytest.Parser) -> None:
@@ -200,7 +239,9 @@ def from_config(config: pytest.Config, name: str) -> Any:
     """Return a setting from the command line, else from the ini file, else None; of a switch, whether it is on."""
     setting = setting_named(name)
     value = config.getoption(setting.flag)
-    return config.getini(setting.ini) if value is None else value
+    if value is None and setting.in_ini:
+        return config.getini(setting.ini)
+    return False if value is None and setting.is_switch else value
 
 
 def threads_from(config: pytest.Config, workers: int) -> int | None:
@@ -309,6 +350,6 @@ def _row(setting: Setting) -> Iterator[str]:
     yield f"**{setting.name}**"
     yield f"`{setting.name}=`" if setting.marker else ""
     yield f"`{setting.flag}{'' if setting.is_switch else f'={setting.metavar}'}`" if setting.is_configured else ""
-    yield f"`{setting.ini}`" if setting.is_configured else ""
+    yield f"`{setting.ini}`" if setting.is_configured and setting.in_ini else ""
     yield f"`{setting.fixture}`" if setting.fixture else ""
     yield setting.meaning + (f" Default: `{setting.builtin}`." if setting.builtin else "")

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_cam import options
+from pytest_cam import hookspecs, options
+from pytest_cam.baselines.running import RUNNING
+from pytest_cam.baselines.session import SESSION_KEY, BaselineSession, Turn, note
+from pytest_cam.baselines.settings import settings_from, unused_from
 from pytest_cam.engine.sharing import SHARING
 from pytest_cam.errors import ArtifactError, CamError, SettingError
+from pytest_cam.reporting.baselines_summary import BaselinesSummary
 from pytest_cam.reporting.directory import DIRECTORY_KEY, directory_for, prepare_directory
 from pytest_cam.reporting.recorder import CAM_KEY, STYLE_KEY, RunSummary, record
 
@@ -22,6 +26,11 @@ if TYPE_CHECKING:
 
 OUTER_SHARING_KEY = pytest.StashKey[bool]()
 OUTER_THREADS_KEY = pytest.StashKey[int]()
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that a project may implement."""
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,6 +81,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         _set_threads(config)
         config.stash[STYLE_KEY] = options.style_from(config)
         options.require_fill_in(config)
+        baselines = config.stash[SESSION_KEY] = BaselineSession(settings_from(config))
+        if not hasattr(config, "workerinput"):
+            summary = BaselinesSummary(baselines, unused_from(config), options.from_config(config, "prune"))
+            config.pluginmanager.register(summary, "cam-baselines-summary")
         directory = directory_for(config)
         config.stash[DIRECTORY_KEY] = directory
         # Under xdist the controller answers for the run.
@@ -95,11 +108,20 @@ def pytest_make_collect_report(
     problems = [f"{item.nodeid}: {problem}" for item in items for problem in options.marker_problems(item)]
     if any("cam" in getattr(item, "fixturenames", ()) for item in items):
         problems += filter(None, [options.method_problem(collector.config)])
+    problems += _baselines_problems(collector, report)
     if problems:
         report.outcome = "failed"
         report.longrepr = "\n".join(problems)
         report.result = []
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that ends the run which tests of modules with baselines there are."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None and SESSION_KEY in session.config.stash:
+        output["cam_baselines"] = session.config.stash[SESSION_KEY].modules
 
 
 @pytest.fixture
@@ -135,10 +157,19 @@ def cam(request: pytest.FixtureRequest, cam_preprocess: Any, cam_class_names: An
     bound.hooks.remove_all()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a test's baselines be found while it runs, in all of its attempts."""
+    with Turn(item):
+        return (yield)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """Count the tests, for the cache of passes."""
+    """Count the tests, for the cache of passes, and let a test that is run again claim its baselines again."""
     SHARING.test += 1
+    if RUNNING.test is not None:
+        RUNNING.test.begin_attempt()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -174,6 +205,7 @@ def pytest_runtest_makereport(
     """Save the evidence that a failure carries."""
     report = yield
     record(item, call, report)
+    note(item, report)
     if call.when == "teardown" and CAM_KEY in item.stash:
         del item.stash[CAM_KEY]
     return report
@@ -187,6 +219,16 @@ def _setting(item: pytest.Item, name: str, given: Any, fixtures: dict[str, Any])
     if value is None and setting.metavar:
         value = options.from_config(item.config, name)
     return setting.builtin if value is None else value
+
+
+def _baselines_problems(collector: pytest.Collector, report: pytest.CollectReport) -> list[str]:
+    session = collector.config.stash.get(SESSION_KEY, None)
+    if session is not None and report.passed:
+        try:
+            session.see(collector, report.result)
+        except CamError as error:
+            return [str(error)]
+    return []
 
 
 def _set_threads(config: pytest.Config) -> None:

@@ -13,9 +13,10 @@ from pytest_cam.attending import attend, attend_batch, require_one
 from pytest_cam.attention import Attention
 from pytest_cam.checks.agrees import assert_attention_agrees
 from pytest_cam.checks.hook_watch import BoundHooks, ModelWatch
-from pytest_cam.checks.how import How
+from pytest_cam.checks.how import How, require_how
 from pytest_cam.checks.in_region import assert_attention_in_region
 from pytest_cam.checks.journal import Journal
+from pytest_cam.checks.matches_baseline import assert_attention_matches_baseline
 from pytest_cam.checks.needs_region import assert_prediction_needs_region
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
 from pytest_cam.checks.region_suffices import assert_region_suffices
@@ -229,6 +230,22 @@ class Cam:
         """Fail unless a region alone leaves the prediction: `pytest_cam.assert_region_suffices`, same arguments."""
         found: Intervention = self._ask(assert_region_suffices, model, img, region, fill=fill, **how)
         return found
+
+    def assert_attention_matches_baseline(
+        self,
+        model: Model,
+        img: Any,
+        name: str | None = None,
+        *,
+        mode: Mode | None = None,
+        frame: Frame = "image",
+        **how: Unpack[How],
+    ) -> Attention:
+        """Fail unless the map is like the one kept beside the test: `pytest_cam.assert_attention_matches_baseline`."""
+        require_how(how, assert_attention_matches_baseline)
+        verb = assert_attention_matches_baseline
+        attention: Attention = self._ask(verb, model, img, name, mode=mode, frame=frame, **how)
+        return self.journal.watch(attention)
 
     def _ask(self, verb: Callable[..., Any], model: Any, img: Any, *args: Any, **given: Any) -> Any:
         """Call a verb with the test's settings in place of what was not given."""

@@ -6,12 +6,10 @@ import io
 import json
 import math
 import os
-import platform
 import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,6 +24,7 @@ from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.findings import AnyEvidence, Findings
 from pytest_cam.verdicts.limits import Judged
 from pytest_cam.verdicts.message import first_line
+from pytest_cam.versions import versions_of
 
 if TYPE_CHECKING:
     from pytest_cam.engine.explained import Explained
@@ -70,7 +69,7 @@ def write_artifact(folder: Path, evidence: AnyEvidence, context: dict[str, str],
         numbers = _numbers(evidence, drawable=not problem)
         files = sorted({*maps, *originals, *drawn, "attention.json"})
         head = {"format": FORMAT, **context, "decision": first_line(evidence), "check": evidence.check}
-        _write_json(folder / "attention.json", {**head, **numbers, "files": files, "versions": _versions()})
+        _write_json(folder / "attention.json", {**head, **numbers, "files": files, "versions": versions_of(_LIBRARIES)})
     except OSError as error:
         raise ArtifactError(f"artifact {folder} could not be written: {error}") from error
     if problem:
@@ -226,16 +225,6 @@ def _plain(value: Any) -> Any:
         number = float(value)
         return number if math.isfinite(number) else None
     return value
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed under this name"
-    return versions
 
 
 def _explained(what: Explained) -> dict[str, Any]:

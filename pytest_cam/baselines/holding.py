@@ -1,0 +1,102 @@
+"""Holding a map to its baseline, or writing the baseline where the run says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_cam.attention import Attention
+from pytest_cam.baselines.baseline import Baseline
+from pytest_cam.baselines.comparing import CHECK, distance, figures_of, findings, picture, rule_for
+from pytest_cam.baselines.files import read, text_of, write
+from pytest_cam.baselines.model_identity import ModelIdentity
+from pytest_cam.baselines.running import RunningTest, variant_from
+from pytest_cam.errors import BaselineError, NewerBaselineError, is_ours
+from pytest_cam.verdicts.judging import judge
+from pytest_cam.verdicts.likeness import Mode
+from pytest_cam.versions import versions_of
+
+__tracebackhide__ = is_ours
+
+_LIBRARIES = ("pytest-cam", "torch", "torchvision", "numpy")
+
+
+def hold_to_baseline(
+    attention: Attention, model: ModelIdentity, test: RunningTest, path: Path, mode: Mode | None
+) -> None:
+    """Fail unless a map is like its baseline; or, where the run updates it, write it.
+
+    Args:
+        attention: The map.
+        model: Which model it is of.
+        test: The test that runs.
+        path: The baseline's file, which the test has claimed.
+        mode: Which rule, or None for the one that the models' weights choose.
+
+    Raises:
+        AttentionError: The map is not like its baseline.
+        BaselineError: There is none, it is damaged or of something else, or it cannot be written.
+        EmptyMapError: The map is zero everywhere.
+    """
+    _ = attention.peak  # a map of zeros is an error of its own, and no baseline
+    now = Baseline.of(attention, model, test.recorded, variant_from(test.ask_variant()), dict(versions_of(_LIBRARIES)))
+    _Held(attention, now, test, path, mode).settle()
+
+
+class _Held:
+    """One map, its baseline's file, and what is to become of the two."""
+
+    def __init__(self, attention: Attention, now: Baseline, test: RunningTest, path: Path, mode: Mode | None) -> None:
+        self._attention, self._now, self._test, self._path, self._mode = attention, now, test, path, mode
+        self._name = test.shown(path)
+        self._replaces = test.settings.update in ("changed", "all")
+
+    def settle(self) -> None:
+        try:
+            kept = read(self._path, self._name)
+        except NewerBaselineError:
+            raise
+        except BaselineError as error:
+            if not self._replaces:
+                raise
+            return self._write("replaced", str(error).partition(". Take it")[0])
+        if kept is None:
+            return self._first()
+        problems = list(kept.mismatches(self._now))
+        if not problems:
+            return self._compare(kept)
+        if not self._replaces:
+            raise self._error(
+                f"the baseline {self._name} is of something else than this map: {'; '.join(problems)}. Values were not "
+                f"compared. If that is meant, accept it: {self._test.command('changed')}"
+            )
+        return self._write("changed", "; ".join(problems))
+
+    def _first(self) -> None:
+        if self._test.settings.update is None:
+            raise self._error(
+                f"there is no baseline {self._name}. Look at this map, and if it is right, keep it: "
+                f"{self._test.command('missing')}"
+            )
+        self._write("new", "")
+
+    def _compare(self, kept: Baseline) -> None:
+        rule = rule_for(self._mode, kept.model, self._now.model)
+        figures = figures_of(kept, self._attention, rule[0])
+        differs = not all(figure.passed for figure in figures)
+        if differs and self._replaces:
+            return self._write("changed", distance(figures))
+        if self._test.settings.update == "all" and text_of(kept) != text_of(self._now):
+            return self._write("rewritten", distance(figures))
+        command = self._test.command("changed")
+        judge(figures, lambda: findings(kept, self._attention, figures, self._name, rule, command))
+        return None
+
+    def _write(self, what: str, why: str) -> None:
+        drawn = picture(self._attention)
+        write(self._path, self._name, self._now, drawn)
+        if drawn is None:
+            why = f"{why}{'; ' if why else ''}without a picture, since OpenCV does not import"
+        self._test.notes.append((self._name, what, why))
+
+    def _error(self, text: str) -> BaselineError:
+        return BaselineError(text, self._attention.evidence(CHECK))

@@ -1,0 +1,127 @@
+"""What one process of a run knows of baselines: its settings, its tests, and who claims what.
+
+Standard library and pytest only. What is known travels to the process that ends the run as builtins: on reports what
+a test claims and did, and at a worker's end which tests there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cam.baselines.keys import module_directory
+from pytest_cam.baselines.running import RUNNING, BaselineSettings, RunningTest, variant_from
+
+SESSION_KEY = pytest.StashKey["BaselineSession"]()
+_TEST_KEY = pytest.StashKey[RunningTest]()
+
+
+class BaselineSession:
+    """What one process of a run knows of baselines.
+
+    Args:
+        settings: What the run says of them.
+
+    Attributes:
+        modules: The test modules that have baselines, by their file: the variant of baselines there, and which tests
+            the module has, with each class that was not looked into.
+    """
+
+    def __init__(self, settings: BaselineSettings) -> None:
+        self.settings = settings
+        self.modules: dict[str, dict[str, Any]] = {}
+        self._owners: dict[Path, str] = {}
+
+    def see(self, collector: pytest.Collector, children: Iterable[pytest.Item | pytest.Collector]) -> None:
+        """Write down which tests a module with baselines has.
+
+        Raises:
+            BaselineError: The project's hook gives a variant that there cannot be.
+        """
+        module = _module(collector)
+        if module is None:
+            return
+        directory = module_directory(module.path, self.settings.directory)
+        if not directory.is_dir():
+            return
+        known = self.modules.setdefault(
+            _sendable(str(module.path)),
+            {"directory": _sendable(str(directory)), "variant": _variant(module), "tests": {}},
+        )
+        if collector is not module:
+            known["tests"].pop(_sendable(_name(collector)), None)
+        known["tests"].update((_sendable(_name(child)), None) for child in children)
+
+    def test_of(self, item: pytest.Item) -> RunningTest:
+        """Return a test as far as baselines are concerned."""
+        test = item.stash.get(_TEST_KEY, None)
+        if test is None:
+            test = item.stash[_TEST_KEY] = RunningTest(
+                nodeid=item.nodeid,
+                module=item.path,
+                name=_name(item),
+                settings=self.settings,
+                ask_variant=lambda: _asked(item),
+                owners=self._owners,
+            )
+        return test
+
+
+def note(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Put on a report what its test claims and did since its last report. Never raises: these are plain texts."""
+    session, test = item.config.stash.get(SESSION_KEY, None), item.stash.get(_TEST_KEY, None)
+    if session is None or test is None:
+        return
+    if not test.claimed and not test.notes and _sendable(str(test.module)) not in session.modules:
+        return
+    report.cam_baselines = {  # type: ignore[attr-defined]  # builtins, the way to the process that ends the run
+        "module": _sendable(str(test.module)),
+        "test": _sendable(test.name),
+        "nodeid": _sendable(item.nodeid),
+        "claimed": [_sendable(str(path)) for path in test.claimed],
+        "notes": [[_sendable(text) for text in texts] for texts in test.notes],
+    }
+    test.claimed, test.notes = [], []
+
+
+class Turn:
+    """That a test runs: entered around all attempts of it, and left for what ran outside of it before."""
+
+    def __init__(self, item: pytest.Item) -> None:
+        self._item = item
+
+    def __enter__(self) -> None:
+        self._outer = RUNNING.test
+        session = self._item.config.stash.get(SESSION_KEY, None)
+        RUNNING.test = None if session is None else session.test_of(self._item)
+
+    def __exit__(self, *_: object) -> None:
+        RUNNING.test = self._outer
+
+
+def _module(node: pytest.Item | pytest.Collector) -> pytest.File | None:
+    files = [parent for parent in node.listchain() if isinstance(parent, pytest.File)]
+    return files[-1] if files else None
+
+
+def _name(node: pytest.Item | pytest.Collector) -> str:
+    # Not the node id: that depends on the root, and pytest-xdist may add the name of a group to it.
+    chain = node.listchain()
+    files = [index for index, parent in enumerate(chain) if isinstance(parent, pytest.File)]
+    return "::".join(part.name for part in chain[files[-1] + 1 if files else -1 :])
+
+
+def _asked(node: pytest.Item | pytest.Collector) -> object:
+    return node.ihook.pytest_cam_baseline_variant(config=node.config)
+
+
+def _variant(node: pytest.Collector) -> str | None:
+    return variant_from(_asked(node))
+
+
+def _sendable(text: str) -> str:
+    # A path may hold bytes that are no UTF-8, and a report with such a string does not get through xdist.
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,63 @@
+"""What the command line and the ini file say of baselines. Standard library and pytest only."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from pytest_cam.baselines.running import BaselineSettings, Update
+from pytest_cam.errors import SettingError, is_ours, nearest
+from pytest_cam.options import from_config
+
+__tracebackhide__ = is_ours
+
+UNUSED = ("off", "warn", "error")
+_NOT_IN_CI = ("", "0", "false", "no")
+_NAME = re.compile(r"[^\s./\\:*?\"<>|][^/\\:*?\"<>|]*")
+
+
+def settings_from(config: pytest.Config) -> BaselineSettings:
+    """Return what a run says of baselines.
+
+    Raises:
+        SettingError: A setting has a value that there is not, or baselines are to be updated on a CI machine.
+    """
+    update = _one_of("update", from_config(config, "update"), get_args(Update))
+    on_ci = os.environ.get("CI", "").strip().lower() not in _NOT_IN_CI
+    if update is not None and on_ci and not from_config(config, "update-in-ci"):
+        raise SettingError(
+            f"--cam-update={update} is refused here, since the environment variable CI is set "
+            f"({os.environ['CI']!r}): a run that writes its own baselines passes whatever the model does. Update where "
+            "the change can be looked at, or say --cam-update-in-ci as well"
+        )
+    unused_from(config)
+    return BaselineSettings(_directory(from_config(config, "baselines")), Path(config.rootpath), update)
+
+
+def unused_from(config: pytest.Config) -> str:
+    """Return what is done about baselines that no test claims.
+
+    Raises:
+        SettingError: The setting has a value that there is not.
+    """
+    return _one_of("unused", from_config(config, "unused"), UNUSED) or "warn"
+
+
+def _one_of(name: str, given: Any, accepted: tuple[str, ...]) -> Any:
+    if given is not None and given not in accepted:
+        raise SettingError(f"--cam-{name} is {given!r}. {nearest(given, accepted)}")
+    return given
+
+
+def _directory(given: str | None) -> str:
+    name = "attention_baselines" if given is None else given
+    if not _NAME.fullmatch(name):
+        raise SettingError(
+            f"--cam-baselines is {name!r}; accepted: the name of a directory, which is beside each test module, so "
+            "without separators"
+        )
+    return name

@@ -1,0 +1,146 @@
+"""What the process that ends a run says of baselines: what was written, claimed twice, and not claimed at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cam.baselines.keys import baselines_in
+from pytest_cam.baselines.running import shown, two_claims
+from pytest_cam.baselines.session import BaselineSession
+
+
+@dataclass
+class _Outcome:
+    passed: bool = True
+    ended: bool = False
+
+
+@dataclass
+class _Module:
+    directory: Path
+    variant: str | None
+    tests: set[str] = field(default_factory=set)
+
+
+class BaselinesSummary:
+    """Collects, on the process that ends the run, what reports and workers say of baselines. A pytest plugin.
+
+    Args:
+        session: What this process knows, which is all where it runs the tests itself.
+        unused: What is done about baselines that no test claims: "off", "warn" or "error".
+        prune: Whether those are deleted.
+    """
+
+    def __init__(self, session: BaselineSession, unused: str, prune: bool) -> None:
+        self._session, self._unused, self._prune = session, unused, prune
+        self._root = session.settings.root
+        self._told: dict[str, list[list[str]]] = {}
+        self._owners: dict[str, set[str]] = {}
+        self._outcomes: dict[tuple[str, str], _Outcome] = {}
+        self._modules: dict[str, _Module] = {}
+        self._orphans: list[Path] = []
+        self._problems: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take over what a report says; the attributes are builtins and survive xdist."""
+        said: dict[str, Any] | None = getattr(report, "cam_baselines", None)
+        if said is None:
+            return
+        for path in said["claimed"]:
+            self._owners.setdefault(path, set()).add(said["nodeid"])
+        for name, what, why in said["notes"]:
+            told = self._told.setdefault(name, [])
+            if [what, why] not in told:
+                told.append([what, why])
+        key = said["module"], said["test"]
+        if report.when == "setup":
+            self._outcomes[key] = _Outcome()
+        outcome = self._outcomes.setdefault(key, _Outcome())
+        # What is expected to fail may end before it claims anything, and so may what is run again.
+        outcome.passed &= report.outcome == "passed" and not hasattr(report, "wasxfail")
+        outcome.ended |= report.when == "teardown"
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over which tests a worker has found; one that crashed says nothing."""
+        self._take(getattr(node, "workeroutput", {}).get("cam_baselines", {}))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Judge the run by its baselines, even if its tests passed."""
+        self._take(self._session.modules)
+        claimed_twice = sorted((path, sorted(tests)) for path, tests in self._owners.items() if len(tests) > 1)
+        self._problems += [two_claims(shown(Path(path), self._root), *tests[:2]) for path, tests in claimed_twice]
+        if self._unused != "off" or self._prune:
+            self._orphans = [
+                path for file, module in sorted(self._modules.items()) for path in self._found(file, module)
+            ]
+        if self._prune:
+            self._delete()
+        fails = bool(self._problems) or (self._unused == "error" and bool(self._orphans) and not self._prune)
+        if fails and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """List each baseline that was written, and those that no test claims."""
+        lines = [
+            f"{what} {name}{f': {why}' if why else ''}" for name in sorted(self._told) for what, why in self._told[name]
+        ]
+        if lines:
+            terminalreporter.write_sep("-", "attention baselines")
+            for line in lines:
+                terminalreporter.write_line(line)
+        if self._orphans:
+            red = self._unused == "error" and not self._prune
+            count = len(self._orphans)
+            what = "deleted" if self._prune else "found"
+            which = "baseline that no test claims" if count == 1 else "baselines that no test claims"
+            terminalreporter.write_sep("!" if red else "-", f"attention: {what} {count} {which}", red=red)
+            for path in self._orphans:
+                terminalreporter.write_line(shown(path, self._root), red=red)
+            if not self._prune:
+                terminalreporter.write_line("--cam-prune deletes them, and nothing else", red=red)
+        if self._problems:
+            terminalreporter.write_sep("!", "attention: baselines failed", red=True)
+            for problem in self._problems:
+                terminalreporter.write_line(problem, red=True)
+
+    def _take(self, modules: dict[str, dict[str, Any]]) -> None:
+        for file, said in modules.items():
+            module = self._modules.setdefault(file, _Module(Path(said["directory"]), said["variant"]))
+            module.tests |= set(said["tests"])
+
+    def _found(self, file: str, module: _Module) -> list[Path]:
+        """Return the baselines of a module that no test claims, where the module ran as a whole."""
+        outcomes = {test: outcome for (of, test), outcome in self._outcomes.items() if of == file}
+        if not module.tests or not all(test in outcomes and outcomes[test].ended for test in module.tests):
+            return []
+        unclaimed = [path for path in baselines_in(module.directory, module.variant) if str(path) not in self._owners]
+        # A test that did not get to its end may not have got to its claim.
+        waiting = {test for test, outcome in outcomes.items() if not outcome.passed}
+        return [path for path in unclaimed if not waiting or _owner(path) not in (None, *waiting)]
+
+    def _delete(self) -> None:
+        left = []
+        for path in self._orphans:
+            try:
+                path.unlink()
+                path.with_suffix(".png").unlink(missing_ok=True)
+            except OSError as error:
+                self._problems.append(f"{shown(path, self._root)} could not be deleted ({error.strerror or error})")
+                left.append(path)
+        self._orphans = [path for path in self._orphans if path not in left]
+
+
+def _owner(path: Path) -> str | None:
+    """Return the test that a baseline says it is of; None where it does not say."""
+    try:
+        test = json.loads(path.read_text(encoding="utf-8"))["test"]
+        return str(test).partition("::")[2] or None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None

@@ -1,0 +1,408 @@
+"""--cam-update, --cam-unused and --cam-prune: maps that are kept beside the tests, and what becomes of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+# As many processes as runs, and each imports torch: the three ways are tried by the workflow, with the sweep.
+pytestmark = pytest.mark.workers_by_sweep
+
+# A model that looks where the photo is bright, or, where a file says so, some columns beside it.
+MOVABLE = """
+        import os
+        from pathlib import Path
+
+        import torch
+
+        from pytest_cam import BaselineError, assert_attention_matches_baseline
+
+        ROOT = Path(__file__).parent
+
+
+        class Moved(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                file = ROOT / "columns"
+                columns = int(file.read_text()) if file.exists() else 0
+                self.register_buffer("columns", torch.tensor(columns))
+
+            def forward(self, image):
+                return image.roll(int(self.columns), dims=-1)
+
+
+        def matches(name=None, model=None, img=None, verb=assert_attention_matches_baseline, **how):
+            how = {"layer": "0", "method": "gradcam", "target": 1} | how
+            network = torch.nn.Sequential(Moved(), *spotlight()[1:]) if model is None else model
+            return verb(network, make_photo() if img is None else img, name, **how)
+
+"""
+ONE_TEST = (
+    MOVABLE
+    + """
+        def test_looks(cam):
+            matches(verb=cam.assert_attention_matches_baseline)
+"""
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_ci(monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+
+
+def files(project, module="test_looks") -> list[Path]:
+    return sorted((project.path / "attention_baselines" / module).glob("*.json"))
+
+
+def move(project, columns: int) -> None:
+    (project.path / "columns").write_text(str(columns))
+
+
+@pytest.mark.parametrize("update", ["missing", "changed", "all"])
+def test_create_pass_change_fail_update_pass(project, update):
+    project.write(test_looks=ONE_TEST)
+
+    missing = project.run()
+    created = project.run(f"--cam-update={update}")
+    (file,) = files(project)
+    first = file.read_bytes()
+    passing = project.run()
+    move(project, 3)
+    failing = project.run_with_artifacts()
+    if update == "missing":
+        still_failing = project.run(f"--cam-update={update}")
+        still_failing.assert_outcomes(failed=1)
+        file.unlink()
+    updated = project.run(f"--cam-update={update}")
+    passing_again = project.run()
+    second = file.read_bytes()
+    written_again = project.run("--cam-update=all")
+
+    missing.assert_outcomes(failed=1)
+    missing.stdout.fnmatch_lines(
+        ["*BaselineError: there is no baseline attention_baselines/test_looks/test-looks-*.json. *"]
+    )
+    missing.stdout.fnmatch_lines(["*keep it: pytest test_looks.py::test_looks --cam-update=missing"])
+    created.assert_outcomes(passed=1)
+    created.stdout.fnmatch_lines(["*- attention baselines -*", "new attention_baselines/test_looks/test-looks-*.json"])
+    passing.assert_outcomes(passed=1)
+    passing.stdout.no_fnmatch_line("*attention baselines*")
+    failing.assert_outcomes(failed=1)
+    # A quarter of the photo moves by 3 of 8 columns: 3 / hypot(8, 8) = 0.27.
+    failing.stdout.fnmatch_lines(["*AttentionError: attention matches baseline: EMD 0.27 > 0.15; Pearson *"])
+    failing.stdout.fnmatch_lines(["*accept its map: pytest test_looks.py::test_looks --cam-update=changed"])
+    updated.assert_outcomes(passed=1)
+    what = "new *" if update == "missing" else "changed *: EMD 0.265, *"
+    updated.stdout.fnmatch_lines(["*- attention baselines -*", what])
+    passing_again.assert_outcomes(passed=1)
+    written_again.assert_outcomes(passed=1)
+    assert second != first
+    assert file.read_bytes() == second
+    assert [path.name for path in file.parent.iterdir() if path.suffix not in (".json", ".png")] == []
+
+
+def test_failing_comparison_leaves_expected_actual_and_difference(project):
+    project.write(test_looks=ONE_TEST)
+    project.run("--cam-update=missing")
+    move(project, 3)
+
+    project.run_with_artifacts().assert_outcomes(failed=1)
+
+    (document,) = project.documents()["test_looks"]
+    assert [view["name"] for view in document["views"]] == ["expected", "actual", "difference"]
+    assert {"expected.png", "actual.png", "difference.png", "panel.png", "expected.npy"} <= set(document["files"])
+    assert document["facts"]["rule"] == (
+        "retrained: the weights are others than the baseline's, in the same architecture"
+    )
+    assert document["facts"]["baseline"].startswith("attention_baselines/test_looks/test-looks-")
+
+
+def test_names_that_collide_are_long_or_not_ascii_each_have_a_file(project):
+    project.write(
+        test_looks=MOVABLE
+        + """
+        IDS = ["a/b", "a:b", "ab", "a b", "x" * 300 + "1", "x" * 300 + "2", "é", "è", "猫"]
+
+        @pytest.mark.parametrize("number", range(9), ids=IDS)
+        def test_looks(cam, number):
+            matches(img=make_photo().roll(number % 3, dims=-1))
+
+        def test_hündin():
+            matches()
+            matches("Hündin")
+            matches("x" * 300)
+        """
+    )
+
+    created = project.run("--cam-update=missing")
+    passing = project.run()
+
+    created.assert_outcomes(passed=10)
+    passing.assert_outcomes(passed=10)
+    passing.stdout.no_fnmatch_line("*no test claims*")
+    assert len(files(project)) == 12
+    assert max(len(path.name.encode()) for path in files(project)) < 100
+    assert {path.stem for path in files(project)} == {
+        path.stem for path in (project.path / "attention_baselines" / "test_looks").glob("*.png")
+    }
+
+
+def test_reruns_claim_and_write_again(project):
+    project.write(
+        test_looks=MOVABLE
+        + """
+        def test_flaky():
+            matches()
+            file = ROOT / "attempts"
+            file.write_text(file.read_text() + "x" if file.exists() else "x")
+            assert len(file.read_text()) % 2 == 0
+        """
+    )
+
+    created = project.run("--cam-update=missing", "--reruns=1")
+    passing = project.run("--reruns=1", "--cam-unused=error")
+
+    created.assert_outcomes(passed=1)
+    assert str(created.stdout).count("new attention_baselines") == 1
+    assert passing.ret == 0
+    assert len(files(project)) == 1
+
+
+def test_two_claims_of_one_baseline_are_an_error(project):
+    project.write(
+        test_looks=MOVABLE
+        + """
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_shared(number):
+            matches("shared")
+
+        def test_twice():
+            matches()
+            with pytest.raises(BaselineError, match="this test compares with one baseline twice .without a name.*name="):
+                matches()
+        """
+    )
+
+    result = project.run("--cam-update=missing")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    # With workers each of the two tests may run in another process, and the run fails at its end.
+    assert result.parseoutcomes()["passed"] in (2, 3)
+    result.stdout.fnmatch_lines(["*two tests claim the baseline attention_baselines/test_looks/shared-*.json: *"])
+    result.stdout.fnmatch_lines(["*test_shared?1? and test_looks.py::test_shared?2?; accepted: one each*"])
+
+
+def test_update_is_refused_on_ci(project, monkeypatch):
+    project.write(test_looks=ONE_TEST)
+    monkeypatch.setenv("CI", "true")
+
+    refused = project.run("--cam-update=all")
+    allowed = project.run("--cam-update=all", "--cam-update-in-ci")
+    compared = project.run()
+
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["ERROR: --cam-update=all is refused here, *CI is set ('true')*--cam-update-in-ci*"])
+    allowed.assert_outcomes(passed=1)
+    compared.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("args", "complaint"),
+    [
+        ("--cam-update=everything", "*--cam-update is 'everything'. Accepted: 'missing', 'changed', 'all'."),
+        ("--cam-unused=wran", "*--cam-unused is 'wran'. Did you mean 'warn'?"),
+        ("--cam-baselines=../elsewhere", "*--cam-baselines is '../elsewhere'; accepted: the name of a directory*"),
+        ("--cam-baselines=", "*--cam-baselines is ''; accepted: the name of a directory*"),
+    ],
+)
+def test_wrong_settings_end_the_run(project, args, complaint):
+    project.write(test_looks=ONE_TEST)
+
+    result = project.run(args)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([complaint])
+
+
+TWO_TESTS = (
+    MOVABLE
+    + """
+        class TestLooks:
+            def test_one(self):
+                matches()
+
+        def test_two():
+            matches()
+"""
+)
+
+
+def test_baselines_that_no_test_claims_are_told_of_and_pruned(project):
+    project.write(test_looks=TWO_TESTS, test_others=ONE_TEST)
+    project.run("--cam-update=missing")
+    project.write(test_looks=TWO_TESTS.replace("test_one", "test_uno"))
+    project.run("test_looks.py", "--cam-update=missing")
+    others = [files(project)[0].parent / name for name in ("notes.json", "test-two-00000000.linux.json", "one.png")]
+    for path in others:
+        path.write_text("{}")
+
+    (orphan,) = (path for path in files(project) if "test-one" in path.name)
+    warned = project.run()
+    off = project.run("--cam-unused=off")
+    failed = project.run("--cam-unused=error")
+    partial = [
+        project.run("--cam-unused=error", "--cam-prune", *selection)
+        for selection in (["-k", "two"], ["test_looks.py::test_two"], ["--deselect", "test_looks.py::test_two"])
+    ]
+    assert orphan.exists()
+    pruned = project.run("--cam-unused=error", "--cam-prune")
+    clean = project.run("--cam-unused=error")
+
+    assert (warned.ret, off.ret, failed.ret) == (0, 0, 1)
+    shown = f"attention_baselines/test_looks/{orphan.name}"
+    warned.stdout.fnmatch_lines(["*- attention: found 1 baseline that no test claims -*", shown, "--cam-prune *"])
+    off.stdout.no_fnmatch_line("*no test claims*")
+    failed.stdout.fnmatch_lines(["*! attention: found 1 baseline that no test claims !*", shown])
+    assert [result.ret for result in partial] == [0, 0, 0]
+    assert pruned.ret == clean.ret == 0
+    pruned.stdout.fnmatch_lines(["*- attention: deleted 1 baseline that no test claims -*", shown])
+    assert not orphan.exists()
+    assert not orphan.with_suffix(".png").exists()
+    assert all(path.exists() for path in others)
+    assert len(files(project)) == 4
+    assert len(files(project, "test_others")) == 1
+
+
+def test_what_a_test_that_did_not_get_there_may_claim_is_no_orphan(project):
+    project.write(test_looks=TWO_TESTS)
+    project.run("--cam-update=missing")
+    project.write(test_looks=TWO_TESTS.replace("matches()", "pytest.skip()", 1))
+    skipped = project.run("--cam-prune")
+    project.write(test_looks=TWO_TESTS.replace("matches()", "raise ValueError", 1))
+    failed = project.run("--cam-prune")
+    project.write(test_looks=TWO_TESTS.replace("matches()", "matches('other')", 1))
+    project.run("--cam-prune", "--cam-update=missing").assert_outcomes(passed=2)
+
+    skipped.assert_outcomes(passed=1, skipped=1)
+    failed.assert_outcomes(passed=1, failed=1)
+    for result in (skipped, failed):
+        result.stdout.no_fnmatch_line("*no test claims*")
+    assert [path.name[:-14] for path in files(project)] == ["other", "test-two"]
+
+
+def test_variants_have_files_of_their_own(project):
+    project.write(test_looks=ONE_TEST)
+    project.run("--cam-update=missing")
+    hook = "\ndef pytest_cam_baseline_variant(config):\n    return {!r}\n"
+    conftest = project.path / "conftest.py"
+    text = conftest.read_text()
+    conftest.write_text(text + hook.format("linux-cuda"))
+    missing = project.run()
+    created = project.run("--cam-update=missing")
+    conftest.write_text(text + hook.format("a/b"))
+    wrong = project.run()
+
+    missing.assert_outcomes(failed=1)
+    created.assert_outcomes(passed=1)
+    created.stdout.no_fnmatch_line("*no test claims*")
+    assert sorted(len(path.suffixes) for path in files(project)) == [1, 2]
+    assert json.loads(files(project)[1].read_text())["variant"] == "linux-cuda"
+    assert wrong.ret != 0
+    wrong.stdout.fnmatch_lines(["*pytest_cam_baseline_variant returned 'a/b'; accepted: None, or*"])
+
+
+def test_baseline_of_something_else_fails_before_values_are_looked_at(project):
+    project.write(
+        test_looks=MOVABLE
+        + """
+        @pytest.mark.parametrize("what", ["method", "layer", "grid", "target", "image", "photo"])
+        def test_looks(what):
+            how = {}
+            if (ROOT / "other").exists():
+                small = torch.nn.Sequential(torch.nn.MaxPool2d(2), *spotlight()[1:])
+                how = {
+                    "method": {"method": "hirescam"},
+                    "layer": {"layer": "0.columns", "model": torch.nn.Sequential(torch.nn.Identity(), *spotlight())},
+                    "grid": {"model": small},
+                    "target": {"target": 0},
+                    "image": {"img": make_photo().roll(1, dims=-1)},
+                    "photo": {"img": torch.nn.functional.pad(make_photo(), (0, 8))},
+                }[what]
+                how |= {"layer": {"layer": "1"}}.get(what, {})
+            if what == "target":
+                model = spotlight()
+                model[3].weight.data.fill_(1.0)
+                how["model"] = model
+            matches(**how)
+        """
+    )
+    project.run("--cam-update=missing").assert_outcomes(passed=6)
+    (project.path / "other").touch()
+
+    failed = project.run()
+    updated = project.run("--cam-update=changed")
+
+    failed.assert_outcomes(failed=6)
+    for words in (
+        "method: gradcam in the baseline, hirescam now",
+        "layer: 0 in the baseline, 1 now",
+        "grid: 8 x 8 in the baseline, 4 x 4 now",
+        "target: class 1 in the baseline, class 0 now",
+        "image: input tensor in the baseline, input tensor now, whose mean colours differ by up to 255 of 255",
+        "image size: 8 x 8 in the baseline, 16 x 8 now",
+    ):
+        failed.stdout.fnmatch_lines([f"*BaselineError: the baseline * is of something else than this map: *{words}*"])
+        updated.stdout.fnmatch_lines([f"changed *{words}*"])
+    updated.assert_outcomes(passed=6)
+
+
+def test_a_test_in_a_class_of_unittest_and_subtests_find_their_baselines(project):
+    project.write(
+        test_looks=MOVABLE
+        + """
+        class TestOld(unittest.TestCase):
+            def test_looks(self):
+                for number in (1, 2):
+                    with self.subTest(number=number):
+                        matches(f"number {number}")
+        """
+    )
+
+    project.run("--cam-update=missing").assert_outcomes(passed=1)
+    assert [path.name[:8] for path in files(project)] == ["number-1", "number-2"]
+
+
+def test_directory_that_cannot_be_used(project):
+    project.write(test_looks=ONE_TEST)
+    occupied = project.path / "attention_baselines"
+    occupied.write_text("")
+    read = project.run()
+    written = project.run("--cam-update=missing")
+    occupied.unlink()
+    outside = project.path.parent / f"{project.path.name}-outside"
+    outside.mkdir()
+    occupied.symlink_to(outside)
+    linked = project.run("--cam-update=missing")
+
+    for result in (read, written, linked):
+        result.assert_outcomes(failed=1)
+    read.stdout.fnmatch_lines(["*BaselineError: baseline attention_baselines/* lies below a file; accepted: a dir*"])
+    written.stdout.fnmatch_lines(
+        ["*BaselineError: baseline attention_baselines/* below a file; accepted: a directory*"]
+    )
+    linked.stdout.fnmatch_lines(
+        ["*BaselineError: the baselines of test_looks.py would be in *outside of the project's*"]
+    )
+    assert list(outside.iterdir()) == []
+
+
+def test_directory_has_the_name_of_the_setting(project):
+    project.pytester.makeini("[pytest]\ncam_baselines = maps\ncam_unused = error")
+    project.write(test_looks=ONE_TEST)
+
+    project.run("--cam-update=missing").assert_outcomes(passed=1)
+
+    assert len(list((project.path / "maps" / "test_looks").glob("test-looks-*.json"))) == 1
