@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
     from pytest_cam.checks.in_region import assert_attention_in_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
+    from pytest_cam.checks.soft import Soft, soft
     from pytest_cam.comparison import Comparison
     from pytest_cam.engine.layers import FusedLayers
     from pytest_cam.engine.located_targets import DetectionBox, SegmentationMask
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
         ContrastiveLogit,
         Similarity,
     )
-    from pytest_cam.errors import AttentionError, CamError, ProbabilityWarning, TargetIgnoredWarning
+    from pytest_cam.errors import (
+        AttentionError,
+        CamError,
+        CollectedAttentionError,
+        ProbabilityWarning,
+        TargetIgnoredWarning,
+    )
     from pytest_cam.images.regions import Box, Mask, Polygon, Region
     from pytest_cam.side_by_side import strip, table
 
@@ -38,6 +45,7 @@ _HOMES = {
     "CamError": "errors",
     "ClassLogit": "engine.ready_targets",
     "ClassProbability": "engine.ready_targets",
+    "CollectedAttentionError": "errors",
     "Comparison": "comparison",
     "ContrastiveLogit": "engine.ready_targets",
     "DetectionBox": "engine.located_targets",
@@ -48,12 +56,14 @@ _HOMES = {
     "Region": "images.regions",
     "SegmentationMask": "engine.located_targets",
     "Similarity": "engine.ready_targets",
+    "Soft": "checks.soft",
     "TargetIgnoredWarning": "errors",
     "assert_attention_in_region": "checks.in_region",
     "assert_attention_not_in_region": "checks.not_in_region",
     "attend": "attending",
     "attend_batch": "attending",
     "register_method": "engine.methods",
+    "soft": "checks.soft",
     "strip": "side_by_side",
     "table": "side_by_side",
 }
@@ -67,6 +77,7 @@ __all__ = [
     "CamError",
     "ClassLogit",
     "ClassProbability",
+    "CollectedAttentionError",
     "Comparison",
     "ContrastiveLogit",
     "DetectionBox",
@@ -77,12 +88,14 @@ __all__ = [
     "Region",
     "SegmentationMask",
     "Similarity",
+    "Soft",
     "TargetIgnoredWarning",
     "assert_attention_in_region",
     "assert_attention_not_in_region",
     "attend",
     "attend_batch",
     "register_method",
+    "soft",
     "strip",
     "table",
 ]
