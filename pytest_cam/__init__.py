@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_cam.checks.needs_region import assert_prediction_needs_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
     from pytest_cam.checks.region_suffices import assert_region_suffices
+    from pytest_cam.checks.soft import Soft, soft
     from pytest_cam.comparison import Comparison
     from pytest_cam.engine.layers import FusedLayers
     from pytest_cam.engine.located_targets import DetectionBox, SegmentationMask
@@ -29,7 +30,14 @@ if TYPE_CHECKING:
         ContrastiveLogit,
         Similarity,
     )
-    from pytest_cam.errors import AttentionError, BaselineError, CamError, ProbabilityWarning, TargetIgnoredWarning
+    from pytest_cam.errors import (
+        AttentionError,
+        BaselineError,
+        CamError,
+        CollectedAttentionError,
+        ProbabilityWarning,
+        TargetIgnoredWarning,
+    )
     from pytest_cam.images.regions import Box, Mask, Polygon, Region
     from pytest_cam.intervention import Intervention
     from pytest_cam.side_by_side import strip, table
@@ -44,6 +52,7 @@ _HOMES = {
     "CamError": "errors",
     "ClassLogit": "engine.ready_targets",
     "ClassProbability": "engine.ready_targets",
+    "CollectedAttentionError": "errors",
     "Comparison": "comparison",
     "ContrastiveLogit": "engine.ready_targets",
     "DetectionBox": "engine.located_targets",
@@ -55,6 +64,7 @@ _HOMES = {
     "Region": "images.regions",
     "SegmentationMask": "engine.located_targets",
     "Similarity": "engine.ready_targets",
+    "Soft": "checks.soft",
     "TargetIgnoredWarning": "errors",
     "assert_attention_agrees": "checks.agrees",
     "assert_attention_in_region": "checks.in_region",
@@ -65,6 +75,7 @@ _HOMES = {
     "attend": "attending",
     "attend_batch": "attending",
     "register_method": "engine.methods",
+    "soft": "checks.soft",
     "strip": "side_by_side",
     "table": "side_by_side",
 }
@@ -79,6 +90,7 @@ __all__ = [
     "CamError",
     "ClassLogit",
     "ClassProbability",
+    "CollectedAttentionError",
     "Comparison",
     "ContrastiveLogit",
     "DetectionBox",
@@ -90,6 +102,7 @@ __all__ = [
     "Region",
     "SegmentationMask",
     "Similarity",
+    "Soft",
     "TargetIgnoredWarning",
     "assert_attention_agrees",
     "assert_attention_in_region",
@@ -100,6 +113,7 @@ __all__ = [
     "attend",
     "attend_batch",
     "register_method",
+    "soft",
     "strip",
     "table",
 ]

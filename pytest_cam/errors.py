@@ -6,6 +6,7 @@ import difflib
 import sys
 import warnings
 from collections.abc import Iterable
+from types import FrameType
 from typing import Any
 
 
@@ -25,6 +26,18 @@ class CamError(Exception):
 
 class AttentionError(CamError, AssertionError):
     """The model does not look where the test says: the verdict of a check that ran and failed."""
+
+
+class CollectedAttentionError(AttentionError):
+    """Several checks of one soft block failed.
+
+    Attributes:
+        exceptions: What each of them would have raised, in the order in which they ran; each carries its own evidence.
+    """
+
+    def __init__(self, message: str, exceptions: Iterable[AttentionError]) -> None:
+        super().__init__(message)
+        self.exceptions = tuple(exceptions)
 
 
 class ImageError(CamError, ValueError):
@@ -166,10 +179,21 @@ __tracebackhide__ = is_ours
 
 def warn(text: str, category: type[CamWarning]) -> None:
     """Give a warning at the line of the user that called this package."""
-    frame, level = sys._getframe(1), 2
+    _, ours = _callers(sys._getframe(1))
+    warnings.warn(text, category, stacklevel=ours + 2)
+
+
+def users_frame() -> FrameType:
+    """Return the frame of the user's line that called this package."""
+    return _callers(sys._getframe(1))[0]
+
+
+def _callers(frame: FrameType) -> tuple[FrameType, int]:
+    """Return the nearest frame that is not of this package, and how many of its frames lie before it."""
+    ours = 0
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, category, stacklevel=level)
+        frame, ours = frame.f_back, ours + 1
+    return frame, ours
 
 
 def nearest(given: object, accepted: Iterable[str], count: int = 3) -> str:

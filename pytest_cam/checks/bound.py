@@ -20,6 +20,7 @@ from pytest_cam.checks.matches_baseline import assert_attention_matches_baseline
 from pytest_cam.checks.needs_region import assert_prediction_needs_region
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
 from pytest_cam.checks.region_suffices import assert_region_suffices
+from pytest_cam.checks.soft import Soft
 from pytest_cam.comparison import Comparison
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import Further, require_known
@@ -246,6 +247,10 @@ class Cam:
         verb = assert_attention_matches_baseline
         attention: Attention = self._ask(verb, model, img, name, mode=mode, frame=frame, **how)
         return self.journal.watch(attention)
+
+    def soft(self) -> Soft:
+        """Collect failures of several checks and raise them together: `pytest_cam.soft`."""
+        return Soft()
 
     def _ask(self, verb: Callable[..., Any], model: Any, img: Any, *args: Any, **given: Any) -> Any:
         """Call a verb with the test's settings in place of what was not given."""

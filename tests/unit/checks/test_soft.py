@@ -1,0 +1,181 @@
+"""Failures of several checks are raised together, and none is lost whatever else happens in the block."""
+
+# ruff: noqa: PT012  (what happens within a soft block is what is tested)
+
+from __future__ import annotations
+
+import unittest
+
+import pytest
+import torch
+from torch import nn
+
+from pytest_cam import (
+    Attention,
+    AttentionError,
+    CollectedAttentionError,
+    RegionError,
+    VacuousError,
+    assert_attention_in_region,
+    assert_attention_not_in_region,
+    attend,
+    soft,
+)
+from pytest_cam.reporting.exceptions import evidence_in
+
+LIT, DARK = (1, 1, 5, 5), (5, 5, 8, 8)
+PHOTO = torch.zeros(1, 8, 8)
+PHOTO[:, 1:5, 1:5] = 1.0
+MODEL = nn.Sequential(nn.Identity(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+@pytest.fixture
+def attention() -> Attention:
+    return attend(MODEL, PHOTO, layer="0", method="gradcam")
+
+
+def texts(error: BaseException | None) -> list[str]:
+    return [] if error is None else [found.check for found in evidence_in(error)]
+
+
+def test_all_checks_run_and_their_failures_come_together(attention) -> None:
+    with pytest.raises(CollectedAttentionError) as raised, soft() as block:
+        attention.assert_in_region(DARK)
+        attention.assert_in_region(LIT)
+        assert_attention_not_in_region(MODEL, PHOTO, LIT, "0", "gradcam")
+
+    head, *rest = str(raised.value).splitlines()
+    assert head == (
+        "2 of 3 attention checks failed: attention in box: skill -0.16 < 0.25 (gradcam, 0); "
+        "attention not in box: lift 1.78 > 1 (gradcam, 0)"
+    )
+    assert str(raised.value).count("fuller is stronger") == 2
+    assert [line.partition(": ")[2] for line in rest if line.startswith("(")] == head.partition(": ")[2].split("; ")
+    assert raised.value.exceptions == block.failures
+    assert texts(raised.value) == ["attention in box", "attention not in box"]
+    assert block.checks == 3
+
+
+def test_each_failure_says_where_it_was_asked_for(attention) -> None:
+    with pytest.raises(CollectedAttentionError) as raised, soft():
+        attention.assert_in_region(DARK)
+        assert_attention_in_region(MODEL, PHOTO, DARK, "0")
+
+    lines = [failure.__traceback__.tb_lineno for failure in raised.value.exceptions]
+    assert lines[1] == lines[0] + 1
+    assert all(f"test_soft.py:{line}: attention in box" in str(raised.value) for line in lines)
+
+
+def test_one_failure_is_raised_as_itself_at_its_own_line(attention) -> None:
+    with pytest.raises(AttentionError) as raised, soft() as block:
+        attention.assert_in_region(LIT)
+        attention.assert_in_region(DARK)
+    assert type(raised.value) is AttentionError
+    assert raised.value is block.failures[0]
+    assert str(raised.traceback[-1].statement).strip() == "attention.assert_in_region(DARK)"
+
+
+def test_block_without_a_failure_passes(attention) -> None:
+    with soft() as block:
+        attention.assert_in_region(LIT)
+    assert (block.checks, block.failures) == (1, ())
+
+
+def test_block_without_a_check_is_vacuous(attention) -> None:
+    with pytest.raises(VacuousError, match="no attention check ran in this soft block"), soft():
+        attention.skill_in(LIT)
+
+
+def test_after_the_block_checks_raise_again(attention) -> None:
+    with soft():
+        attention.assert_in_region(LIT)
+    with pytest.raises(AttentionError):
+        attention.assert_in_region(DARK)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_question_without_sense_is_raised_at_once_and_carries_the_failures(attention, times) -> None:
+    with pytest.raises(RegionError, match="outside") as raised, soft():
+        for _ in range(times):
+            attention.assert_in_region(DARK)
+        attention.assert_in_region((50, 50, 60, 60))
+    assert isinstance(raised.value.__context__, CollectedAttentionError if times == 2 else AttentionError)
+    assert texts(raised.value) == ["attention in box"] * times
+
+
+def test_error_of_the_user_stays_what_it_is(attention) -> None:
+    with pytest.raises(ZeroDivisionError) as raised, soft():
+        attention.assert_in_region(DARK)
+        1 / 0  # noqa: B018  (an error)
+    assert texts(raised.value) == ["attention in box"]
+
+
+def test_chain_of_the_users_error_is_kept(attention) -> None:
+    cause = KeyError("cause")
+    with pytest.raises(ValueError, match="of the user") as raised, soft():
+        attention.assert_in_region(DARK)
+        raise ValueError("of the user") from cause
+    assert raised.value.__cause__ is cause
+    assert texts(raised.value) == ["attention in box"]
+
+
+def test_error_that_hides_its_context_carries_the_failures_all_the_same(attention) -> None:
+    with pytest.raises(ValueError, match="of the user") as raised, soft():
+        attention.assert_in_region(DARK)
+        raise ValueError("of the user") from None
+    assert texts(raised.value) == ["attention in box"]
+
+
+def test_error_that_came_from_a_failure_of_the_block_makes_no_circle(attention) -> None:
+    with pytest.raises(ValueError, match="of the user") as raised, soft() as block:
+        attention.assert_in_region(DARK)
+        raise ValueError("of the user") from block.failures[0]
+    assert block.failures[0].__context__ is None
+    assert texts(raised.value) == ["attention in box"]
+
+
+@pytest.mark.parametrize("skip", [pytest.skip.Exception("no"), unittest.SkipTest("no")], ids=["pytest", "unittest"])
+def test_skip_after_a_failure_skips_nothing(attention, skip) -> None:
+    with pytest.raises(AttentionError), soft():
+        attention.assert_in_region(DARK)
+        raise skip
+
+
+def test_skip_without_a_failure_skips() -> None:
+    with pytest.raises(pytest.skip.Exception), soft():
+        pytest.skip("no")
+
+
+def test_inner_block_hands_its_failures_on(attention) -> None:
+    after = []
+    with pytest.raises(CollectedAttentionError, match=r"^2 of 3 attention checks failed") as raised, soft() as outer:
+        attention.assert_in_region(LIT)
+        with soft():
+            attention.assert_in_region(DARK)
+        after.append("inner")
+        attention.assert_not_in_region(LIT)
+    assert after == ["inner"]
+    assert outer.checks == 3
+    assert texts(raised.value) == ["attention in box", "attention not in box"]
+
+
+def test_error_out_of_an_inner_block_loses_nothing(attention) -> None:
+    with pytest.raises(CollectedAttentionError, match="2 of 2"), soft():
+        attention.assert_in_region(DARK)
+        with pytest.raises(ZeroDivisionError), soft():
+            attention.assert_not_in_region(LIT)
+            1 / 0  # noqa: B018  (an error)
+
+
+def test_block_that_is_entered_within_itself_loses_nothing(attention) -> None:
+    block = soft()
+    with pytest.raises(CollectedAttentionError, match="2 of 2"), block:
+        attention.assert_in_region(DARK)
+        with block:
+            attention.assert_not_in_region(LIT)
+
+
+def test_failure_that_is_awaited_within_the_block_is_collected_instead(attention) -> None:
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE") as raised, soft(), pytest.raises(AttentionError):
+        attention.assert_in_region(DARK)
+    assert texts(raised.value) == ["attention in box"]
