@@ -12,6 +12,7 @@ from pytest_cam import options
 from pytest_cam.attending import attend, attend_batch, require_one
 from pytest_cam.attention import Attention
 from pytest_cam.checks.agrees import assert_attention_agrees
+from pytest_cam.checks.depends_on_weights import WeightDependence, assert_attention_depends_on_weights
 from pytest_cam.checks.hook_watch import BoundHooks, ModelWatch
 from pytest_cam.checks.how import How
 from pytest_cam.checks.in_region import assert_attention_in_region
@@ -210,6 +211,11 @@ class Cam:
         self.watch.see(reference)
         own = {"mode": mode, "reference_layer": reference_layer, "reference_preprocess": reference_preprocess}
         found: Comparison = self._ask(assert_attention_agrees, model, reference, img, **own, **given)
+        return found
+
+    def assert_attention_depends_on_weights(self, model: Model, img: Any, **given: Any) -> WeightDependence:
+        """Fail unless the map falls apart with random weights: `pytest_cam.assert_attention_depends_on_weights`."""
+        found: WeightDependence = self._ask(assert_attention_depends_on_weights, model, img, **given)
         return found
 
     def _ask(self, verb: Callable[..., Any], model: Any, img: Any, *args: Any, **given: Any) -> Any:
