@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_cam.attention import Attention
     from pytest_cam.checks.agrees import assert_attention_agrees
     from pytest_cam.checks.bound import Cam
+    from pytest_cam.checks.class_discriminative import assert_attention_class_discriminative
     from pytest_cam.checks.depends_on_weights import assert_attention_depends_on_weights
     from pytest_cam.checks.in_region import assert_attention_in_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
@@ -52,6 +53,7 @@ _HOMES = {
     "Similarity": "engine.ready_targets",
     "TargetIgnoredWarning": "errors",
     "assert_attention_agrees": "checks.agrees",
+    "assert_attention_class_discriminative": "checks.class_discriminative",
     "assert_attention_depends_on_weights": "checks.depends_on_weights",
     "assert_attention_in_region": "checks.in_region",
     "assert_attention_not_in_region": "checks.not_in_region",
@@ -83,6 +85,7 @@ __all__ = [
     "Similarity",
     "TargetIgnoredWarning",
     "assert_attention_agrees",
+    "assert_attention_class_discriminative",
     "assert_attention_depends_on_weights",
     "assert_attention_in_region",
     "assert_attention_not_in_region",
