@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_cam.checks.depends_on_weights import assert_attention_depends_on_weights
     from pytest_cam.checks.in_region import assert_attention_in_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
+    from pytest_cam.checks.stable import assert_attention_stable
     from pytest_cam.comparison import Comparison
     from pytest_cam.engine.layers import FusedLayers
     from pytest_cam.engine.located_targets import DetectionBox, SegmentationMask
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         Similarity,
     )
     from pytest_cam.errors import AttentionError, CamError, ProbabilityWarning, TargetIgnoredWarning
+    from pytest_cam.images.perturbations import Brightness, Flip, Jpeg, Noise, Shift
     from pytest_cam.images.regions import Box, Mask, Polygon, Region
     from pytest_cam.side_by_side import strip, table
 
@@ -37,6 +39,7 @@ _HOMES = {
     "AttentionError": "errors",
     "BinaryLogit": "engine.ready_targets",
     "Box": "images.regions",
+    "Brightness": "images.perturbations",
     "Cam": "checks.bound",
     "CamError": "errors",
     "ClassLogit": "engine.ready_targets",
@@ -44,12 +47,16 @@ _HOMES = {
     "Comparison": "comparison",
     "ContrastiveLogit": "engine.ready_targets",
     "DetectionBox": "engine.located_targets",
+    "Flip": "images.perturbations",
     "FusedLayers": "engine.layers",
+    "Jpeg": "images.perturbations",
     "Mask": "images.regions",
+    "Noise": "images.perturbations",
     "Polygon": "images.regions",
     "ProbabilityWarning": "errors",
     "Region": "images.regions",
     "SegmentationMask": "engine.located_targets",
+    "Shift": "images.perturbations",
     "Similarity": "engine.ready_targets",
     "TargetIgnoredWarning": "errors",
     "assert_attention_agrees": "checks.agrees",
@@ -57,6 +64,7 @@ _HOMES = {
     "assert_attention_depends_on_weights": "checks.depends_on_weights",
     "assert_attention_in_region": "checks.in_region",
     "assert_attention_not_in_region": "checks.not_in_region",
+    "assert_attention_stable": "checks.stable",
     "attend": "attending",
     "attend_batch": "attending",
     "register_method": "engine.methods",
@@ -69,6 +77,7 @@ __all__ = [
     "AttentionError",
     "BinaryLogit",
     "Box",
+    "Brightness",
     "Cam",
     "CamError",
     "ClassLogit",
@@ -76,12 +85,16 @@ __all__ = [
     "Comparison",
     "ContrastiveLogit",
     "DetectionBox",
+    "Flip",
     "FusedLayers",
+    "Jpeg",
     "Mask",
+    "Noise",
     "Polygon",
     "ProbabilityWarning",
     "Region",
     "SegmentationMask",
+    "Shift",
     "Similarity",
     "TargetIgnoredWarning",
     "assert_attention_agrees",
@@ -89,6 +102,7 @@ __all__ = [
     "assert_attention_depends_on_weights",
     "assert_attention_in_region",
     "assert_attention_not_in_region",
+    "assert_attention_stable",
     "attend",
     "attend_batch",
     "register_method",

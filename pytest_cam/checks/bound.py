@@ -19,6 +19,7 @@ from pytest_cam.checks.how import How
 from pytest_cam.checks.in_region import assert_attention_in_region
 from pytest_cam.checks.journal import Journal
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
+from pytest_cam.checks.stable import Stability, assert_attention_stable
 from pytest_cam.comparison import Comparison
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import Further, require_known
@@ -225,6 +226,13 @@ class Cam:
         """Fail unless the maps of several classes differ: `pytest_cam.assert_attention_class_discriminative`."""
         verb = assert_attention_class_discriminative
         found: list[Attention] = self._ask(verb, model, img, targets, regions, without=("target",), **given)
+        return found
+
+    def assert_attention_stable(
+        self, model: Model, img: Any, under: Sequence[Any] | str | None = None, **given: Any
+    ) -> Stability:
+        """Fail unless the map moves with the image: `pytest_cam.assert_attention_stable`, same arguments."""
+        found: Stability = self._ask(assert_attention_stable, model, img, under, **given)
         return found
 
     def _ask(
