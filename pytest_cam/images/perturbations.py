@@ -86,7 +86,7 @@ class Shift(Move):
         if abs(self.cells) * 2 >= min(grid):
             raise PerturbationError(
                 f"a shift by {self.cells} leaves too little of a map of {grid[0]} x {grid[1]} cells; accepted: less "
-                "than half of its rows and columns. Take a layer with a finer grid, or leave the shift out of under=[...]"
+                "than half of its rows and columns. Take a layer with a finer grid, or leave 'shift' out of under"
             )
         height, width = tensor.shape[1:]
         down, right = round(self.cells * height / grid[0]), round(self.cells * width / grid[1])
@@ -236,8 +236,14 @@ def perturbation(given: Any, seed: int = 0) -> Perturbation:
     Raises:
         PerturbationError: It is none of these.
     """
-    named = {"flip": Flip(), "shift": Shift(), "brightness": Brightness(), "noise": Noise(seed=seed), "jpeg": Jpeg()}
-    if isinstance(given, Move | Change):
+    named: dict[str, Perturbation] = {
+        "flip": Flip(),
+        "shift": Shift(),
+        "brightness": Brightness(),
+        "noise": Noise(seed=seed),
+        "jpeg": Jpeg(),
+    }
+    if isinstance(given, (Move, Change)):
         return given
     if isinstance(given, str) and given in named:
         return named[given]

@@ -89,7 +89,8 @@ def test_failing_verbs_write_their_panels_and_maps(project) -> None:
         assert set(document["files"]) == expected
         assert {path.name for path in document["folder"].iterdir()} == expected
         assert np.load(document["folder"] / f"{views[0]}.npy").shape == (8, 8)
-        assert Image.open(document["folder"] / "panel.png").width > 320
+        with Image.open(document["folder"] / "panel.png") as panel:
+            assert panel.width > 320
     (weights,) = documents["test_depends_on_weights"]
     assert weights["views"][0]["name"] == "model"
     assert weights["measurements"][0]["at_most"] == -1
