@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from pytest_cam.attention import Attention
     from pytest_cam.checks.agrees import assert_attention_agrees
     from pytest_cam.checks.bound import Cam
+    from pytest_cam.checks.class_discriminative import assert_attention_class_discriminative
+    from pytest_cam.checks.depends_on_weights import assert_attention_depends_on_weights
     from pytest_cam.checks.in_region import assert_attention_in_region
     from pytest_cam.checks.matches_baseline import assert_attention_matches_baseline
     from pytest_cam.checks.needs_region import assert_prediction_needs_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
     from pytest_cam.checks.region_suffices import assert_region_suffices
     from pytest_cam.checks.soft import Soft, soft
+    from pytest_cam.checks.stable import assert_attention_stable
     from pytest_cam.comparison import Comparison
     from pytest_cam.engine.layers import FusedLayers
     from pytest_cam.engine.located_targets import DetectionBox, SegmentationMask
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
         ProbabilityWarning,
         TargetIgnoredWarning,
     )
+    from pytest_cam.images.perturbations import Brightness, Flip, Jpeg, Noise, Shift
     from pytest_cam.images.regions import Box, Mask, Polygon, Region
     from pytest_cam.intervention import Intervention
     from pytest_cam.side_by_side import strip, table
@@ -48,6 +52,7 @@ _HOMES = {
     "BaselineError": "errors",
     "BinaryLogit": "engine.ready_targets",
     "Box": "images.regions",
+    "Brightness": "images.perturbations",
     "Cam": "checks.bound",
     "CamError": "errors",
     "ClassLogit": "engine.ready_targets",
@@ -56,22 +61,29 @@ _HOMES = {
     "Comparison": "comparison",
     "ContrastiveLogit": "engine.ready_targets",
     "DetectionBox": "engine.located_targets",
+    "Flip": "images.perturbations",
     "FusedLayers": "engine.layers",
     "Intervention": "intervention",
+    "Jpeg": "images.perturbations",
     "Mask": "images.regions",
+    "Noise": "images.perturbations",
     "Polygon": "images.regions",
     "ProbabilityWarning": "errors",
     "Region": "images.regions",
     "SegmentationMask": "engine.located_targets",
+    "Shift": "images.perturbations",
     "Similarity": "engine.ready_targets",
     "Soft": "checks.soft",
     "TargetIgnoredWarning": "errors",
     "assert_attention_agrees": "checks.agrees",
+    "assert_attention_class_discriminative": "checks.class_discriminative",
+    "assert_attention_depends_on_weights": "checks.depends_on_weights",
     "assert_attention_in_region": "checks.in_region",
     "assert_attention_matches_baseline": "checks.matches_baseline",
     "assert_attention_not_in_region": "checks.not_in_region",
     "assert_prediction_needs_region": "checks.needs_region",
     "assert_region_suffices": "checks.region_suffices",
+    "assert_attention_stable": "checks.stable",
     "attend": "attending",
     "attend_batch": "attending",
     "register_method": "engine.methods",
@@ -86,6 +98,7 @@ __all__ = [
     "BaselineError",
     "BinaryLogit",
     "Box",
+    "Brightness",
     "Cam",
     "CamError",
     "ClassLogit",
@@ -94,20 +107,27 @@ __all__ = [
     "Comparison",
     "ContrastiveLogit",
     "DetectionBox",
+    "Flip",
     "FusedLayers",
     "Intervention",
+    "Jpeg",
     "Mask",
+    "Noise",
     "Polygon",
     "ProbabilityWarning",
     "Region",
     "SegmentationMask",
+    "Shift",
     "Similarity",
     "Soft",
     "TargetIgnoredWarning",
     "assert_attention_agrees",
+    "assert_attention_class_discriminative",
+    "assert_attention_depends_on_weights",
     "assert_attention_in_region",
     "assert_attention_matches_baseline",
     "assert_attention_not_in_region",
+    "assert_attention_stable",
     "assert_prediction_needs_region",
     "assert_region_suffices",
     "attend",

@@ -83,7 +83,7 @@ class Attention:
         Raises:
             EmptyMapError: The map is zero everywhere.
         """
-        self._require_something()
+        self.require_something()
         return peak_in_image(self.map, self.geometry)
 
     def energy_in(self, region: Any, *, frame: Frame = "image") -> float:
@@ -147,7 +147,7 @@ class Attention:
             DependencyError: OpenCV does not import here.
             ValueError: The threshold is not in (0, 1].
         """
-        self._require_something()
+        self.require_something()
         return attended_boxes(self.map, self.geometry, threshold)
 
     def overlay(self, alpha: float = 0.5, colormap: str = "jet", normalization: Normalization = "max") -> RGB:
@@ -186,8 +186,8 @@ class Attention:
         """
         if not isinstance(other, Attention):
             raise KeywordError(f"other is a {type(other).__name__}; accepted: an Attention, as attend(...) returns")
-        self._require_something()
-        other._require_something()
+        self.require_something()
+        other.require_something()
         return Comparison(self, other)
 
     def assert_in_region(
@@ -262,7 +262,7 @@ class Attention:
 
     def _measured(self, region: Region, metric: str, limits: Limits | None, *, widen: bool = False) -> Measurement:
         found = metric_named(metric)
-        self._require_something()
+        self.require_something()
         measurement = measure(self.map, self.geometry, region, found, limits, widen=widen)
         if self._observer is not None:
             self._observer(self, region, measurement)
@@ -294,7 +294,8 @@ class Attention:
             measurements=measurements,
         )
 
-    def _require_something(self) -> None:
+    def require_something(self) -> None:
+        """Raise `EmptyMapError` where the map is zero everywhere."""
         if float(self.map.max()) > 0:
             return
         what = self.explained

@@ -203,7 +203,9 @@ def _findings(comparison: Comparison, mode: str, figures: tuple[Figure, ...], na
     if comparison._maps.part is not None:
         facts.append(("compared", f"{_corners(comparison._maps.part)}, the part of the image that both saw"))
     # What is explained stands above.
-    facts += [("differs", text) for text in comparison.differences if not text.startswith("target:")]
+    differing = [text for text in comparison.differences if not text.startswith("target:")]
+    if differing:
+        facts.append(("differs", "; ".join(differing)))
     return Findings(
         check=f"attention of {names[0]} agrees with {names[1]}",
         where=f"{mode}, {where(first)}",

@@ -96,6 +96,10 @@ class MethodError(CamError, ValueError):
     """The CAM method is unknown, cannot be used so, or returned something that is no map."""
 
 
+class PerturbationError(CamError, ValueError):
+    """A perturbation is unknown, random, or makes something else than an image of the same kind and size."""
+
+
 class MetricError(CamError, ValueError):
     """The metric is unknown, or cannot be used in this check."""
 

@@ -12,6 +12,8 @@ from pytest_cam import options
 from pytest_cam.attending import attend, attend_batch, require_one
 from pytest_cam.attention import Attention
 from pytest_cam.checks.agrees import assert_attention_agrees
+from pytest_cam.checks.class_discriminative import assert_attention_class_discriminative
+from pytest_cam.checks.depends_on_weights import WeightDependence, assert_attention_depends_on_weights
 from pytest_cam.checks.hook_watch import BoundHooks, ModelWatch
 from pytest_cam.checks.how import How, require_how
 from pytest_cam.checks.in_region import assert_attention_in_region
@@ -21,6 +23,7 @@ from pytest_cam.checks.needs_region import assert_prediction_needs_region
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
 from pytest_cam.checks.region_suffices import assert_region_suffices
 from pytest_cam.checks.soft import Soft
+from pytest_cam.checks.stable import Stability, assert_attention_stable
 from pytest_cam.comparison import Comparison
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import Further, require_known
@@ -214,8 +217,8 @@ class Cam:
     ) -> Comparison:
         """Fail unless two models look at the same place: `pytest_cam.assert_attention_agrees`, same arguments."""
         self.watch.see(reference)
-        own = {"mode": mode, "reference_layer": reference_layer, "reference_preprocess": reference_preprocess}
-        found: Comparison = self._ask(assert_attention_agrees, model, reference, img, **own, **given)
+        given |= {"mode": mode, "reference_layer": reference_layer, "reference_preprocess": reference_preprocess}
+        found: Comparison = self._ask(assert_attention_agrees, model, reference, img, **given)
         return found
 
     def assert_prediction_needs_region(
@@ -252,10 +255,33 @@ class Cam:
         """Collect failures of several checks and raise them together: `pytest_cam.soft`."""
         return Soft()
 
-    def _ask(self, verb: Callable[..., Any], model: Any, img: Any, *args: Any, **given: Any) -> Any:
-        """Call a verb with the test's settings in place of what was not given."""
+    def assert_attention_depends_on_weights(self, model: Model, img: Any, **given: Any) -> WeightDependence:
+        """Fail unless the map falls apart with random weights: `pytest_cam.assert_attention_depends_on_weights`."""
+        found: WeightDependence = self._ask(assert_attention_depends_on_weights, model, img, **given)
+        return found
+
+    def assert_attention_class_discriminative(
+        self, model: Model, img: Any, targets: Sequence[Target], regions: Sequence[Any] | None = None, **given: Any
+    ) -> list[Attention]:
+        """Fail unless the maps of several classes differ: `pytest_cam.assert_attention_class_discriminative`."""
+        verb = assert_attention_class_discriminative
+        found: list[Attention] = self._ask(verb, model, img, targets, regions, without=("target",), **given)
+        return found
+
+    def assert_attention_stable(
+        self, model: Model, img: Any, under: Sequence[Any] | str | None = None, **given: Any
+    ) -> Stability:
+        """Fail unless the map moves with the image: `pytest_cam.assert_attention_stable`, same arguments."""
+        found: Stability = self._ask(assert_attention_stable, model, img, under, **given)
+        return found
+
+    def _ask(
+        self, verb: Callable[..., Any], model: Any, img: Any, *args: Any, without: Sequence[str] = (), **given: Any
+    ) -> Any:
+        """Call a verb with the test's settings in place of what was not given, but for those that it does not take."""
         self.watch.see(model)
-        how = {name: self._settings(name, None) for name in How.__annotations__ if name in options.MARKER_KEYS}
+        names = How.__annotations__.keys() - set(without)
+        how = {name: self._settings(name, None) for name in options.MARKER_KEYS if name in names}
         bound = {
             name: self._settings(name, value) if name in options.MARKER_KEYS else value for name, value in given.items()
         }

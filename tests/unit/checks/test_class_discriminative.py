@@ -1,0 +1,128 @@
+"""The maps of different classes must differ, on networks whose map of a class is known."""
+
+import pytest
+import torch
+from torch import nn
+
+from pytest_cam import AttentionError, Box, assert_attention_class_discriminative
+from pytest_cam.errors import (
+    KeywordError,
+    LimitError,
+    MethodError,
+    RegionError,
+    TargetError,
+    UnattainableError,
+    VacuousError,
+)
+
+NAMES = ["cat", "dog", "bird"]
+GREY = torch.ones(1, 8, 8)
+HOW = {"layer": "look", "method": "gradcam", "class_names": NAMES}
+
+
+class Weighted(nn.Module):
+    """Channel k of layer `look` is the image times the weights k, class k is its mean: the map of class k is it."""
+
+    def __init__(self, *columns: tuple[int, int]) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(len(columns), 8, 8))
+        for weights, (start, stop) in zip(self.weights.data, columns, strict=True):
+            weights[:, start:stop] = 1.0
+        self.look = nn.Identity()
+        self.passes = 0
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.passes += 1
+        return self.look(image * self.weights).mean(dim=(2, 3))
+
+
+def model() -> Weighted:
+    """The cat's map is the left three columns, the dog's the right three, the bird's six from the left."""
+    return Weighted((0, 3), (5, 8), (0, 6))
+
+
+LEFT, RIGHT = (0, 0, 3, 8), (5, 0, 8, 8)
+
+
+def test_maps_that_differ_pass_in_one_forward_pass() -> None:
+    network = model()
+    cat, dog = assert_attention_class_discriminative(network, GREY, ["cat", "dog"], **HOW)
+    assert (cat.target, dog.target) == (0, 1)
+    assert network.passes == 1
+
+
+def test_maps_alike_fail_and_the_figure_says_which_pair() -> None:
+    # Three of six columns in common: 3 / sqrt(3 * 6) = 0.707; the dog's has one of six: 1 / sqrt(3 * 6) = 0.236.
+    assert_attention_class_discriminative(model(), GREY, ["cat", "dog", "bird"], **HOW)
+    with pytest.raises(AttentionError) as raised:
+        assert_attention_class_discriminative(model(), GREY, ["cat", "dog", "bird"], at_most=0.7, **HOW)
+    text = str(raised.value)
+    assert text.startswith("attention class-discriminative: cosine of cat and bird 0.71 > 0.7 (gradcam, look)")
+    assert "try: of an image that shows one object" in text
+    values = [figure.value for figure in raised.value.evidence.figures]
+    assert values == pytest.approx([0.0, 0.7071, 0.2357], abs=1e-3)
+    assert [view.title for view in raised.value.evidence.views] == ["cat", "dog", "bird"]
+
+
+def test_each_map_in_its_own_region_passes() -> None:
+    assert_attention_class_discriminative(model(), GREY, ["cat", "dog"], [LEFT, Box(*RIGHT)], **HOW)
+
+
+def test_regions_the_wrong_way_round_fail_by_skill_and_lead() -> None:
+    with pytest.raises(AttentionError) as raised:
+        assert_attention_class_discriminative(model(), GREY, ["cat", "dog"], [RIGHT, LEFT], **HOW)
+    figures = {figure.name: figure for figure in raised.value.evidence.figures}
+    # All energy in the other's region: chance is 3 / 8, the ceiling 1.
+    assert figures["skill of cat"].value == pytest.approx(-0.6)
+    assert figures["lead of cat over dog"].value == pytest.approx(-1.0)
+    assert str(figures["cosine of cat and dog"].limits) == ""
+    assert "try: if the lead is the wrong way round" in str(raised.value)
+
+
+def test_a_map_in_its_own_region_may_not_be_more_in_the_others() -> None:
+    # The bird's six columns: two thirds of them in 0..4, half in 2..5 and chance three eighths.
+    how = HOW | {"at_least": 0.1}
+    with pytest.raises(AttentionError, match=r"lead of bird over cat -0\.17 < 0"):
+        assert_attention_class_discriminative(model(), GREY, ["bird", "cat"], [(2, 0, 5, 8), (0, 0, 4, 8)], **how)
+
+
+def test_the_cosine_is_held_beside_regions_where_it_is_asked_for() -> None:
+    regions = [(0, 0, 3, 8), (3, 0, 6, 8)]
+    how = HOW | {"at_least": 0.1, "at_most": 0.5}
+    with pytest.raises(AttentionError, match=r"cosine of cat and bird 0\.71 > 0\.5"):
+        assert_attention_class_discriminative(model(), GREY, ["cat", "bird"], regions, **how)
+
+
+@pytest.mark.parametrize(
+    ("targets", "names"),
+    [
+        (["cat"], "targets is 1 of them; accepted: a list of two or more"),
+        ("cat", "targets is 'cat'; accepted"),
+        (["cat", 0], "'cat' and 0 are one and the same: cat, class 0"),
+        ([None, "bird"], r"None \(the predicted class\) and 'bird' are one and the same: bird"),
+        ([torch.sum, torch.sum], "are one and the same: sum"),
+        (["cat", "dig"], "'dog'"),
+    ],
+)
+def test_targets_that_cannot_differ_are_named(targets, names) -> None:
+    with pytest.raises(TargetError, match=names):
+        assert_attention_class_discriminative(model(), GREY, targets, **HOW)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "names"),
+    [
+        ({"regions": [LEFT]}, RegionError, "regions is 1 for 2 targets; accepted: a list with one for each"),
+        ({"regions": Box(*LEFT)}, RegionError, "for 2 targets"),
+        ({"regions": [(0, 0, 8, 8), RIGHT]}, VacuousError, "covers 100%"),
+        ({"regions": [LEFT, LEFT]}, UnattainableError, "cat than in that of dog"),
+        ({"at_least": 0.5}, LimitError, "give regions="),
+        ({"at_most": 1.5}, LimitError, "at_most=1.5 is outside the range of the cosine, 0 to 1"),
+        ({"target": 1}, TargetError, "beside targets="),
+        ({"method": "eigencam"}, MethodError, "eigencam has the same map for every target"),
+        ({"regons": [LEFT, RIGHT]}, KeywordError, "Did you mean 'regions'"),
+    ],
+)
+def test_what_makes_no_sense_is_named(given, error, names) -> None:
+    with pytest.raises(error, match=names):
+        assert_attention_class_discriminative(model(), GREY, ["cat", "dog"], **(HOW | given))

@@ -1,0 +1,197 @@
+"""The map must move with the image, on networks that look at what is bright, or always at one place."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from pytest_cam import AttentionError, Brightness, DetectionBox, Flip, Jpeg, Noise, Shift, assert_attention_stable
+from pytest_cam.errors import (
+    EmptyMapError,
+    KeywordError,
+    LimitError,
+    PerturbationError,
+    TargetError,
+    VacuousError,
+)
+
+HOW = {"layer": "look", "method": "gradcam", "target": 1}
+
+
+class Bright(nn.Module):
+    """Class 1 is the mean at `look`, so its map is the image's first channel in cells of 4 pixels."""
+
+    def __init__(self, weights: torch.Tensor | None = None) -> None:
+        super().__init__()
+        self.weights = weights
+        self.look = nn.AvgPool2d(4)
+        self.batches: list[int] = []
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.batches.append(len(image))
+        bright = image[:, :1] if self.weights is None else self.weights.expand(len(image), 1, 32, 32)
+        score = (self.look(bright + 0 * image[:, :1])).mean(dim=(1, 2, 3))
+        return torch.stack([-score, score], dim=1)
+
+
+def spot(x: int = 8, y: int = 12, side: int = 8) -> torch.Tensor:
+    image = torch.zeros(1, 32, 32)
+    image[:, y : y + side, x : x + side] = 1
+    return image
+
+
+def photo() -> Image.Image:
+    pixels = np.full((32, 32, 3), 20, dtype=np.uint8)
+    pixels[12:20, 8:16] = 180
+    return Image.fromarray(pixels)
+
+
+def plain(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)
+
+
+def test_a_map_that_is_the_image_moves_with_it_exactly() -> None:
+    result = assert_attention_stable(Bright(), spot(), ["flip", "shift", Shift(-2)], at_least=0.999, **HOW)
+    assert [(each.name, each.pearson) for each in result.under] == [
+        ("flip", pytest.approx(1.0)),
+        ("shift", pytest.approx(1.0)),
+        ("shift by -2", pytest.approx(1.0)),
+    ]
+    # The spot of 2 x 2 cells starts in column 2; mirrored, of eight columns, in column 4.
+    assert result.under[0].attention.map[4].nonzero()[0].tolist() == [4, 5]
+    assert result.under[1].attention.map[4].nonzero()[0].tolist() == [3, 4]
+
+
+def test_a_map_that_stays_where_it_is_fails_when_the_image_moves() -> None:
+    with pytest.raises(AttentionError) as raised:
+        assert_attention_stable(Bright(spot()[None]), spot(), ["flip", "shift"], **HOW)
+    text = str(raised.value)
+    # Of 64 cells four are 1, and mirrored four others: (0 - 4 * 4 / 64) / (4 - 16 / 64).
+    assert text.startswith("attention stable: Pearson under flip -0.07 < 0.8; Pearson under shift 0.18 < 0.8 (gradcam")
+    assert "try: a mirrored letter" in text
+    assert [view.title for view in raised.value.evidence.views] == [
+        "as it is",
+        "flip: Pearson -0.07",
+        "shift: Pearson 0.18",
+    ]
+
+
+def test_all_perturbed_images_go_in_one_pass() -> None:
+    model = Bright()
+    result = assert_attention_stable(model, photo(), preprocess=plain, **HOW)
+    assert [each.name for each in result.under] == ["shift", "brightness", "noise", "jpeg"]
+    assert model.batches == [1, 4]
+
+
+def test_a_tensor_has_no_jpeg_and_is_asked_the_rest() -> None:
+    result = assert_attention_stable(Bright(), spot(), **HOW)
+    assert [each.name for each in result.under] == ["shift", "brightness", "noise"]
+    with pytest.raises(PerturbationError, match=r"jpeg is of an image's pixels.*leave 'jpeg' out"):
+        assert_attention_stable(Bright(), spot(), "jpeg", **HOW)
+
+
+class Predicting(Bright):
+    """Class 0 is a fixed 0.05: it is predicted where the image is dark."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        scores = super().forward(image)
+        return torch.stack([0 * scores[:, 1] + 0.05, scores[:, 1]], dim=1)
+
+
+def test_perturbed_images_are_explained_for_the_class_of_the_original() -> None:
+    def dark(image: torch.Tensor) -> torch.Tensor:
+        return image * 0.1
+
+    result = assert_attention_stable(Predicting(), spot(), dark, layer="look", method="gradcam")
+    (under,) = result.under
+    assert result.attention.target == under.attention.target == 1
+    assert under.attention.explained.predicted == 0
+    assert under.pearson == pytest.approx(1.0)
+
+
+def test_own_functions_and_values() -> None:
+    def darker_corner(image: Image.Image) -> Image.Image:
+        image.paste((10, 10, 10), (24, 24, 32, 32))
+        return image
+
+    original = photo()
+    under = [darker_corner, Brightness(0.5), Noise(0.01, seed=3), Jpeg(50), Flip()]
+    result = assert_attention_stable(Bright(), original, under, preprocess=plain, **HOW)
+    assert [each.name for each in result.under] == [
+        "darker_corner",
+        "brightness 0.5",
+        "noise 0.01",
+        "jpeg 50",
+        "flip",
+    ]
+    assert np.array_equal(np.asarray(original), np.asarray(photo()))
+
+
+def test_noise_is_the_seeds_and_leaves_the_global_generators_alone() -> None:
+    state = torch.get_rng_state()
+    first, again, other = (
+        assert_attention_stable(Bright(), spot(), "noise", seed=seed, **HOW).under[0].pearson for seed in (0, 0, 1)
+    )
+    assert first == again != other
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_random_function_is_an_error() -> None:
+    def jitter(image: torch.Tensor) -> torch.Tensor:
+        return image + torch.rand_like(image)
+
+    with pytest.raises(PerturbationError, match="random perturbation without seed: jitter"):
+        assert_attention_stable(Bright(), spot(), [jitter], **HOW)
+
+
+@pytest.mark.parametrize(
+    ("under", "error", "names"),
+    [
+        ("flipp", PerturbationError, "there is no perturbation 'flipp'. Did you mean 'flip'"),
+        (["noise", 3], PerturbationError, "there is no perturbation 3"),
+        ([Flip], PerturbationError, r"write Flip\(\)"),
+        ([], VacuousError, "under is empty"),
+        (["flip", Flip()], PerturbationError, "twice: flip, flip"),
+        ([Shift(4)], PerturbationError, "a shift by 4 leaves too little of a map of 8 x 8 cells"),
+        ([lambda image: image], VacuousError, "changes nothing in input tensor"),
+        ([lambda image: image[:, 1:]], PerturbationError, r"returned a Tensor of \(1, 31, 32\); accepted: a floating"),
+        ([lambda image: None], PerturbationError, "returned a NoneType; accepted"),
+    ],
+)
+def test_perturbations_that_make_no_sense_are_named(under, error, names) -> None:
+    with pytest.raises(error, match=names):
+        assert_attention_stable(Bright(), spot(), under, **HOW)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Shift(0),
+        lambda: Shift(1.5),
+        lambda: Brightness(1),
+        lambda: Noise(0),
+        lambda: Jpeg(100),
+        lambda: Jpeg("a"),
+    ],
+)
+def test_values_that_make_no_sense_are_named(make) -> None:
+    with pytest.raises(PerturbationError, match="accepted: a"):
+        make()
+
+
+def test_attention_that_the_shift_takes_out_is_an_error() -> None:
+    with pytest.raises(EmptyMapError, match="where shift takes it out of the input"):
+        assert_attention_stable(Bright(), spot(28, 28, 4), "shift", **HOW)
+
+
+def test_a_target_that_is_tied_to_a_place_cannot_be_moved() -> None:
+    with pytest.raises(TargetError, match="DetectionBox is tied to a place in the image, which shift moves"):
+        assert_attention_stable(Bright(), spot(), "shift", **(HOW | {"target": DetectionBox((0, 0, 4, 4), 1)}))
+
+
+def test_other_bad_input_is_named() -> None:
+    with pytest.raises(LimitError, match="at_least=2 is outside the range of Pearson, -1 to 1"):
+        assert_attention_stable(Bright(), spot(), at_least=2, **HOW)
+    with pytest.raises(KeywordError, match="no keyword 'undr'"):
+        assert_attention_stable(Bright(), spot(), undr="flip", **HOW)
