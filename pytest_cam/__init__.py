@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from pytest_cam.attending import attend, attend_batch
     from pytest_cam.attention import Attention
     from pytest_cam.checks.bound import Cam
+    from pytest_cam.checks.faithful import assert_attention_faithful
     from pytest_cam.checks.in_region import assert_attention_in_region
     from pytest_cam.checks.needs_region import assert_prediction_needs_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
+    from pytest_cam.checks.ranking_curves import Faithfulness
     from pytest_cam.checks.region_suffices import assert_region_suffices
     from pytest_cam.comparison import Comparison
     from pytest_cam.engine.layers import FusedLayers
@@ -44,6 +46,7 @@ _HOMES = {
     "Comparison": "comparison",
     "ContrastiveLogit": "engine.ready_targets",
     "DetectionBox": "engine.located_targets",
+    "Faithfulness": "checks.ranking_curves",
     "FusedLayers": "engine.layers",
     "Intervention": "intervention",
     "Mask": "images.regions",
@@ -53,6 +56,7 @@ _HOMES = {
     "SegmentationMask": "engine.located_targets",
     "Similarity": "engine.ready_targets",
     "TargetIgnoredWarning": "errors",
+    "assert_attention_faithful": "checks.faithful",
     "assert_attention_in_region": "checks.in_region",
     "assert_attention_not_in_region": "checks.not_in_region",
     "assert_prediction_needs_region": "checks.needs_region",
@@ -76,6 +80,7 @@ __all__ = [
     "Comparison",
     "ContrastiveLogit",
     "DetectionBox",
+    "Faithfulness",
     "FusedLayers",
     "Intervention",
     "Mask",
@@ -85,6 +90,7 @@ __all__ = [
     "SegmentationMask",
     "Similarity",
     "TargetIgnoredWarning",
+    "assert_attention_faithful",
     "assert_attention_in_region",
     "assert_attention_not_in_region",
     "assert_prediction_needs_region",

@@ -11,12 +11,14 @@ from torch import nn
 from pytest_cam import options
 from pytest_cam.attending import attend, attend_batch, require_one
 from pytest_cam.attention import Attention
+from pytest_cam.checks.faithful import assert_attention_faithful
 from pytest_cam.checks.hook_watch import BoundHooks, ModelWatch
 from pytest_cam.checks.how import How
 from pytest_cam.checks.in_region import assert_attention_in_region
 from pytest_cam.checks.journal import Journal
 from pytest_cam.checks.needs_region import assert_prediction_needs_region
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
+from pytest_cam.checks.ranking_curves import Faithfulness
 from pytest_cam.checks.region_suffices import assert_region_suffices
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import Further, require_known
@@ -208,6 +210,11 @@ class Cam:
     ) -> Intervention:
         """Fail unless a region alone leaves the prediction: `pytest_cam.assert_region_suffices`, same arguments."""
         found: Intervention = self._ask(assert_region_suffices, model, img, region, fill=fill, **how)
+        return found
+
+    def assert_attention_faithful(self, model: Model, img: Any, **how: Any) -> Faithfulness:
+        """Fail unless the map ranks pixels better than chance: `pytest_cam.assert_attention_faithful`."""
+        found: Faithfulness = self._ask(assert_attention_faithful, model, img, **how)
         return found
 
     def _ask(self, verb: Callable[..., Any], model: Any, img: Any, *args: Any, **given: Any) -> Any:
