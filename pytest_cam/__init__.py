@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
     from pytest_cam.checks.class_discriminative import assert_attention_class_discriminative
     from pytest_cam.checks.depends_on_weights import assert_attention_depends_on_weights
+    from pytest_cam.checks.faithful import assert_attention_faithful
     from pytest_cam.checks.in_region import assert_attention_in_region
     from pytest_cam.checks.matches_baseline import assert_attention_matches_baseline
     from pytest_cam.checks.needs_region import assert_prediction_needs_region
     from pytest_cam.checks.not_in_region import assert_attention_not_in_region
+    from pytest_cam.checks.ranking_curves import Faithfulness
     from pytest_cam.checks.region_suffices import assert_region_suffices
     from pytest_cam.checks.soft import Soft, soft
     from pytest_cam.checks.stable import assert_attention_stable
@@ -62,6 +64,7 @@ _HOMES = {
     "ContrastiveLogit": "engine.ready_targets",
     "DetectionBox": "engine.located_targets",
     "Flip": "images.perturbations",
+    "Faithfulness": "checks.ranking_curves",
     "FusedLayers": "engine.layers",
     "Intervention": "intervention",
     "Jpeg": "images.perturbations",
@@ -78,6 +81,7 @@ _HOMES = {
     "assert_attention_agrees": "checks.agrees",
     "assert_attention_class_discriminative": "checks.class_discriminative",
     "assert_attention_depends_on_weights": "checks.depends_on_weights",
+    "assert_attention_faithful": "checks.faithful",
     "assert_attention_in_region": "checks.in_region",
     "assert_attention_matches_baseline": "checks.matches_baseline",
     "assert_attention_not_in_region": "checks.not_in_region",
@@ -107,6 +111,7 @@ __all__ = [
     "Comparison",
     "ContrastiveLogit",
     "DetectionBox",
+    "Faithfulness",
     "Flip",
     "FusedLayers",
     "Intervention",
@@ -124,6 +129,7 @@ __all__ = [
     "assert_attention_agrees",
     "assert_attention_class_discriminative",
     "assert_attention_depends_on_weights",
+    "assert_attention_faithful",
     "assert_attention_in_region",
     "assert_attention_matches_baseline",
     "assert_attention_not_in_region",

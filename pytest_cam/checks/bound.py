@@ -14,6 +14,7 @@ from pytest_cam.attention import Attention
 from pytest_cam.checks.agrees import assert_attention_agrees
 from pytest_cam.checks.class_discriminative import assert_attention_class_discriminative
 from pytest_cam.checks.depends_on_weights import WeightDependence, assert_attention_depends_on_weights
+from pytest_cam.checks.faithful import assert_attention_faithful
 from pytest_cam.checks.hook_watch import BoundHooks, ModelWatch
 from pytest_cam.checks.how import How, require_how
 from pytest_cam.checks.in_region import assert_attention_in_region
@@ -21,6 +22,7 @@ from pytest_cam.checks.journal import Journal
 from pytest_cam.checks.matches_baseline import assert_attention_matches_baseline
 from pytest_cam.checks.needs_region import assert_prediction_needs_region
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
+from pytest_cam.checks.ranking_curves import Faithfulness
 from pytest_cam.checks.region_suffices import assert_region_suffices
 from pytest_cam.checks.soft import Soft
 from pytest_cam.checks.stable import Stability, assert_attention_stable
@@ -273,6 +275,11 @@ class Cam:
     ) -> Stability:
         """Fail unless the map moves with the image: `pytest_cam.assert_attention_stable`, same arguments."""
         found: Stability = self._ask(assert_attention_stable, model, img, under, **given)
+        return found
+
+    def assert_attention_faithful(self, model: Model, img: Any, **how: Any) -> Faithfulness:
+        """Fail unless the map ranks pixels better than chance: `pytest_cam.assert_attention_faithful`."""
+        found: Faithfulness = self._ask(assert_attention_faithful, model, img, **how)
         return found
 
     def _ask(

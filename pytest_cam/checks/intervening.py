@@ -86,7 +86,7 @@ def quoted(what: Explained | None) -> str:
 
 
 def _names(intervention: Intervention) -> tuple[str, str]:
-    return ("region-only", "region alone") if intervention.keeps else ("region-hidden", "hidden")
+    return ("region-only", "region alone") if intervention.keeps else ("region-hidden", "region hidden")
 
 
 def _named(what: Explained) -> str:
@@ -107,7 +107,7 @@ def _said(what: Explained, predicted: Explained | None) -> str:
 
 def _briefly(what: Explained) -> str:
     value = f"{what.name} = {what.score:.3g}" if what.probability is None else f"{quoted(what)} {what.probability:.2f}"
-    return value if what.is_predicted or what.predicted_name is None else f"{value}, predicted {what.predicted_name}"
+    return value if what.is_predicted or what.predicted_name is None else f"{value}; {what.predicted_name} is predicted"
 
 
 def _about(what: Explained) -> dict[str, Any]:

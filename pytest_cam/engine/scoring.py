@@ -10,11 +10,17 @@ import torch
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import not_finite
 from pytest_cam.engine.forward import plainly
+from pytest_cam.engine.methods.resources import Make
+from pytest_cam.engine.perturbing import in_batches
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Scores, Target
 from pytest_cam.errors import NonFiniteError, is_ours
 
 __tracebackhide__ = is_ours
+
+
+# What one image takes in a network is some tens of times its input: see `Resources`.
+ACTIVATIONS_PER_INPUT = 50
 
 
 class Version(NamedTuple):
@@ -70,6 +76,35 @@ def versions(subject: Subject, inputs: torch.Tensor, target: Target, names: list
             scores = repeated.scores(output, [scores.explained[0].target] * count)
     subject.state.rewind()
     return [Version(*each) for each in zip(scores.explained, own, strict=True)]
+
+
+def values(subject: Subject, target: Target, count: int, make: Make, what: str, unit_bytes: int) -> torch.Tensor:
+    """Return one score of many versions of one image, (count,), on the CPU, from forward passes in batches.
+
+    Args:
+        subject: The model, for a batch of one image.
+        target: The class index or the callable that is asked for.
+        count: How many versions there are.
+        make: Returns those from start to stop, (stop - start, C, H, W).
+        what: What they are, in the plural, for the progress bar and for errors.
+        unit_bytes: How many bytes one of them has.
+
+    Raises:
+        NonFiniteError: A score is not finite.
+        CamError: As for `in_batches` and `values_of`.
+    """
+
+    def run(inputs: torch.Tensor) -> torch.Tensor:
+        subject.state.rewind()
+        with plainly(subject.state), torch.no_grad():
+            return subject.values(subject.call(subject.placed(inputs), 0), target, len(inputs))
+
+    found = in_batches(
+        run, make, count, what=what, unit_bytes=unit_bytes * ACTIVATIONS_PER_INPUT, device=subject.state.device
+    )
+    if not bool(found.isfinite().all()):
+        raise not_finite("scores", found, f"of {what}")
+    return found
 
 
 def _require_finite(scores: Scores, names: list[str]) -> None:

@@ -110,3 +110,19 @@ def test_unknown_fill_ends_the_run_before_any_test(net):
     result = net.run()
     result.stdout.fnmatch_lines(["*@pytest.mark.cam(fill='bluer'): there is no fill 'bluer'. Did you mean 'blur'?*"])
     assert result.ret != 0
+
+
+def test_unfaithful_map_leaves_its_map_and_its_curve(project):
+    project.write(
+        test_faithful="""
+        def test_random(cam, model, photo):
+            cam.assert_attention_faithful(model, photo, by="insertion", layer="0", method="random", seed=1)
+        """
+    )
+    project.run_with_artifacts().assert_outcomes(failed=1)
+    ((document,),) = project.documents().values()
+    assert document["decision"].startswith("attention faithful: random rankings beaten 0.")
+    assert document["how"] == "insertion, random, 0"
+    assert document["facts"]["curve"].startswith("0%: ")
+    names = {"attention.json", "panel.png", "map.npy", "map.png", "map-original.png", "half.png", "half-original.png"}
+    assert {path.name for path in document["folder"].iterdir()} == names

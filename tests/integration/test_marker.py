@@ -77,6 +77,6 @@ def test_unknown_and_positional_settings_are_errors_before_the_test_runs(project
     result.stdout.fnmatch_lines(
         [
             "test_positional.py::test_it: @pytest.mark.cam takes keywords only, and was given 'layer4'. "
-            "Accepted: method, layer, device, target, preprocess, class_names, output."
+            "Accepted: method, layer, device, target, preprocess, class_names, output, fill."
         ]
     )

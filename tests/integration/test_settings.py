@@ -215,11 +215,11 @@ def test_flags_ini_keys_and_marker_are_listed(project):
     listed = project.run("--help")
     markers = project.run("--markers")
 
-    for name in ("artifacts", "method", "layer", "device"):
+    for name in ("artifacts", "method", "layer", "device", "fill"):
         listed.stdout.fnmatch_lines([f"*--cam-{name}=*", f"*cam_{name} (string):*"])
     markers.stdout.fnmatch_lines(
         [
             "@pytest.mark.cam(method=..., layer=..., device=..., target=..., preprocess=..., class_names=..., "
-            "output=...): *"
+            "output=..., fill=...): *"
         ]
     )

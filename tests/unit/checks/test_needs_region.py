@@ -14,7 +14,6 @@ from torch import nn
 from pytest_cam import (
     AttentionError,
     Box,
-    CamError,
     ClassLogit,
     assert_prediction_needs_region,
 )
@@ -147,10 +146,11 @@ def test_what_is_about_maps_changes_nothing(model, image):
 
 def test_model_and_random_numbers_come_back_as_they_were(image):
     model = nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(), nn.Flatten(), nn.Linear(256, 2)).train()
+    nn.init.zeros_(model[3].weight)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     random = torch.get_rng_state()
-    with pytest.raises(CamError):
-        assert_prediction_needs_region(model, image, REST, drop_at_least=1)
+    with pytest.raises(AttentionError):
+        assert_prediction_needs_region(model, image, REST)
     assert all(module.training for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random)
@@ -210,3 +210,35 @@ def test_preprocess_whose_output_depends_on_the_content_is_an_error(model):
 
     with pytest.raises(PreprocessError, match=r"\(3, 16, 16\) of array, and one \(3, 8, 16\) of the same image with"):
         assert_prediction_needs_region(model, array, LIT, preprocess=Trims())
+
+
+def test_preprocess_that_turns_the_image_leaves_the_pixels_of_the_input(model):
+    array = np.zeros((16, 16, 3), dtype=np.uint8)
+    array[0:8, 0:8] = 255
+
+    def preprocess(picture):
+        return to_tensor(picture.rotate(10))
+
+    given = {"fill": "mean", "preprocess": preprocess}
+    with pytest.raises(PreprocessError):
+        assert_prediction_needs_region(model, array, LIT, **given)
+    assert assert_prediction_needs_region(model, array, LIT, **given, frame="input").flips
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("fill", FILLS)
+def test_input_keeps_its_type_and_what_is_left_of_it_every_bit(image, dtype, fill):
+    seen = []
+
+    def model(inputs):
+        seen.append(inputs)
+        return torch.stack([torch.zeros(len(inputs)), 8 * inputs[:, 0, 3, 3].float() - 4], dim=1)
+
+    noisy = (image + torch.rand(1, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).to(dtype)
+    assert_prediction_needs_region(model, noisy, LIT, target=1, fill=fill, drop_at_least=1e-6)
+    (batch,) = seen
+    assert batch.dtype == dtype
+    assert torch.equal(batch[0], noisy)
+    outside = torch.ones(16, 16, dtype=torch.bool)
+    outside[2:6, 2:6] = False
+    assert torch.equal(batch[1][:, outside], noisy[:, outside])

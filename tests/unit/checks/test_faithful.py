@@ -1,0 +1,144 @@
+"""A map's ranking of pixels against random ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pytest_cam import AttentionError, ClassLogit, assert_attention_faithful
+from pytest_cam.errors import EmptyMapError, KeywordError, LimitError, NonFiniteError
+
+WAYS = ["deletion", "insertion", "road"]
+
+
+class Mean(nn.Module):
+    """Passes the image through layer "same", and has the logits -9 m + 1 and 9 m - 1, m being the image's mean."""
+
+    def __init__(self, sign: float = 1.0) -> None:
+        super().__init__()
+        self.same = nn.Conv2d(1, 1, 1, bias=False)
+        self.same.weight.data.fill_(sign)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        mean = self.same(inputs).mean(dim=(1, 2, 3))
+        return torch.stack([1 - 9 * mean, 9 * mean - 1], dim=1)
+
+
+@pytest.fixture
+def spot() -> torch.Tensor:
+    image = torch.zeros(1, 16, 16)
+    image[:, 2:8, 2:8] = 1.0
+    return image
+
+
+@pytest.mark.parametrize("by", WAYS)
+def test_map_that_ranks_by_what_the_score_reads_beats_all_random_ones(spot, by):
+    # At this layer the map of "gradcam" is the image: the lit pixels come first.
+    found = assert_attention_faithful(Mean(), spot, by=by, layer="same", method="gradcam", target=1)
+
+    assert found.beaten == 1.0
+    assert len(found.random_areas) == 19
+    assert found.score == "probability of class 1"
+    assert found.lower_is_better == (by != "insertion")
+    ends = [share for share in found.shares if share in (0, 1)]
+    assert ends == ([0.0] if by == "road" else [0.0, 1.0])
+
+
+def test_curve_is_that_of_a_calculation_by_hand(spot):
+    found = assert_attention_faithful(Mean(), spot, by="deletion", steps=2, layer="same", method="gradcam", target=1)
+
+    mean = 36 / 256
+    # With half of the pixels replaced by the mean all 36 lit ones are, and 92 dark ones.
+    means = np.array([mean, 128 * mean / 256, mean])
+    np.testing.assert_allclose(found.curve, 1 / (1 + np.exp(-2 * (9 * means - 1))), rtol=1e-5)
+    np.testing.assert_allclose(found.area, (found.curve[0] + found.curve[1]) / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("by", WAYS)
+def test_map_that_ranks_the_other_way_round_fails(spot, by):
+    # What the layer passes on is bright where the image is dark, and hardly any of the score comes through it.
+    class DarkMap(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.same = nn.Conv2d(1, 1, 1)
+            self.same.weight.data.fill_(-1.0)
+            self.same.bias.data.fill_(1.0)
+
+        def forward(self, inputs):
+            cells = self.same(inputs)  # 1 where it is dark, 0 where it is lit
+            score = 2 * (1 - cells.detach()).mean(dim=(1, 2, 3)) * 9 + 1e-6 * cells.mean(dim=(1, 2, 3))
+            return torch.stack([torch.zeros_like(score), score - 1], dim=1)
+
+    with pytest.raises(AttentionError) as raised:
+        assert_attention_faithful(DarkMap(), spot, by=by, layer="same", method="gradcam", target=1)
+    text = str(raised.value)
+    assert text.startswith(f"attention faithful: random rankings beaten 0.00 < 1 ({by}, gradcam, same)")
+    assert "0 of 19 random maps on the same 16 x 16 cells do worse" in text
+    assert "this says nothing of the model" in text
+    assert [view.name for view in raised.value.evidence.views] == ["map", "half"]
+
+
+def test_random_map_passes_no_more_often_than_by_chance(spot):
+    model, passed = Mean(), 0
+    for seed in range(40):
+        found = {"layer": "same", "method": "random", "seed": seed, "rankings": 4, "steps": 4}
+        try:
+            assert_attention_faithful(model, spot, **found)
+        except AttentionError:
+            continue
+        passed += 1
+    assert passed <= 14  # one in five is 8; more than 14 of 40 has a chance of one in a hundred
+
+
+def test_same_seed_gives_the_same_curves(spot):
+    given = {"layer": "same", "method": "gradcam", "target": 1, "steps": 3, "rankings": 3, "by": "road"}
+    first, second, other = (assert_attention_faithful(Mean(), spot, **given, seed=seed) for seed in (7, 7, 8))
+    np.testing.assert_array_equal(first.random_curves, second.random_curves)
+    assert (first.random_curves != other.random_curves).any()
+
+
+@pytest.mark.parametrize("target", [lambda row: row[1], ClassLogit(1, multi_label=True)])
+def test_score_that_is_no_probability_is_taken_as_it_is(spot, target):
+    found = assert_attention_faithful(Mean(), spot, layer="same", method="gradcam", target=target)
+    assert found.beaten == 1.0
+    assert found.curve[-1] == pytest.approx(9 * 36 / 256 - 1, abs=1e-5)
+
+
+def test_score_that_never_changes_has_no_order(spot):
+    class Constant(Mean):
+        def forward(self, inputs):
+            cells = self.same(inputs)
+            score = (cells - cells.detach()).mean(dim=(1, 2, 3))
+            return torch.stack([torch.zeros_like(score), score], dim=1)
+
+    with pytest.raises(AttentionError, match="try: the score is the same whatever is replaced"):
+        assert_attention_faithful(Constant(), spot, layer="same", method="gradcam", target=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        ({"by": "deletions"}, KeywordError, r"by is 'deletions'.*Did you mean 'deletion'"),
+        ({"steps": 1}, KeywordError, "steps is 1; accepted: a whole number from 2"),
+        ({"rankings": 0}, KeywordError, "rankings is 0; accepted: a whole number from 1"),
+        ({"rankings": True}, KeywordError, "rankings is True"),
+        ({"at_least": 0}, LimitError, "at_least is 0"),
+        ({"at_least": 1.1}, LimitError, "at_least is 1.1"),
+        ({"fill": "blur"}, KeywordError, "no keyword 'fill'"),
+        ({"target": 0}, EmptyMapError, "no positive evidence for target 0"),
+    ],
+)
+def test_bad_question_is_its_own_error(spot, given, error, text):
+    with pytest.raises(error, match=text):
+        assert_attention_faithful(Mean(), spot, **({"layer": "same", "method": "gradcam", "target": 1} | given))
+
+
+def test_score_of_a_version_that_is_not_finite_is_an_error(spot):
+    class Breaks(Mean):
+        def forward(self, inputs):
+            return super().forward(inputs) / (inputs.amax(dim=(1, 2, 3)) >= 0.99).float()[:, None]
+
+    with pytest.raises(NonFiniteError, match="of inputs of deletion"):
+        assert_attention_faithful(Breaks(), spot, by="deletion", layer="same", method="gradcam", target=1)
