@@ -181,7 +181,7 @@ def test_two_claims_of_one_baseline_are_an_error(project):
 
         def test_twice():
             matches()
-            with pytest.raises(BaselineError, match="this test compares with one baseline twice .without a name.*name="):
+            with pytest.raises(BaselineError, match="one baseline twice .without a name.*name="):
                 matches()
         """
     )
