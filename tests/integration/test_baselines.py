@@ -114,9 +114,7 @@ def test_failing_comparison_leaves_expected_actual_and_difference(project):
     (document,) = project.documents()["test_looks"]
     assert [view["name"] for view in document["views"]] == ["expected", "actual", "difference"]
     assert {"expected.png", "actual.png", "difference.png", "panel.png", "expected.npy"} <= set(document["files"])
-    assert document["facts"]["rule"] == (
-        "retrained: the weights are others than the baseline's, in the same architecture"
-    )
+    assert document["facts"]["rule"] == ("retrained: the weights differ from the baseline's, the architecture does not")
     assert document["facts"]["baseline"].startswith("attention_baselines/test_looks/test-looks-")
 
 
