@@ -33,11 +33,11 @@ def rule_for(mode: Mode | None, kept: ModelIdentity, now: ModelIdentity) -> tupl
         kept: The baseline's model.
         now: The model of now.
     """
+    same = kept.weights is not None and kept.weights == now.weights
+    reason = _compared(kept, now)
     if mode is not None:
-        return mode, f"asked for; the weights are {_compared(kept, now)}"
-    if kept.weights is not None and kept.weights == now.weights:
-        return "same-weights", "the model has the baseline's weights"
-    return "retrained", f"the weights are {_compared(kept, now)}"
+        return mode, f"as the test asks; {reason}"
+    return "same-weights" if same else "retrained", reason
 
 
 def figures_of(baseline: Baseline, attention: Attention, mode: Mode) -> tuple[Figure, ...]:
@@ -120,9 +120,9 @@ def _difference(baseline: Baseline, attention: Attention, picture: RGB) -> tuple
 
 def _compared(kept: ModelIdentity, now: ModelIdentity) -> str:
     if kept.weights is None or now.weights is None:
-        return "not known, as this model is no module"
+        return "the weights are not known, since this model, or the baseline's, is no module"
     if kept.weights == now.weights:
-        return "the baseline's"
+        return "the weights are the baseline's"
     if kept.architecture == now.architecture:
-        return "others than the baseline's, in the same architecture"
-    return "others than the baseline's, in another architecture"
+        return "the weights differ from the baseline's, the architecture does not"
+    return "weights and architecture differ from the baseline's"

@@ -47,6 +47,11 @@ def test_every_setting_is_in_the_table_of_this_test():
         "fill",
         "no-cache",
         "threads",
+        "baselines",
+        "update",
+        "update-in-ci",
+        "unused",
+        "prune",
         "colormap",
         "alpha",
         "normalization",
@@ -58,6 +63,17 @@ def test_a_switch_is_off_on_or_read_from_the_ini_file(pytester):
     assert options.from_config(pytester.parseconfig("--cam-no-cache"), "no-cache") is True
     pytester.makeini("[pytest]\ncam_no_cache = true")
     assert options.from_config(pytester.parseconfig(), "no-cache") is True
+
+
+@pytest.mark.parametrize("name", ["update", "update-in-ci", "prune"])
+def test_what_writes_or_deletes_baselines_is_not_for_the_ini_file(name, pytester):
+    assert not options.from_config(pytester.parseconfig(), name)
+    pytester.makeini(f"[pytest]\n{options.setting_named(name).ini} = all")
+    assert not options.from_config(pytester.parseconfig(), name)
+    flag = options.setting_named(name).flag
+    value = "" if options.setting_named(name).is_switch else "=all"
+    assert options.from_config(pytester.parseconfig(f"{flag}{value}"), name)
+    assert options.setting_named(name).ini not in options.markdown_table()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,254 @@
+"""Holding a map to its baseline: which rule, which failure, and what is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pytest_cam import Attention, AttentionError, assert_attention_matches_baseline, attend
+from pytest_cam.baselines.comparing import rule_for
+from pytest_cam.baselines.files import picture_of
+from pytest_cam.baselines.holding import hold_to_baseline
+from pytest_cam.baselines.model_identity import ModelIdentity, identity_of
+from pytest_cam.baselines.running import RUNNING, RunningTest
+from pytest_cam.errors import BaselineError, EmptyMapError, KeywordError, NewerBaselineError
+
+ONE, OTHER, UNKNOWN = ModelIdentity("a", "w"), ModelIdentity("a", "v"), ModelIdentity(None, None)
+MakeRunning = Callable[..., RunningTest]
+
+
+@pytest.fixture
+def _nothing_runs() -> Iterator[None]:
+    outer, RUNNING.test = RUNNING.test, None
+    yield
+    RUNNING.test = outer
+
+
+def hold(test: RunningTest, attention: Attention, model: ModelIdentity = ONE, mode=None, name=None) -> None:
+    test.begin_attempt()
+    hold_to_baseline(attention, model, test, test.claim(name), mode)
+
+
+def slightly_other(attention: Attention) -> Attention:
+    """The same map but for one cell, which is 3 % off: too much for the same weights, little for others."""
+    cam = attention.map.copy()
+    cam[1, 1] *= 0.97
+    return replace(attention, map=cam)
+
+
+def moved(attention: Attention) -> Attention:
+    return replace(attention, map=np.roll(attention.map, 3, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("mode", "kept", "now", "expected"),
+    [
+        (None, ONE, ONE, ("same-weights", "the weights are the baseline's")),
+        (None, ONE, ModelIdentity("b", "w"), ("same-weights", "the weights are the baseline's")),
+        (None, ONE, OTHER, ("retrained", "the weights differ from the baseline's, the architecture does not")),
+        (None, ONE, ModelIdentity("b", "v"), ("retrained", "weights and architecture differ from the baseline's")),
+        (
+            None,
+            UNKNOWN,
+            UNKNOWN,
+            ("retrained", "the weights are not known, since this model, or the baseline's, is no module"),
+        ),
+        (
+            "same-weights",
+            ONE,
+            ModelIdentity("b", "v"),
+            ("same-weights", "as the test asks; weights and architecture differ from the baseline's"),
+        ),
+        ("retrained", ONE, ONE, ("retrained", "as the test asks; the weights are the baseline's")),
+    ],
+)
+def test_weights_choose_the_rule_unless_the_test_does(mode, kept, now, expected) -> None:
+    assert rule_for(mode, kept, now) == expected
+
+
+def test_same_weights_are_held_to_the_strict_rule_and_others_to_the_loose_one(running: MakeRunning, attention) -> None:
+    hold(running(update="missing"), attention)
+    near = slightly_other(attention)
+
+    hold(running(), attention)
+    hold(running(), near, OTHER)
+    with pytest.raises(AttentionError, match=r"baseline: max difference 0.03 > 0.02 \(same-weights, gradcam, 0\)"):
+        hold(running(), near)
+    with pytest.raises(AttentionError, match=r"max difference 0.03 > 0.02"):
+        hold(running(), near, OTHER, mode="same-weights")
+    with pytest.raises(AttentionError, match=r"EMD 0.27 > 0.15; Pearson .* < 0.6 \(retrained, gradcam, 0\)"):
+        hold(running(), moved(attention), OTHER)
+
+
+def test_failure_shows_expected_actual_and_difference_and_says_how_to_accept(running: MakeRunning, attention) -> None:
+    hold(running("test_looks[a b]", update="missing"), attention)
+    with pytest.raises(AttentionError) as raised:
+        hold(running("test_looks[a b]"), moved(attention))
+
+    found = raised.value.evidence
+    expected, actual, difference = found.views
+    assert [view.name for view in found.views] == ["expected", "actual", "difference"]
+    np.testing.assert_allclose(expected.map, attention.map, rtol=1e-3)
+    np.testing.assert_array_equal(actual.map, moved(attention).map)
+    red, green, blue = difference.picture[100, 290].tolist()  # in the sixth and seventh of eight columns: more now
+    assert red > max(green, blue)
+    red, green, blue = difference.picture[100, 60].tolist()
+    assert blue > red
+    text = str(raised.value)
+    assert re.search(r"^  baseline +attention_baselines/test_dogs/test-looks-a-b-[0-9a-f]{8}.json$", text, re.MULTILINE)
+    assert "accept its map: pytest 'test_dogs.py::test_looks[a b]' --cam-update=changed" in text
+
+
+def test_missing_baseline_fails_with_the_map_and_the_command(running: MakeRunning, attention) -> None:
+    test = running()
+    with pytest.raises(
+        BaselineError, match=r"there is no baseline .*: pytest test_dogs.py::test_looks --cam-update=mi"
+    ) as raised:
+        hold(test, attention)
+    assert raised.value.evidence.map is attention.map
+    assert not test.claim("another").parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("update", "missing", "same", "differing"),
+    [
+        (None, "fails", "passes", "fails"),
+        ("missing", "new", "passes", "fails"),
+        ("changed", "new", "passes", "changed"),
+        ("all", "new", "rewritten", "changed"),
+    ],
+)
+def test_what_each_update_writes(update, missing, same, differing, running: MakeRunning, attention) -> None:
+    def outcome(seen: Attention, name: str) -> str:
+        test = running(update=update)
+        try:
+            hold(test, seen, name=name)
+        except (AttentionError, BaselineError):
+            return "fails"
+        return test.notes[0][1] if test.notes else "passes"
+
+    for name in ("same", "differing"):
+        hold(running(update="missing"), attention, name=name)
+    # A cell that is 1 % off passes every rule, and is other digits in the file.
+    near = replace(attention, map=attention.map.copy())
+    near.map[1, 1] *= 0.99
+    assert outcome(attention, "missing") == missing
+    assert outcome(near, "same") == same
+    assert outcome(moved(attention), "differing") == differing
+
+
+def test_update_of_all_says_nothing_of_what_stays_to_the_byte(running: MakeRunning, attention) -> None:
+    test = running(update="all")
+    hold(test, attention)
+    path = test.claim("other").parent
+    first = {file.name: file.read_bytes() for file in path.iterdir()}
+    hold(test, attention)
+    assert len(test.notes) == 1
+    assert {file.name: file.read_bytes() for file in path.iterdir()} == first
+
+
+@pytest.mark.parametrize("update", ["changed", "all"])
+def test_update_replaces_what_is_damaged_but_not_what_is_newer(update: str, running: MakeRunning, attention) -> None:
+    test = running(update=update)
+    path = test.claim(None)
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    hold(test, attention)
+    assert test.notes[0][1] == "replaced"
+    assert "is damaged: truncated, or no JSON" in test.notes[0][2]
+    path.write_text('{"format": 2}')
+    with pytest.raises(NewerBaselineError):
+        hold(test, attention)
+    assert path.read_text() == '{"format": 2}'
+
+
+def test_damaged_baseline_is_not_replaced_by_an_update_of_missing_ones(running: MakeRunning, attention) -> None:
+    test = running(update="missing")
+    path = test.claim(None)
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    with pytest.raises(BaselineError, match="is damaged"):
+        hold(test, attention)
+
+
+def test_map_of_zeros_is_no_baseline(running: MakeRunning, attention) -> None:
+    test = running(update="all")
+    with pytest.raises(EmptyMapError):
+        hold(test, replace(attention, map=np.zeros_like(attention.map)))
+    assert test.notes == []
+
+
+def test_picture_is_written_beside_and_never_read(running: MakeRunning, attention) -> None:
+    test = running(update="missing")
+    hold(test, attention)
+    test.begin_attempt()
+    path = test.claim(None)
+    picture_of(path).write_bytes(b"no picture")
+    hold(running(), attention)
+
+
+def test_image_in_another_precision_is_the_same_image(running: MakeRunning, spotlight, photo) -> None:
+    noisy = photo() + 0.1 * torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(0))
+    how = {"layer": "0", "method": "gradcam", "target": 1}
+    hold(running(update="missing"), attend(spotlight(), noisy, **how))
+    hold(running(), attend(spotlight().bfloat16(), noisy.bfloat16(), **how), mode="same-weights")
+    with pytest.raises(BaselineError, match=r"image: values from 0.* to 1.* in the baseline, from 0.* to 2.* now"):
+        hold(running(), attend(spotlight(), 2 * noisy, **how))
+
+
+def test_claims(running: MakeRunning) -> None:
+    first, second = running("test_a"), running("test_b")
+    path = first.claim("dog")
+    with pytest.raises(BaselineError, match=r"compares with one baseline twice .with the name 'dog'.*another name="):
+        first.claim("dog")
+    with pytest.raises(
+        BaselineError, match=r"two tests claim the baseline attention_baselines/test_dogs/dog-.*test_a and"
+    ):
+        second.claim("dog")
+    first.begin_attempt()
+    assert first.claim("dog") == path
+    assert first.claim(None) != second.claim(None)
+
+
+def test_variant_that_cannot_be_in_a_file_name(running: MakeRunning) -> None:
+    with pytest.raises(BaselineError, match="pytest_cam_baseline_variant returned 'a/b'; accepted: None, or up to 60"):
+        running(variant="a/b").claim(None)
+
+
+def test_module_outside_of_the_root(running: MakeRunning, tmp_path) -> None:
+    with pytest.raises(BaselineError, match=r"outside of the project's root .*elsewhere; accepted: a directory below"):
+        running(root=tmp_path / "elsewhere").claim(None)
+
+
+@pytest.mark.usefixtures("_nothing_runs")
+def test_outside_of_a_test_there_is_no_baseline(spotlight, photo) -> None:
+    with pytest.raises(BaselineError, match=r"was called while pytest runs no test.*Attention.compare\(other\)"):
+        assert_attention_matches_baseline(spotlight(), photo())
+
+
+@pytest.mark.parametrize(
+    ("how", "complaint"),
+    [
+        ({"mode": "same"}, "there is no mode 'same'. Did you mean 'same-weights'"),
+        ({"name": ""}, "name is ''; accepted: a text"),
+        ({"name": 3}, "name is 3; accepted: a text"),
+        ({"metod": "gradcam"}, "no keyword 'metod'. Did you mean '"),
+    ],
+)
+def test_wrong_keywords(how, complaint: str, spotlight, photo) -> None:
+    with pytest.raises(KeywordError, match=complaint):
+        assert_attention_matches_baseline(spotlight(), photo(), **how)
+
+
+def test_model_that_is_no_module(running: MakeRunning, spotlight: Callable[[], nn.Module], photo) -> None:
+    model = spotlight()
+    seen = attend(lambda batch: model(batch), photo(), method="occlusion", method_options={"window": 4}, target=1)
+    hold(running(update="missing"), seen, identity_of(lambda batch: batch))
+    with pytest.raises(AttentionError, match=r"\(retrained, occlusion, "):
+        hold(running(), moved(seen), identity_of(lambda batch: batch))
