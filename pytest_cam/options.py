@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ class Setting:
         marker: Whether `@pytest.mark.cam(name=...)` sets it, and calls do.
         fixture: The fixture that a project may override to set it, or None.
         is_switch: Whether the command line takes no value with it, and the ini file true or false.
+        is_of_one_run: Whether only the command line sets it.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Setting:
     marker: bool = True
     fixture: str | None = None
     is_switch: bool = False
+    is_of_one_run: bool = False
 
     @property
     def is_configured(self) -> bool:
@@ -101,6 +104,29 @@ SETTINGS = (
         is_switch=True,
     ),
     Setting(
+        "limits",
+        "TOML file with the limits of checks, which `--cam-calibrate` writes. A limit in the call goes before "
+        "the file, the file before what is built in. In an ini file it is relative to that file's directory.",
+        metavar="FILE",
+        marker=False,
+    ),
+    Setting(
+        "calibrate",
+        "Record the checks' values, apply no limits, and write what limits an accepted model suggests to the limits "
+        "file; without a name for it, to `cam_limits.toml` in the root directory.",
+        marker=False,
+        is_switch=True,
+        is_of_one_run=True,
+    ),
+    Setting(
+        "margin",
+        "How far below the accepted model's value `--cam-calibrate` proposes a limit, or above it where less is "
+        "better: a share of the way from chance to the ceiling, or of 1 where a number has neither.",
+        builtin="0.1",
+        metavar="SHARE",
+        marker=False,
+    ),
+    Setting(
         "threads",
         "How many threads torch uses on the CPU: a number, or auto, which shares the cores out among the workers of "
         "pytest-xdist. Without it, torch is left as it is.",
@@ -135,7 +161,8 @@ def add_to(parser: pytest.Parser) -> None:
         text = setting.meaning + (f" Default: {setting.builtin}." if setting.builtin else "")
         if setting.is_switch:
             group.addoption(setting.flag, action="store_true", default=None, help=text)
-            parser.addini(setting.ini, f"As {setting.flag}. {text}", type="bool", default=False)
+            if not setting.is_of_one_run:
+                parser.addini(setting.ini, f"As {setting.flag}. {text}", type="bool", default=False)
         elif setting.metavar is not None:
             group.addoption(setting.flag, metavar=setting.metavar, default=None, help=text)
             parser.addini(setting.ini, f"As {setting.flag}. {text}", type="string", default=None)
@@ -192,7 +219,43 @@ def from_config(config: pytest.Config, name: str) -> Any:
     """Return a setting from the command line, else from the ini file, else None; of a switch, whether it is on."""
     setting = setting_named(name)
     value = config.getoption(setting.flag)
+    if setting.is_of_one_run:
+        return bool(value)
     return config.getini(setting.ini) if value is None else value
+
+
+def path_from(config: pytest.Config, name: str) -> Path | None:
+    """Return a path from the command line, relative to where pytest was started, or from the ini file, relative to it.
+
+    Raises:
+        SettingError: An empty name was given, as by an unset variable.
+    """
+    given: str | None = from_config(config, name)
+    if given is None:
+        return None
+    setting = setting_named(name)
+    if not given.strip():
+        raise SettingError(f"{setting.flag} is empty; accepted: a path. Leave it out to use none")
+    by_flag = config.getoption(setting.flag) is not None
+    base = config.invocation_params.dir if by_flag or config.inipath is None else config.inipath.parent
+    return base / given
+
+
+def margin_from(config: pytest.Config) -> float:
+    """Return how far from the accepted model's value limits are proposed.
+
+    Raises:
+        SettingError: The setting is no number from 0 to below 1.
+    """
+    given = from_config(config, "margin")
+    given = setting_named("margin").builtin if given is None else given
+    try:
+        margin = float(str(given))
+    except ValueError:
+        margin = -1.0
+    if not 0 <= margin < 1:
+        raise SettingError(f"--cam-margin is {given!r}; accepted: a number from 0 to below 1")
+    return margin
 
 
 def threads_from(config: pytest.Config, workers: int) -> int | None:
@@ -283,6 +346,6 @@ def _row(setting: Setting) -> Iterator[str]:
     yield f"**{setting.name}**"
     yield f"`{setting.name}=`" if setting.marker else ""
     yield f"`{setting.flag}{'' if setting.is_switch else f'={setting.metavar}'}`" if setting.is_configured else ""
-    yield f"`{setting.ini}`" if setting.is_configured else ""
+    yield f"`{setting.ini}`" if setting.is_configured and not setting.is_of_one_run else ""
     yield f"`{setting.fixture}`" if setting.fixture else ""
     yield setting.meaning + (f" Default: `{setting.builtin}`." if setting.builtin else "")

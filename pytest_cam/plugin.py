@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,12 +16,15 @@ from pytest_cam import options
 from pytest_cam.engine.sharing import SHARING
 from pytest_cam.errors import ArtifactError, CamError, SettingError
 from pytest_cam.reporting.directory import DIRECTORY_KEY, directory_for, prepare_directory
+from pytest_cam.reporting.limits_run import begin_limits, begin_test, note_checks
 from pytest_cam.reporting.recorder import CAM_KEY, STYLE_KEY, RunSummary, record
+from pytest_cam.running import RUNNING, Running
 
 if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
 
 OUTER_SHARING_KEY = pytest.StashKey[bool]()
+OUTER_RUNNING_KEY = pytest.StashKey[Running]()
 OUTER_THREADS_KEY = pytest.StashKey[int]()
 
 
@@ -50,11 +54,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", options.marker_line())
     # One process may run a session within a session; the inner one leaves the switch as it was.
     config.stash[OUTER_SHARING_KEY] = SHARING.is_on
+    config.stash[OUTER_RUNNING_KEY] = replace(RUNNING)
+    RUNNING.become(Running())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Let go of what passes found, share none any more, and leave torch as it was."""
     SHARING.is_on = config.stash.get(OUTER_SHARING_KEY, False)
+    RUNNING.become(config.stash.get(OUTER_RUNNING_KEY, Running()))
     if OUTER_THREADS_KEY in config.stash:
         sys.modules["torch"].set_num_threads(config.stash[OUTER_THREADS_KEY])
     kept = sys.modules.get("pytest_cam.engine.pass_cache")
@@ -70,6 +77,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     SHARING.is_on = not options.from_config(config, "no-cache")
     try:
         _set_threads(config)
+        begin_limits(config)
         config.stash[STYLE_KEY] = options.style_from(config)
         directory = directory_for(config)
         config.stash[DIRECTORY_KEY] = directory
@@ -135,9 +143,10 @@ def cam(request: pytest.FixtureRequest, cam_preprocess: Any, cam_class_names: An
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    """Count the tests, for the cache of passes."""
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Count the tests, for the cache of passes, and say which one runs."""
     SHARING.test += 1
+    begin_test(item)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -173,6 +182,7 @@ def pytest_runtest_makereport(
     """Save the evidence that a failure carries."""
     report = yield
     record(item, call, report)
+    note_checks(call, report)
     if call.when == "teardown" and CAM_KEY in item.stash:
         del item.stash[CAM_KEY]
     return report
