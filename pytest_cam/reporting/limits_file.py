@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,8 @@ def write_limits(path: Path, entries: Iterable[Entry]) -> None:
         temporary.write_text("\n".join(parts), encoding="utf-8", newline="\n")
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where its folder is none, there is nothing to remove either
+            temporary.unlink()
         raise ArtifactError(f"limits file {path} could not be written: {error}") from error
 
 

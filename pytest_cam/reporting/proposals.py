@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from pytest_cam.running import Agreed, CheckRecord, Key
 
-_DIGITS = 3
+# A limit has three digits; more would change from machine to machine.
+_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def _scale(record: CheckRecord) -> float:
         return 0.0  # it has two values, and a limit is one of them
     if chance is None or ceiling is None or metric not in ("energy", "lift"):
         return 1.0
-    spread = float(ceiling) - float(chance)
+    spread: float = ceiling - chance
     return spread / float(chance) if metric == "lift" else spread
 
 
@@ -149,7 +150,7 @@ def _level(record: CheckRecord) -> float | None:
 
 
 def _down(value: float) -> float:
-    return round(math.floor(round(value * 10**_DIGITS, 6)) / 10**_DIGITS, _DIGITS)
+    return math.floor(round(value * _STEPS, 6)) / _STEPS
 
 
 def _up(value: float) -> float:
