@@ -51,6 +51,8 @@ class Calibration:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the file; fail a run that calibrated nothing, and any where it could be taken for a gate."""
+        if session.config.option.collectonly:
+            return
         if not self._records:
             self._problem = "no attention check ran, so there is nothing to calibrate"
         else:

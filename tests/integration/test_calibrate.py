@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_cam.reporting.limits_file import read_limits
-from pytest_cam.running import Key
+from pytest_cam.running import RUNNING, Key
 
 # Looks at the lit square and, with the weight that a file gives, at the rest: the model that is accepted or not.
 LOOKING = """
@@ -222,7 +222,7 @@ def test_entries_that_no_check_asks_for_are_named(project):
 
 
 @pytest.mark.workers_by_sweep
-def test_run_that_calibrates_is_no_gate(project, monkeypatch):
+def test_run_that_calibrates_is_no_gate(project, monkeypatch, request):
     project.write(
         test_suite="""
         def test_one(cam, model, photo):
@@ -232,6 +232,7 @@ def test_run_that_calibrates_is_no_gate(project, monkeypatch):
     none = project.run("--cam-calibrate", "-k", "nothing_of_that_name")
     (project.path / "test_empty.py").write_text("def test_empty(): pass")
     empty = project.run("--cam-calibrate", "test_empty.py")
+    collected = project.run("--cam-calibrate", "--collect-only")
     (project.path / "test_empty.py").unlink()
     monkeypatch.setenv("CI", "true")
     in_ci = project.run("--cam-calibrate")
@@ -239,8 +240,11 @@ def test_run_that_calibrates_is_no_gate(project, monkeypatch):
     assert none.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     assert empty.ret == in_ci.ret == pytest.ExitCode.TESTS_FAILED
     empty.stdout.fnmatch_lines(["no attention check ran, so there is nothing to calibrate"])
+    assert collected.ret == pytest.ExitCode.OK
     in_ci.assert_outcomes(passed=1)
     in_ci.stdout.fnmatch_lines(["*this run is no gate; since CI is set it ends with an exit status other than 0"])
+    # These runs were within this one, which goes on as it was.
+    assert (RUNNING.is_calibrating, RUNNING.test) == (False, request.node.nodeid)
     assert limits(project) == {"test_suite.py::test_one #1 attention in box, skill": (0.9, None)}
 
 
