@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -222,40 +221,6 @@ def from_config(config: pytest.Config, name: str) -> Any:
     if setting.is_of_one_run:
         return bool(value)
     return config.getini(setting.ini) if value is None else value
-
-
-def path_from(config: pytest.Config, name: str) -> Path | None:
-    """Return a path from the command line, relative to where pytest was started, or from the ini file, relative to it.
-
-    Raises:
-        SettingError: An empty name was given, as by an unset variable.
-    """
-    given: str | None = from_config(config, name)
-    if given is None:
-        return None
-    setting = setting_named(name)
-    if not given.strip():
-        raise SettingError(f"{setting.flag} is empty; accepted: a path. Leave it out to use none")
-    by_flag = config.getoption(setting.flag) is not None
-    base = config.invocation_params.dir if by_flag or config.inipath is None else config.inipath.parent
-    return base / given
-
-
-def margin_from(config: pytest.Config) -> float:
-    """Return how far from the accepted model's value limits are proposed.
-
-    Raises:
-        SettingError: The setting is no number from 0 to below 1.
-    """
-    given = from_config(config, "margin")
-    given = setting_named("margin").builtin if given is None else given
-    try:
-        margin = float(str(given))
-    except ValueError:
-        margin = -1.0
-    if not 0 <= margin < 1:
-        raise SettingError(f"--cam-margin is {given!r}; accepted: a number from 0 to below 1")
-    return margin
 
 
 def threads_from(config: pytest.Config, workers: int) -> int | None:

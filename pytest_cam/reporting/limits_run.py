@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cam import options
+from pytest_cam.errors import SettingError
 from pytest_cam.running import RUNNING, sendable
 
 _DEFAULT_NAME = "cam_limits.toml"
@@ -21,8 +22,8 @@ def begin_limits(config: pytest.Config) -> None:
     Raises:
         SettingError: The file or a setting cannot be used.
     """
-    margin = options.margin_from(config)
-    path = options.path_from(config, "limits")
+    margin = margin_from(config)
+    path = limits_path(config)
     RUNNING.is_calibrating = options.from_config(config, "calibrate")
     if RUNNING.is_calibrating:
         path = path or config.rootpath / _DEFAULT_NAME
@@ -42,6 +43,42 @@ def begin_limits(config: pytest.Config) -> None:
         from pytest_cam.reporting.calibration import Calibration
 
         config.pluginmanager.register(Calibration(path, entries, margin), "cam-calibration")
+
+
+def limits_path(config: pytest.Config) -> Path | None:
+    """Return the limits file of a run, or None where none is named.
+
+    The command line's is relative to where pytest was started, the ini file's to that file.
+
+    Raises:
+        SettingError: An empty name was given, as by an unset variable.
+    """
+    given: str | None = options.from_config(config, "limits")
+    if given is None:
+        return None
+    setting = options.setting_named("limits")
+    if not given.strip():
+        raise SettingError(f"{setting.flag} is empty; accepted: a file. Leave it out to use none")
+    by_flag = config.getoption(setting.flag) is not None
+    base = config.invocation_params.dir if by_flag or config.inipath is None else config.inipath.parent
+    return base / given
+
+
+def margin_from(config: pytest.Config) -> float:
+    """Return how far from the accepted model's value limits are proposed.
+
+    Raises:
+        SettingError: The setting is no number from 0 to below 1.
+    """
+    given = options.from_config(config, "margin")
+    given = options.setting_named("margin").builtin if given is None else given
+    try:
+        margin = float(str(given))
+    except ValueError:
+        margin = -1.0
+    if not 0 <= margin < 1:
+        raise SettingError(f"--cam-margin is {given!r}; accepted: a number from 0 to below 1")
+    return margin
 
 
 def begin_test(item: pytest.Item) -> None:

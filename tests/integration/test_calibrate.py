@@ -256,7 +256,7 @@ def test_run_that_calibrates_is_no_gate(project, monkeypatch, request):
         ((), "format = 2", "limits file *: format is 2; this version of pytest-cam reads format 1"),
         (("--cam-calibrate",), "format = 2", "limits file *: format is 2; this version of pytest-cam reads format 1"),
         (("--cam-margin=none",), "format = 1", "--cam-margin is 'none'; accepted: a number from 0 to below 1"),
-        (("--cam-limits=",), "format = 1", "--cam-limits is empty; accepted: a path*"),
+        (("--cam-limits=",), "format = 1", "--cam-limits is empty; accepted: a file*"),
     ],
 )
 def test_what_cannot_be_used_ends_the_run_before_any_test(project, args, text, words):

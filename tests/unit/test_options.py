@@ -68,31 +68,6 @@ def test_a_switch_of_one_run_has_no_ini_key(pytester):
         pytester.parseconfig().getini("cam_calibrate")
 
 
-def test_a_path_is_relative_to_where_it_is_given(pytester, monkeypatch):
-    pytester.makeini("[pytest]\ncam_limits = of_ini.toml")
-    (pytester.path / "below").mkdir()
-    monkeypatch.chdir(pytester.path / "below")
-    root = pytester.path
-
-    assert options.path_from(pytester.parseconfig("-c", str(root / "tox.ini")), "limits") == root / "of_ini.toml"
-    by_flag = pytester.parseconfig("-c", str(root / "tox.ini"), "--cam-limits=of_flag.toml")
-    assert options.path_from(by_flag, "limits") == by_flag.invocation_params.dir / "of_flag.toml"
-    with pytest.raises(SettingError, match="--cam-limits is empty; accepted: a path"):
-        options.path_from(pytester.parseconfig("--cam-limits= "), "limits")
-
-
-@pytest.mark.parametrize("given", ["-0.1", "1", "nan", "inf", "much", ""])
-def test_wrong_margin(pytester, given):
-    with pytest.raises(SettingError, match=f"--cam-margin is '{given}'; accepted: a number from 0 to below 1"):
-        options.margin_from(pytester.parseconfig(f"--cam-margin={given}"))
-
-
-def test_margin_of_the_ini_file_and_without_one(pytester):
-    assert options.margin_from(pytester.parseconfig()) == 0.1
-    pytester.makeini("[pytest]\ncam_margin = 0.2")
-    assert options.margin_from(pytester.parseconfig()) == 0.2
-
-
 @pytest.mark.parametrize(
     ("args", "workers", "expected"), [((), 2, None), (("--cam-threads=3",), 2, 3), (("--cam-threads=auto",), 10**6, 1)]
 )
