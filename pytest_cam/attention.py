@@ -214,9 +214,11 @@ class Attention:
             RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             EmptyMapError: The map is zero everywhere.
         """
-        limits = limits_for(metric_named(metric), at_least, at_most, IN_REGION)
+        found = metric_named(metric)
         given = self._region(region, frame)
-        self._judge(f"attention in {given.kind}", given, self._measured(given, metric, limits))
+        check = f"attention in {given.kind}"
+        limits = limits_for(found, at_least, at_most, IN_REGION, check)
+        self._judge(check, given, self._measured(given, metric, limits))
 
     def assert_not_in_region(
         self, region: Any, *, metric: str = "lift", at_most: float | None = None, frame: Frame = "image"
@@ -238,9 +240,11 @@ class Attention:
             RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             EmptyMapError: The map is zero everywhere.
         """
-        limits = limits_for(metric_named(metric), None, at_most, NOT_IN_REGION)
+        found = metric_named(metric)
         given = self._region(region, frame)
-        self._judge(f"attention not in {given.kind}", given, self._measured(given, metric, limits, widen=True))
+        check = f"attention not in {given.kind}"
+        limits = limits_for(found, None, at_most, NOT_IN_REGION, check)
+        self._judge(check, given, self._measured(given, metric, limits, widen=True))
 
     def assert_agrees(self, other: Attention, mode: Mode = "retrained", **limits: Unpack[LikenessLimits]) -> Comparison:
         """Fail unless another attention of the same image looks at the same place, and return the comparison.

@@ -111,6 +111,29 @@ SETTINGS = (
         is_switch=True,
     ),
     Setting(
+        "limits",
+        "TOML file with the limits of checks, which `--cam-calibrate` writes. A limit in the call goes before "
+        "the file, the file before what is built in. In an ini file it is relative to that file's directory.",
+        metavar="FILE",
+        marker=False,
+    ),
+    Setting(
+        "calibrate",
+        "Record the checks' values, apply no limits, and write what limits an accepted model suggests to the limits "
+        "file; without a name for it, to `cam_limits.toml` in the root directory.",
+        marker=False,
+        is_switch=True,
+        in_ini=False,
+    ),
+    Setting(
+        "margin",
+        "How far below the accepted model's value `--cam-calibrate` proposes a limit, or above it where less is "
+        "better: a share of the way from chance to the ceiling, or of 1 where a number has neither.",
+        builtin="0.1",
+        metavar="SHARE",
+        marker=False,
+    ),
+    Setting(
         "threads",
         "How many threads torch uses on the CPU: a number, or auto, which shares the cores out among the workers of "
         "pytest-xdist. Without it, torch is left as it is.",

@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_cam import hookspecs, options
-from pytest_cam.baselines.running import RUNNING
+from pytest_cam.baselines.running import RUNNING as CLAIMING
 from pytest_cam.baselines.session import SESSION_KEY, BaselineSession, Turn, note
 from pytest_cam.baselines.settings import settings_from, unused_from
 from pytest_cam.engine.sharing import SHARING
 from pytest_cam.errors import ArtifactError, CamError, SettingError
 from pytest_cam.reporting.baselines_summary import BaselinesSummary
 from pytest_cam.reporting.directory import DIRECTORY_KEY, directory_for, prepare_directory
+from pytest_cam.reporting.limits_run import begin_limits, begin_test, note_checks
 from pytest_cam.reporting.recorder import CAM_KEY, STYLE_KEY, RunSummary, record
+from pytest_cam.running import RUNNING, Running
 
 if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
 
 OUTER_SHARING_KEY = pytest.StashKey[bool]()
+OUTER_RUNNING_KEY = pytest.StashKey[Running]()
 OUTER_THREADS_KEY = pytest.StashKey[int]()
 
 
@@ -59,11 +63,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", options.marker_line())
     # One process may run a session within a session; the inner one leaves the switch as it was.
     config.stash[OUTER_SHARING_KEY] = SHARING.is_on
+    config.stash[OUTER_RUNNING_KEY] = replace(RUNNING)
+    RUNNING.become(Running())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Let go of what passes found, share none any more, and leave torch as it was."""
     SHARING.is_on = config.stash.get(OUTER_SHARING_KEY, False)
+    RUNNING.become(config.stash.get(OUTER_RUNNING_KEY, Running()))
     if OUTER_THREADS_KEY in config.stash:
         sys.modules["torch"].set_num_threads(config.stash[OUTER_THREADS_KEY])
     kept = sys.modules.get("pytest_cam.engine.pass_cache")
@@ -79,6 +86,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     SHARING.is_on = not options.from_config(config, "no-cache")
     try:
         _set_threads(config)
+        begin_limits(config)
         config.stash[STYLE_KEY] = options.style_from(config)
         options.require_fill_in(config)
         baselines = config.stash[SESSION_KEY] = BaselineSession(settings_from(config))
@@ -165,11 +173,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    """Count the tests, for the cache of passes, and let a test that is run again claim its baselines again."""
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Count the tests, for the cache of passes, say which one runs, and let one that is run again start anew."""
     SHARING.test += 1
-    if RUNNING.test is not None:
-        RUNNING.test.begin_attempt()
+    begin_test(item)
+    if CLAIMING.test is not None:
+        CLAIMING.test.begin_attempt()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -206,6 +215,7 @@ def pytest_runtest_makereport(
     report = yield
     record(item, call, report)
     note(item, report)
+    note_checks(call, report)
     if call.when == "teardown" and CAM_KEY in item.stash:
         del item.stash[CAM_KEY]
     return report

@@ -140,4 +140,9 @@ def _figure(
     limit: float,
 ) -> Figure:
     value = measure.value(first, second, extent)
-    return Figure(measure.name, value, Limits(**{measure.side: limit}), measure.meaning)
+    return Figure(
+        measure.name,
+        value,
+        Limits(at_least=limit) if measure.side == "at_least" else Limits(at_most=limit),
+        measure.meaning,
+    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_cam.errors import LimitError, UnattainableError, VacuousError, is_ours
 from pytest_cam.measures.localization import METRICS, GridRegion, Metric
+from pytest_cam.running import RUNNING
 
 __tracebackhide__ = is_ours
 
@@ -15,19 +16,40 @@ __tracebackhide__ = is_ours
 _LARGEST_SHARE = 0.5
 # With less than this between chance and ceiling, luck and skill give the same figures.
 _LEAST_SPREAD = 0.2
+# Where limits that no call gives come from: the package, or nowhere, while they are being looked for.
+BUILT_IN, UNSET = "built in", "unset"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The least and the greatest value that passes; None where there is no such limit."""
+    """The least and the greatest value that passes; None where there is no such limit.
+
+    Attributes:
+        at_least: The least.
+        at_most: The greatest.
+        origin: Where they come from: BUILT_IN, UNSET, the name of a limits file, or empty where the call gives them.
+            A limits file takes the place of limits that are BUILT_IN, and of no others.
+    """
 
     at_least: float | None = None
     at_most: float | None = None
+    origin: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         """Return the limits in words."""
         parts = [("at least", self.at_least), ("at most", self.at_most)]
-        return " and ".join(f"{words} {value:g}" for words, value in parts if value is not None)
+        words = " and ".join(f"{words} {value:g}" for words, value in parts if value is not None)
+        return f"{words}, limit from {self.origin}" if self.is_agreed else words
+
+    @property
+    def is_default(self) -> bool:
+        """Whether a limits file may take their place."""
+        return self.origin in (BUILT_IN, UNSET)
+
+    @property
+    def is_agreed(self) -> bool:
+        """Whether a limits file gave them."""
+        return bool(self.origin) and not self.is_default
 
 
 class Judged:
@@ -56,35 +78,72 @@ class Judged:
         return self.margin >= 0
 
 
-IN_REGION = {"skill": Limits(at_least=0.25), "pointing": Limits(at_least=1.0)}
-NOT_IN_REGION = {"lift": Limits(at_most=1.0), "skill": Limits(at_most=0.0), "pointing": Limits(at_most=0.0)}
+IN_REGION = {
+    "skill": Limits(at_least=0.25, origin=BUILT_IN),
+    "pointing": Limits(at_least=1.0, origin=BUILT_IN),
+}
+NOT_IN_REGION = {
+    "lift": Limits(at_most=1.0, origin=BUILT_IN),
+    "skill": Limits(at_most=0.0, origin=BUILT_IN),
+    "pointing": Limits(at_most=0.0, origin=BUILT_IN),
+}
 
 
-def limits_for(metric: Metric, at_least: Any, at_most: Any, defaults: dict[str, Limits]) -> Limits:
+def limits_for(metric: Metric, at_least: Any, at_most: Any, defaults: dict[str, Limits], check: str = "") -> Limits:
     """Return the limits of a check, checked for sense.
 
     Args:
         metric: What is measured.
         at_least: The least value that passes, or None.
         at_most: The greatest value that passes, or None.
-        defaults: What holds for a metric when neither is given.
+        defaults: What holds for a metric when neither the call nor the limits file gives any.
+        check: What is asked, in words, as the limits file names it.
 
     Raises:
         LimitError: No limit is given where there is no default, a limit is no number, outside the metric's range, or
             `at_least` is above `at_most`.
     """
     if at_least is None and at_most is None:
-        if metric.name not in defaults:
+        default = defaults.get(metric.name) or _unset(metric, defaults)
+        agreed = agreed_limits(RUNNING.checks + 1, check, metric.name, default)
+        if agreed is not None:
+            return agreed
+        if default.origin == UNSET and not RUNNING.is_recording:
             known = ", ".join(f"{name} {limits}" for name, limits in defaults.items())
             raise LimitError(
                 f"metric {metric.name!r} has no default limit in this check: give at_least= or at_most=. "
                 f"Defaults exist for: {known}"
             )
-        return defaults[metric.name]
+        return default
     limits = Limits(_number("at_least", at_least, metric), _number("at_most", at_most, metric))
     if limits.at_least is not None and limits.at_most is not None and limits.at_least > limits.at_most:
         raise LimitError(f"at_least={limits.at_least:g} is above at_most={limits.at_most:g}: no value passes")
     return limits
+
+
+def agreed_limits(number: int, check: str, metric: str, default: Limits) -> Limits | None:
+    """Return the limits that the limits file gives for one number of a check of the running test, or None.
+
+    Raises:
+        LimitError: It gives a limit on a side on which this check has none.
+    """
+    agreed = RUNNING.agreed_for(number, check, metric)
+    if agreed is None:
+        return None
+    for side, other in (("at_least", "at_most"), ("at_most", "at_least")):
+        if getattr(agreed, side) is not None and getattr(default, side) is None:
+            raise LimitError(
+                f"{RUNNING.source} gives {side} = {getattr(agreed, side):g} for {RUNNING.test} #{number} {check}, "
+                f"{metric}; accepted: {other}, the side that this check limits"
+            )
+    return Limits(agreed.at_least, agreed.at_most, RUNNING.source)
+
+
+def _unset(metric: Metric, defaults: dict[str, Limits]) -> Limits:
+    """Return limits, on the side on which a check has its others, that pass everything."""
+    if any(limits.at_least is not None for limits in defaults.values()):
+        return Limits(at_least=metric.low, origin=UNSET)
+    return Limits(at_most=metric.high, origin=UNSET)
 
 
 def _number(name: str, value: Any, metric: Metric) -> float | None:

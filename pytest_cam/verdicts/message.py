@@ -67,6 +67,8 @@ def message(evidence: AnyEvidence) -> str:
         return _of_findings(evidence)
     facts = []
     for measurement in evidence.measurements:
+        if measurement.limits.is_agreed:  # others stand on the first line, and in the test
+            facts.append(("limit", f"{measurement.metric} {measurement.limits}"))
         facts += [("energy", _energy(measurement)), ("region", _region(measurement, evidence))]
     facts.append(("explained", explained(evidence.explained)))
     if not evidence.layout.startswith("NCHW"):  # what everybody expects needs no line

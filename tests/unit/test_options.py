@@ -46,6 +46,9 @@ def test_every_setting_is_in_the_table_of_this_test():
         "output",
         "fill",
         "no-cache",
+        "limits",
+        "calibrate",
+        "margin",
         "threads",
         "baselines",
         "update",
@@ -74,6 +77,13 @@ def test_what_writes_or_deletes_baselines_is_not_for_the_ini_file(name, pytester
     value = "" if options.setting_named(name).is_switch else "=all"
     assert options.from_config(pytester.parseconfig(f"{flag}{value}"), name)
     assert options.setting_named(name).ini not in options.markdown_table()
+
+
+def test_a_switch_of_one_run_has_no_ini_key(pytester):
+    assert options.from_config(pytester.parseconfig(), "calibrate") is False
+    assert options.from_config(pytester.parseconfig("--cam-calibrate"), "calibrate") is True
+    with pytest.raises(ValueError, match="unknown configuration value"):
+        pytester.parseconfig().getini("cam_calibrate")
 
 
 @pytest.mark.parametrize(

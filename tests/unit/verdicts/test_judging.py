@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pytest_cam import AttentionError, CollectedAttentionError, soft
+from pytest_cam import AttentionError, CollectedAttentionError, LimitError, soft
 from pytest_cam.images.geometry import Geometry
+from pytest_cam.running import RUNNING, Agreed, Key, Running
 from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import judge
-from pytest_cam.verdicts.limits import Limits
+from pytest_cam.verdicts.limits import BUILT_IN, Limits
 
 
 def findings(*figures: Figure) -> Findings:
@@ -68,3 +71,89 @@ def test_check_that_outlives_its_block_raises() -> None:
         context = contextvars.copy_context()
     with pytest.raises(AttentionError, match=r"part 0 0\.10 < 0.5"):
         context.run(check, 0.1)
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    """A test of another name, so that nothing of this run's own is asked for or noted."""
+    outer = replace(RUNNING)
+    RUNNING.become(Running(test="a.py::t[1]", function="a.py::t", source="limits.toml"))
+    yield RUNNING
+    RUNNING.become(outer)
+
+
+def judge_one(value: float, limits: Limits) -> None:
+    figure = Figure("Pearson", value, limits)
+    judge((figure,), lambda: findings(figure))
+
+
+AGREED = Key("a.py::t[1]", 1, "maps agree", "Pearson")
+
+
+@pytest.mark.parametrize("key", [AGREED, AGREED._replace(test="a.py::t")], ids=["the test's", "its function's"])
+def test_limit_of_the_file_takes_the_place_of_a_built_in_one(running, key) -> None:
+    running.agreed = {key: Agreed(0.7)}
+    with pytest.raises(AttentionError, match=r"^maps agree: Pearson 0\.60 < 0\.7") as raised:
+        judge_one(0.6, Limits(at_least=0.5, origin=BUILT_IN))
+    assert "Pearson    0.6, FAILS at least 0.7, limit from limits.toml" in str(raised.value)
+    assert running.asked == [key]
+
+
+def test_limit_of_the_test_goes_before_that_of_its_function(running) -> None:
+    function = AGREED._replace(test="a.py::t")
+    running.agreed = {function: Agreed(0.9), AGREED: Agreed(0.5)}
+    judge_one(0.6, Limits(at_least=0.8, origin=BUILT_IN))
+    assert running.asked == [AGREED, function]
+
+
+@pytest.mark.parametrize(
+    "key", [AGREED._replace(number=2), AGREED._replace(check="maps differ"), AGREED._replace(metric="EMD")]
+)
+def test_limit_of_another_check_changes_nothing(running, key) -> None:
+    running.agreed = {key: Agreed(0.7)}
+    judge_one(0.6, Limits(at_least=0.5, origin=BUILT_IN))
+    assert running.asked == []
+
+
+def test_limit_of_the_call_goes_before_the_file(running) -> None:
+    running.agreed = {AGREED: Agreed(0.7)}
+    judge_one(0.6, Limits(at_least=0.5))
+    with pytest.raises(AttentionError, match=r"0\.60 < 0\.65"):
+        judge_one(0.6, Limits(at_least=0.65))
+
+
+def test_outside_of_a_test_there_is_no_file(running) -> None:
+    running.agreed = {AGREED: Agreed(0.7)}
+    running.test = ""
+    judge_one(0.6, Limits(at_least=0.5, origin=BUILT_IN))
+
+
+def test_limit_on_the_side_that_the_check_has_not_is_an_error(running) -> None:
+    running.agreed = {AGREED: Agreed(at_most=0.7)}
+    with pytest.raises(
+        LimitError, match=r"limits\.toml gives at_most = 0\.7 for a\.py::t\[1\] #1 maps agree, Pearson;"
+    ):
+        judge_one(0.6, Limits(at_least=0.5, origin=BUILT_IN))
+
+
+def test_calibration_notes_every_limited_number_and_fails_none(running) -> None:
+    running.is_calibrating = True
+    figures = (
+        Figure("Pearson", 0.1, Limits(at_least=0.5, origin=BUILT_IN)),
+        Figure("Pearson", np.float32(0.25), Limits(at_most=0.2)),
+        Figure("only told", 7.0),
+    )
+    with soft() as block:
+        judge(figures, lambda: findings(*figures))
+    assert block.checks == 1
+    assert [(note["number"], note["metric"], note["value"], note["sides"]) for note in running.records] == [
+        (1, "Pearson", 0.1, ["at_least"]),
+        (1, "Pearson (2)", 0.25, ["at_most"]),
+    ]
+    assert {type(value) for note in running.records for value in note.values()} == {str, int, float, list, type(None)}
+
+
+def test_calibration_outside_of_a_test_judges_as_ever(running) -> None:
+    running.is_calibrating, running.test = True, ""
+    with pytest.raises(AttentionError):
+        judge_one(0.1, Limits(at_least=0.5, origin=BUILT_IN))

@@ -1,0 +1,86 @@
+"""Which entries of the limits file the checks of a run asked for, so that none is ignored in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from pytest_cam.running import Key, sendable
+
+
+class AskedLimits:
+    """Finds entries of checks that exist no more. A pytest plugin of its own, on every process of the run.
+
+    Args:
+        keys: The entries.
+        source: What the file is called.
+    """
+
+    def __init__(self, keys: list[Key], source: str) -> None:
+        self._keys = keys
+        self._source = source
+        self._asked: set[Key] = set()
+        self._passed: set[str] = set()
+        self._unfinished: set[str] = set()
+        self._gone: set[str] = set()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Look, before any is deselected, for entries whose file was collected and whose test was not."""
+        if any("::" in argument for argument in config.args) or getattr(config.option, "lf", False):
+            return  # only some of a file's tests were collected
+        tests = {sendable(item.nodeid) for item in items}
+        files = {_file(test) for test in tests}
+        known = {key.test for key in self._keys if _file(key.test) in files}
+        self._gone = {test for test in known if not _tests_of(test, tests)}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take over what a report says; the attributes are plain and survive xdist."""
+        self._asked |= {Key(*key) for key in getattr(report, "cam_limits_asked", [])}
+        test = sendable(report.nodeid)
+        if report.when == "call" and report.passed:
+            self._passed.add(test)
+        if not report.passed or hasattr(report, "wasxfail"):
+            self._unfinished.add(test)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Tell the controller what a worker found at collection."""
+        output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output["cam_limits_gone"] = sorted(self._gone)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Hear from a worker what it found at collection; one that crashed says nothing."""
+        self._gone |= set(getattr(node, "workeroutput", {}).get("cam_limits_gone", []))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+        """Name the entries of checks that exist no more, and count those of tests that did not run."""
+        waiting = [key for key in sorted(self._keys) if key not in self._asked]
+        if not waiting:
+            return
+        complete = self._passed - self._unfinished
+        stale = {key: reason for key in waiting if (reason := self._reason(key, complete, config))}
+        terminalreporter.write_sep("-", f"attention: limits in {self._source}", yellow=bool(stale))
+        for key, reason in stale.items():
+            terminalreporter.write_line(f"no check asked for {key}: {reason}", yellow=True)
+        if stale:
+            terminalreporter.write_line(f"remove what is no longer meant from {self._source}", yellow=True)
+        if others := len(waiting) - len(stale):
+            terminalreporter.write_line(f"{others} of {len(self._keys)} limits are of tests that did not run through")
+
+    def _reason(self, key: Key, complete: set[str], config: pytest.Config) -> str:
+        if key.test in self._gone or not (config.rootpath / _file(key.test)).exists():
+            return "there is no such test"
+        return "its test has no such check" if _tests_of(key.test, complete) else ""
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
+
+
+def _tests_of(entry: str, tests: Iterable[str]) -> list[str]:
+    """Return the test of an entry among others, or its parameters."""
+    return [test for test in tests if test == entry or test.startswith(f"{entry}[")]

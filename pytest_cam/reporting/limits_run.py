@@ -1,0 +1,103 @@
+"""Limits of checks in a run of pytest: read before it, asked for in its tests, told of on its reports.
+
+Standard library and pytest only; what needs more is imported where the run has a limits file or makes one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_cam import options
+from pytest_cam.errors import SettingError
+from pytest_cam.running import RUNNING, sendable
+
+_DEFAULT_NAME = "cam_limits.toml"
+
+
+def begin_limits(config: pytest.Config) -> None:
+    """Read the limits file, and make ready to write one where the run calibrates.
+
+    Raises:
+        SettingError: The file or a setting cannot be used.
+    """
+    margin = margin_from(config)
+    path = limits_path(config)
+    RUNNING.is_calibrating = options.from_config(config, "calibrate")
+    if RUNNING.is_calibrating:
+        path = path or config.rootpath / _DEFAULT_NAME
+    if path is None:
+        return
+    from pytest_cam.reporting.asked_limits import AskedLimits
+    from pytest_cam.reporting.limits_file import read_limits
+
+    entries = {} if RUNNING.is_calibrating and not path.exists() else read_limits(path)
+    RUNNING.agreed = {key: entry.agreed for key, entry in entries.items()}
+    RUNNING.source = _shown(path, config.rootpath)
+    # xdist hands its workers the options as they are now; a worker may run in another directory.
+    config.option.cam_limits = str(path)
+    if not RUNNING.is_calibrating:
+        config.pluginmanager.register(AskedLimits(list(entries), RUNNING.source), "cam-limits")
+    elif not hasattr(config, "workerinput"):
+        from pytest_cam.reporting.calibration import Calibration
+
+        config.pluginmanager.register(Calibration(path, entries, margin), "cam-calibration")
+
+
+def limits_path(config: pytest.Config) -> Path | None:
+    """Return the limits file of a run, or None where none is named.
+
+    The command line's is relative to where pytest was started, the ini file's to that file.
+
+    Raises:
+        SettingError: An empty name was given, as by an unset variable.
+    """
+    given: str | None = options.from_config(config, "limits")
+    if given is None:
+        return None
+    setting = options.setting_named("limits")
+    if not given.strip():
+        raise SettingError(f"{setting.flag} is empty; accepted: a file. Leave it out to use none")
+    by_flag = config.getoption(setting.flag) is not None
+    base = config.invocation_params.dir if by_flag or config.inipath is None else config.inipath.parent
+    return base / given
+
+
+def margin_from(config: pytest.Config) -> float:
+    """Return how far from the accepted model's value limits are proposed.
+
+    Raises:
+        SettingError: The setting is no number from 0 to below 1.
+    """
+    given = options.from_config(config, "margin")
+    given = options.setting_named("margin").builtin if given is None else given
+    try:
+        margin = float(str(given))
+    except ValueError:
+        margin = -1.0
+    if not 0 <= margin < 1:
+        raise SettingError(f"--cam-margin is {given!r}; accepted: a number from 0 to below 1")
+    return margin
+
+
+def begin_test(item: pytest.Item) -> None:
+    """Say which test runs, for the limits of its checks."""
+    name = getattr(item, "originalname", None)
+    function = f"{item.parent.nodeid}::{name}" if name and item.parent is not None else item.nodeid
+    RUNNING.begin(sendable(item.nodeid), sendable(function))
+
+
+def note_checks(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Put on a report what the checks of the test noted until now. Never raises."""
+    # All of it on each report, since not every report of a test with subtests reaches those who listen.
+    if RUNNING.records:
+        report.cam_checks = list(RUNNING.records)  # type: ignore[attr-defined]  # plain, the way to the controller
+    if RUNNING.asked:
+        report.cam_limits_asked = [list(key) for key in RUNNING.asked]  # type: ignore[attr-defined]  # as above
+    if call.when == "teardown":
+        RUNNING.end()
+
+
+def _shown(path: Path, root: Path) -> str:
+    return sendable(str(path.relative_to(root) if path.is_relative_to(root) else path))

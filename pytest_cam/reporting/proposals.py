@@ -1,0 +1,157 @@
+"""From what an accepted model's checks measured to the limits that they suggest. Standard library only."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pytest_cam.running import Agreed, CheckRecord, Key
+
+# A limit has three digits; more would change from machine to machine.
+_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What is proposed for one number of a check.
+
+    Attributes:
+        key: Which number of which check; without parameters where it stands for all of them.
+        value: The accepted model's value; over parameters, its 5th percentile, or the 95th where less is better.
+        present: The limits that it would have been held to, in words.
+        agreed: The limits proposed; empty where none is.
+        reason: Why none is; or over how many parameters it is one.
+        chance: The energy of a map that is the same everywhere, or None.
+        ceiling: The most energy that a map can put in the region, or None.
+    """
+
+    key: Key
+    value: float
+    present: str
+    agreed: Agreed
+    reason: str = ""
+    chance: float | None = None
+    ceiling: float | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is a limit to propose."""
+        return self.agreed != Agreed()
+
+
+def key_of(record: CheckRecord) -> Key:
+    """Return which number of which check a record is of."""
+    return Key(record["test"], record["number"], record["check"], record["metric"])
+
+
+def propose(record: CheckRecord, margin: float) -> Proposal:
+    """Propose limits for one number of a check.
+
+    Args:
+        record: What the check noted.
+        margin: The share of the way from chance to ceiling that is left between value and limit.
+    """
+    value, chance, ceiling = record["value"], record["chance"], record["ceiling"]
+    slack = margin * _scale(record)
+    agreed, reason = _limits(record, (value, value), (value - slack, value + slack), _level(record))
+    return Proposal(key_of(record), value, record["present"], agreed, reason, chance, ceiling)
+
+
+def propose_over_parameters(records: Iterable[CheckRecord], margin: float) -> list[Proposal]:
+    """Propose one limit for all parameters of each test function that has several: a percentile less the margin."""
+    groups: dict[Key, list[CheckRecord]] = {}
+    for record in records:
+        if record["test"] != record["function"]:
+            groups.setdefault(key_of(record)._replace(test=record["function"]), []).append(record)
+    return [_over(key, group, margin) for key, group in sorted(groups.items()) if len(group) > 1]
+
+
+def _over(key: Key, group: list[CheckRecord], margin: float) -> Proposal:
+    first = group[0]
+    told = f"of {len(group)} parameters"
+    present = first["present"] if len({record["present"] for record in group}) == 1 else "various"
+    if not all(math.isfinite(record["value"]) for record in group) or any(
+        record["sides"] != first["sides"] for record in group
+    ):
+        return Proposal(key, math.nan, present, Agreed(), f"{told}: one is not a number, or asks for another side")
+    values = [record["value"] for record in group]
+    slacks = [margin * _scale(record) for record in group]
+    # The margin of each is taken before the percentile, since its scale may differ from region to region.
+    low = _percentiles([value - slack for value, slack in zip(values, slacks, strict=True)])[0]
+    high = _percentiles([value + slack for value, slack in zip(values, slacks, strict=True)])[-1]
+    inner = _percentiles(values)[0], _percentiles(values)[-1]
+    levels = [level for level in map(_level, group) if level is not None]
+    worst = (max if first["sides"] == ["at_least"] else min)(levels) if levels else None
+    agreed, reason = _limits(first, inner, (low, high), worst)
+    value = inner[0] if "at_least" in first["sides"] else inner[1]
+    return Proposal(key, value, present, agreed, f"{told}{': ' if reason else ''}{reason}")
+
+
+def _percentiles(values: list[float]) -> list[float]:
+    """Return the 5th, 10th, ... 95th percentile."""
+    return statistics.quantiles(values, n=20, method="inclusive")
+
+
+def _limits(
+    record: CheckRecord, measured: tuple[float, float], slackened: tuple[float, float], level: float | None
+) -> tuple[Agreed, str]:
+    """Return the limits on the sides that the check has; or none, and why.
+
+    Args:
+        record: The check.
+        measured: The least and the greatest value of the accepted model.
+        slackened: These with the margin.
+        level: What chance gives, or None.
+    """
+    if not all(map(math.isfinite, (*measured, *slackened))):
+        return Agreed(), "none: the value is not a number"
+    at_least, at_most = _in_range(record["metric"], _down(slackened[0]), _up(slackened[1]))
+    if len(record["sides"]) > 1:
+        return Agreed(at_least, at_most), ""
+    if record["sides"] == ["at_least"]:
+        if record["metric"] == "pointing":
+            return (Agreed(1.0), "") if measured[0] == 1 else (Agreed(), "none: the peak misses the region")
+        if level is not None and at_least <= level:
+            return Agreed(), f"none: less the margin it is no better than chance, {level:.2f}"
+        return Agreed(at_least), ""
+    if record["metric"] == "pointing":
+        return (Agreed(None, 0.0), "") if measured[1] == 0 else (Agreed(), "none: the peak lies in the region")
+    if level is not None and measured[1] > level:
+        return Agreed(), f"none: it is more than chance, {level:.2f}"
+    return Agreed(None, at_most if level is None else min(at_most, _up(level))), ""
+
+
+def _in_range(metric: str, low: float, high: float) -> tuple[float, float]:
+    """Return limits cut to what the metrics of regions may be limited to."""
+    if metric in ("energy", "lift", "pointing"):
+        low = max(low, 0.0)
+    return low, min(high, 1.0) if metric in ("energy", "skill", "pointing") else high
+
+
+def _scale(record: CheckRecord) -> float:
+    """Return how far it is from chance to ceiling in the metric's own unit."""
+    metric, chance, ceiling = record["metric"], record["chance"], record["ceiling"]
+    if metric == "pointing":
+        return 0.0  # it has two values, and a limit is one of them
+    if chance is None or ceiling is None or metric not in ("energy", "lift"):
+        return 1.0
+    spread: float = ceiling - chance
+    return spread / float(chance) if metric == "lift" else spread
+
+
+def _level(record: CheckRecord) -> float | None:
+    """Return what chance gives in the metric's own unit, or None where that is not known."""
+    if record["chance"] is None:
+        return None
+    levels = {"skill": 0.0, "lift": 1.0, "energy": float(record["chance"])}
+    return levels.get(str(record["metric"]))
+
+
+def _down(value: float) -> float:
+    return math.floor(round(value * _STEPS, 6)) / _STEPS
+
+
+def _up(value: float) -> float:
+    return 0.0 - _down(-value)

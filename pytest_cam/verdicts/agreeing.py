@@ -1,0 +1,71 @@
+"""Limits that are agreed on in a file: put in place of built-in ones, and recorded where they are looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from pytest_cam.errors import is_ours
+from pytest_cam.running import RUNNING, CheckRecord, sendable
+from pytest_cam.verdicts.evidence import Evidence, Measurement
+from pytest_cam.verdicts.findings import AnyEvidence
+from pytest_cam.verdicts.limits import UNSET, Judged, agreed_limits
+
+__tracebackhide__ = is_ours
+
+
+def agree(number: int, judged: Sequence[Judged], found: AnyEvidence) -> tuple[list[Judged], AnyEvidence]:
+    """Return values and evidence with the limits of the limits file in place of those that are built in.
+
+    Args:
+        number: Which check of the running test it is, from 1.
+        judged: The values.
+        found: The evidence, of which the values are a part.
+    """
+    agreed = [_agreed(number, found.check, *named) for named in zip(_names(judged), judged, strict=True)]
+
+    def new(old: Any) -> Any:
+        return next((now for was, now in zip(judged, agreed, strict=True) if was is old or was == old), old)
+
+    if isinstance(found, Evidence):
+        return agreed, replace(found, measurements=tuple(new(old) for old in found.measurements))
+    return agreed, replace(found, figures=tuple(new(old) for old in found.figures))
+
+
+def record(number: int, judged: Sequence[Judged], check: str) -> None:
+    """Note the values of a check and the limits that they would have been held to."""
+    for name, value in zip(_names(judged), judged, strict=True):
+        sides = [side for side in ("at_least", "at_most") if getattr(value.limits, side) is not None]
+        if sides:
+            RUNNING.records.append(_record(number, check, name, value, sides))
+
+
+def _record(number: int, check: str, name: str, value: Judged, sides: list[str]) -> CheckRecord:
+    return {
+        "test": RUNNING.test,
+        "function": RUNNING.function,
+        "number": number,
+        "check": sendable(check),
+        "metric": sendable(name),
+        "value": float(value.value),
+        "sides": sides,
+        "present": "none" if value.limits.origin == UNSET else sendable(str(value.limits)),
+        "chance": float(value.chance) if isinstance(value, Measurement) else None,
+        "ceiling": float(value.ceiling) if isinstance(value, Measurement) else None,
+    }
+
+
+def _agreed(number: int, check: str, name: str, value: Judged) -> Judged:
+    limits = agreed_limits(number, check, name, value.limits) if value.limits.is_default else None
+    return value if limits is None else replace(value, limits=limits)  # type: ignore[type-var]  # every one is a dataclass
+
+
+def _names(judged: Sequence[Judged]) -> list[str]:
+    """Return what each number is called; a name that comes again is numbered."""
+    names: list[str] = []
+    for value in judged:
+        name = value.metric if isinstance(value, Measurement) else str(getattr(value, "name", "value"))
+        again = sum(other == name or other.startswith(f"{name} (") for other in names)
+        names.append(f"{name} ({again + 1})" if again else name)
+    return names

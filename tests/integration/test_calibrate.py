@@ -1,0 +1,296 @@
+"""--cam-calibrate, --cam-margin and --cam-limits: from an accepted model to the limits that later runs hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_cam.reporting.limits_file import read_limits
+from pytest_cam.running import RUNNING, Key
+
+# Looks at the lit square and, with the weight that a file gives, at the rest: the model that is accepted or not.
+LOOKING = """
+        from pathlib import Path
+
+        def seen():
+            image = make_photo()
+            image[:, 5:8, 5:8] = float(Path("strayed.txt").read_text())
+            return image
+
+        SEEN = dict(layer="0", method="gradcam", target=1)
+"""
+SUITE = (
+    LOOKING
+    + """
+        def test_fixture(cam, model):
+            cam.assert_attention_in_region(model, seen(), LIT, **SEEN)
+            cam.assert_attention_not_in_region(model, seen(), (7, 0, 8, 2), **SEEN)
+
+        def test_function_with_a_limit_of_its_own(model):
+            assert_attention_in_region(model, seen(), LIT, at_least=0.1, **SEEN)
+
+        def test_metric_without_a_default(cam, model):
+            cam(model, seen(), **SEEN).assert_in_region(LIT, metric="energy")
+"""
+)
+
+
+@pytest.fixture(autouse=True)
+def _at_home(monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+
+
+def strayed(project, share: float) -> None:
+    (project.path / "strayed.txt").write_text(str(share))
+
+
+def limits(project, name: str = "cam_limits.toml") -> dict[str, tuple[float | None, float | None]]:
+    return {str(key): tuple(entry.agreed) for key, entry in read_limits(project.path / name).items()}
+
+
+def test_workflow(project):
+    project.pytester.makeini("[pytest]\ncam_limits = cam_limits.toml")
+    project.write(test_suite=SUITE)
+    strayed(project, 0.0)
+
+    calibrated = project.run("--cam-calibrate")
+    first = (project.path / "cam_limits.toml").read_bytes()
+    again = project.run("--cam-calibrate")
+    accepted = project.run()
+    strayed(project, 0.5)
+    worse = project.run()
+
+    calibrated.assert_outcomes(passed=3)
+    assert calibrated.ret == again.ret == pytest.ExitCode.OK
+    assert limits(project) == {
+        "test_suite.py::test_fixture #1 attention in box, skill": (0.9, None),
+        "test_suite.py::test_fixture #2 attention not in box, lift": (None, 0.967),
+        "test_suite.py::test_function_with_a_limit_of_its_own #1 attention in box, skill": (0.9, None),
+        "test_suite.py::test_metric_without_a_default #1 attention in box, energy": (0.925, None),
+    }
+    assert (project.path / "cam_limits.toml").read_bytes() == first
+    calibrated.stdout.fnmatch_lines(
+        [
+            "*pytest-cam: calibrating, limits of attention checks are recorded and not applied*",
+            "check * value *present limit *proposed limit *chance *ceiling",
+            "test_suite.py::test_fixture #1 attention in box, skill *1.000 *at least 0.25 *at least 0.9 *0.25 *1.00",
+            "*limit_of_its_own #1 attention in box, skill *1.000 *at least 0.1 *at least 0.9 *0.25 *1.00",
+            "*without_a_default #1 attention in box, energy *1.000 *none *at least 0.925 *0.25 *1.00",
+            "wrote 4 limits to *cam_limits.toml, margin 0.1",
+            "limits were recorded and not applied: this run is no gate",
+        ]
+    )
+    again.stdout.fnmatch_lines(["*#1 attention in box, skill *1.000 *at least 0.9, limit from cam_limits.toml *at*"])
+    accepted.assert_outcomes(passed=3)
+    worse.assert_outcomes(passed=1, failed=2)  # skill 0.7 is above the call's own limit
+    worse.stdout.fnmatch_lines(["E *AttentionError: attention in box: skill 0.71 < 0.9 (gradcam, 0)"])
+    worse.stdout.fnmatch_lines(["E *limit * skill at least 0.9, limit from cam_limits.toml"])
+    worse.stdout.fnmatch_lines(["E *AttentionError: attention in box: energy 0.78 < 0.925 (gradcam, 0)"])
+
+
+@pytest.mark.workers_by_sweep
+def test_nothing_fails_by_its_limit_and_all_else_does(project):
+    project.write(
+        test_suite="""
+        from pytest_cam import Box, soft
+
+        def test_failing_check(cam, model, photo):
+            with soft():
+                cam.assert_attention_in_region(model, photo, DARK)
+            cam.assert_attention_not_in_region(model, photo, LIT)
+
+        def test_limit_that_no_map_can_meet(cam, model, photo):
+            cam.assert_attention_in_region(model, photo, LIT, metric="lift", at_least=100)
+
+        def test_region_that_is_no_test(cam, model, photo):
+            cam.assert_attention_in_region(model, photo, (0, 0, 8, 8))
+
+        def test_empty_map(cam, model, photo):
+            cam.assert_attention_in_region(model, photo * 0, LIT)
+
+        def test_plain_assert(cam, model, photo):
+            assert cam(model, photo).skill_in(DARK) > 0.9
+
+        @pytest.mark.xfail
+        def test_expected(cam, model, photo):
+            cam.assert_attention_in_region(model, photo, LIT)
+            assert False
+
+        @pytest.mark.parametrize("box", [LIT, DARK])
+        def test_boxes(cam, model, photo, box):
+            cam.assert_attention_in_region(model, photo, box, metric="pointing")
+        """
+    )
+    # A cell in the middle is brightest, so that the peak is not shared.
+    (project.path / "spotlight.py").write_text(
+        (project.path / "spotlight.py")
+        .read_text()
+        .replace("= 1.0\n    return", "= 1.0\n    image[:, 2, 2] = 2\n    return")
+    )
+
+    result = project.run("--cam-calibrate")
+
+    result.assert_outcomes(passed=4, failed=3, xfailed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*test_boxes?box1? #1 attention in box, pointing *none: the peak misses*",
+            "*test_expected #1 *none: the test did not pass*",
+            "*test_failing_check #1 attention in box, skill *none: less the margin it is no better than chance, 0.00*",
+            "*test_failing_check #2 attention not in box, lift *none: it is more than chance, 1.00*",
+            "*test_limit_that_no_map_can_meet #1 *at least 100 *at least *",
+        ]
+    )
+    assert sorted(limits(project)) == [
+        "test_suite.py::test_boxes[box0] #1 attention in box, pointing",
+        "test_suite.py::test_limit_that_no_map_can_meet #1 attention in box, lift",
+    ]
+
+
+@pytest.mark.workers_by_sweep
+def test_parameters_share_a_limit_that_new_ones_are_held_to(project):
+    suite = (
+        LOOKING
+        + """
+        @pytest.mark.parametrize("share", {shares})
+        def test_images(cam, model, share):
+            image = make_photo()
+            image[:, 5:8, 5:8] = share
+            cam.assert_attention_in_region(model, image, LIT, **SEEN)
+        """
+    )
+    project.write(test_suite=suite.format(shares=[0.0, 0.1, 0.2]))
+
+    calibrated = project.run("--cam-calibrate", "--cam-margin=0.05", "--cam-limits=agreed.toml")
+    project.write(test_suite=suite.format(shares=[0.2, 0.3]))
+    new = project.run("--cam-limits=agreed.toml")
+    partly = project.run("--cam-calibrate", "--cam-limits=agreed.toml")
+
+    calibrated.assert_outcomes(passed=3)
+    found = limits(project, "agreed.toml")
+    calibrated.stdout.fnmatch_lines(["test_suite.py::test_images #1 *at least 0.25 *at least 0.821, of 3 parameters*"])
+    new.assert_outcomes(passed=1, failed=1)
+    new.stdout.fnmatch_lines(
+        [
+            "E *skill 0.81 < 0.821*",
+            "*limits in agreed.toml*",
+            "no check asked for test_suite.py::test_images?0.0? #1 *: there is no such test",
+            "no check asked for test_suite.py::test_images?0.1? #1 *: there is no such test",
+        ]
+    )
+    # Two of its parameters are of this run, and the file knows others.
+    assert found["test_suite.py::test_images #1 attention in box, skill"][0] == 0.821
+    partly.stdout.fnmatch_lines(["wrote 2 limits to *; kept 3 of tests that did not pass in this run"])
+
+
+def test_entries_that_no_check_asks_for_are_named(project):
+    project.write(
+        test_suite="""
+        def test_one(cam, model, photo):
+            cam.assert_attention_in_region(model, photo, LIT)
+
+        def test_fails(cam, model, photo):
+            assert False
+        """,
+        test_other="""
+        def test_other():
+            pass
+        """,
+    )
+    entry = '[[limit]]\ntest = "{}"\nnumber = {}\ncheck = "{}"\nmetric = "skill"\nat_least = 0.5\n'
+    keys = [
+        ("test_suite.py::test_one", 1, "attention in box"),
+        ("test_suite.py::test_one", 2, "attention in box"),
+        ("test_suite.py::test_one", 1, "attention in mask"),
+        ("test_suite.py::test_fails", 1, "attention in box"),
+        ("test_suite.py::test_gone", 1, "attention in box"),
+        ("test_gone.py::test_gone", 1, "attention in box"),
+        ("test_other.py::test_other", 1, "attention in box"),
+    ]
+    (project.path / "cam_limits.toml").write_text("format = 1\n" + "".join(entry.format(*key) for key in keys))
+
+    result = project.run("--cam-limits=cam_limits.toml", "test_suite.py")
+    one = project.run("--cam-limits=cam_limits.toml", "test_suite.py::test_one")
+
+    assert [line for line in result.outlines if line.startswith(("no check", "2 of"))] == [
+        "no check asked for test_gone.py::test_gone #1 attention in box, skill: there is no such test",
+        "no check asked for test_suite.py::test_gone #1 attention in box, skill: there is no such test",
+        "no check asked for test_suite.py::test_one #1 attention in mask, skill: its test has no such check",
+        "no check asked for test_suite.py::test_one #2 attention in box, skill: its test has no such check",
+        "2 of 7 limits are of tests that did not run through",
+    ]
+    assert "no check asked for test_suite.py::test_gone" not in one.stdout.str()
+    one.stdout.fnmatch_lines(["3 of 7 limits are of tests that did not run through"])
+
+
+@pytest.mark.workers_by_sweep
+def test_run_that_calibrates_is_no_gate(project, monkeypatch, request):
+    project.write(
+        test_suite="""
+        def test_one(cam, model, photo):
+            cam.assert_attention_in_region(model, photo, LIT)
+        """
+    )
+    none = project.run("--cam-calibrate", "-k", "nothing_of_that_name")
+    (project.path / "test_empty.py").write_text("def test_empty(): pass")
+    empty = project.run("--cam-calibrate", "test_empty.py")
+    collected = project.run("--cam-calibrate", "--collect-only")
+    (project.path / "test_empty.py").unlink()
+    monkeypatch.setenv("CI", "true")
+    in_ci = project.run("--cam-calibrate")
+
+    assert none.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert empty.ret == in_ci.ret == pytest.ExitCode.TESTS_FAILED
+    empty.stdout.fnmatch_lines(["no attention check ran, so there is nothing to calibrate"])
+    assert collected.ret == pytest.ExitCode.OK
+    in_ci.assert_outcomes(passed=1)
+    in_ci.stdout.fnmatch_lines(["*this run is no gate; since CI is set it ends with an exit status other than 0"])
+    # These runs were within this one, which goes on as it was.
+    assert (RUNNING.is_calibrating, RUNNING.test) == (False, request.node.nodeid)
+    assert limits(project) == {"test_suite.py::test_one #1 attention in box, skill": (0.9, None)}
+
+
+@pytest.mark.parametrize(
+    ("args", "text", "words"),
+    [
+        ((), None, "limits file *cam_limits.toml cannot be read: No such file or directory"),
+        ((), "format = 1\nlimit = [", "limits file *cam_limits.toml is no TOML: * (at *)"),
+        ((), "format = 2", "limits file *: format is 2; this version of pytest-cam reads format 1"),
+        (("--cam-calibrate",), "format = 2", "limits file *: format is 2; this version of pytest-cam reads format 1"),
+        (("--cam-margin=none",), "format = 1", "--cam-margin is 'none'; accepted: a number from 0 to below 1"),
+        (("--cam-limits=",), "format = 1", "--cam-limits is empty; accepted: a file*"),
+    ],
+)
+def test_what_cannot_be_used_ends_the_run_before_any_test(project, args, text, words):
+    project.pytester.makeini("[pytest]\ncam_limits = cam_limits.toml")
+    (project.path / "test_suite.py").write_text("def test_one(): pass")
+    if text is not None:
+        (project.path / "cam_limits.toml").write_text(text)
+
+    result = project.run(*args)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {words}"])
+
+
+@pytest.mark.workers_by_sweep
+def test_limit_on_the_other_side_is_an_error_of_the_check(project):
+    project.write(
+        test_suite="""
+        def test_one(cam, model, photo):
+            cam.assert_attention_not_in_region(model, photo, (0, 0, 1, 1))
+        """
+    )
+    (project.path / "cam_limits.toml").write_text(
+        'format = 1\n[[limit]]\ntest = "test_suite.py::test_one"\nnumber = 1\ncheck = "attention not in box"\n'
+        'metric = "lift"\nat_least = 0.5\n'
+    )
+
+    result = project.run("--cam-limits=cam_limits.toml")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["E *LimitError: cam_limits.toml gives at_least = 0.5 for *accepted: at_most, the side*"]
+    )
+
+
+def test_key_is_what_tables_say():
+    assert str(Key("a.py::b", 2, "attention in box", "skill")) == "a.py::b #2 attention in box, skill"

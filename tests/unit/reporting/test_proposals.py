@@ -1,0 +1,105 @@
+"""From an accepted model's values to limits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from pytest_cam.reporting.proposals import propose, propose_over_parameters
+from pytest_cam.running import Agreed, CheckRecord
+
+
+def record(metric: str, value: float, side: str = "at_least", test: str = "a.py::t", **changed: Any) -> CheckRecord:
+    return {
+        "test": test,
+        "function": "a.py::t",
+        "number": 1,
+        "check": "attention in box",
+        "metric": metric,
+        "value": value,
+        "sides": [side],
+        "present": "at least 0.25",
+        "chance": 0.2,
+        "ceiling": 0.6,
+    } | changed
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "side", "expected"),
+    [
+        ("skill", 0.62, "at_least", Agreed(0.52)),
+        ("skill", 0.6289, "at_least", Agreed(0.528)),  # rounded to the safe side
+        ("energy", 0.5, "at_least", Agreed(0.46)),  # a tenth of the way from 0.2 to 0.6
+        ("lift", 2.5, "at_least", Agreed(2.3)),  # the same, over 0.2
+        ("pointing", 1.0, "at_least", Agreed(1.0)),
+        ("lift", 0.05, "at_most", Agreed(None, 0.25)),
+        ("lift", 0.95, "at_most", Agreed(None, 1.0)),  # never worse than chance
+        ("energy", 0.15, "at_most", Agreed(None, 0.19)),
+        ("skill", -0.25, "at_most", Agreed(None, -0.15)),
+        ("skill", -0.05, "at_most", Agreed(None, 0.0)),
+        ("pointing", 0.0, "at_most", Agreed(None, 0.0)),
+    ],
+)
+def test_limit_is_the_value_less_a_margin(metric, value, side, expected) -> None:
+    proposal = propose(record(metric, value, side), 0.1)
+    assert proposal.agreed == expected
+    assert (proposal.value, proposal.chance, proposal.ceiling, proposal.reason) == (value, 0.2, 0.6, "")
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "side", "reason"),
+    [
+        ("skill", 0.1, "at_least", "none: less the margin it is no better than chance, 0.00"),
+        ("energy", 0.24, "at_least", "none: less the margin it is no better than chance, 0.20"),
+        ("lift", 1.1, "at_least", "none: less the margin it is no better than chance, 1.00"),
+        ("pointing", 0.0, "at_least", "none: the peak misses the region"),
+        ("skill", 0.01, "at_most", "none: it is more than chance, 0.00"),
+        ("lift", 1.1, "at_most", "none: it is more than chance, 1.00"),
+        ("pointing", 1.0, "at_most", "none: the peak lies in the region"),
+        ("pointing", math.nan, "at_least", "none: the value is not a number"),
+        ("EMD", math.inf, "at_most", "none: the value is not a number"),
+    ],
+)
+def test_limit_that_would_say_nothing_is_not_proposed(metric, value, side, reason) -> None:
+    proposal = propose(record(metric, value, side), 0.1)
+    assert (proposal.is_made, proposal.reason) == (False, reason)
+
+
+def test_number_without_chance_gets_the_margin_as_it_is() -> None:
+    figure = {"chance": None, "ceiling": None}
+    assert propose(record("Pearson", 0.83, **figure), 0.1).agreed == Agreed(0.73)
+    assert propose(record("EMD", 0.06, "at_most", **figure), 0.1).agreed == Agreed(None, 0.16)
+
+
+def test_check_with_two_limits_keeps_both_within_the_metrics_range() -> None:
+    both = {"sides": ["at_least", "at_most"]}
+    assert propose(record("skill", 0.95, **both), 0.1).agreed == Agreed(0.85, 1.0)
+    assert propose(record("energy", 0.01, **both), 0.1).agreed == Agreed(0.0, 0.05)
+
+
+def test_parameters_share_their_5th_percentile_less_the_margin() -> None:
+    records = [record("skill", 0.5 + index / 100, test=f"a.py::t[{index}]") for index in range(21)]
+    (proposal,) = propose_over_parameters(records, 0.1)
+    assert (proposal.key.test, proposal.agreed, proposal.reason) == ("a.py::t", Agreed(0.41), "of 21 parameters")
+    assert proposal.value == pytest.approx(0.51)
+
+
+def test_parameters_share_their_95th_percentile_where_less_is_better() -> None:
+    records = [record("lift", index / 100, "at_most", test=f"a.py::t[{index}]") for index in range(21)]
+    (proposal,) = propose_over_parameters(records, 0.1)
+    assert proposal.agreed == Agreed(None, 0.39)  # 0.19, and a tenth of (0.6 - 0.2) / 0.2
+
+
+def test_parameters_of_which_one_has_no_number_share_nothing() -> None:
+    records = [record("pointing", value, test=f"a.py::t[{value}]") for value in (1.0, math.nan)]
+    (proposal,) = propose_over_parameters(records, 0.1)
+    assert (proposal.is_made, proposal.reason) == (
+        False,
+        "of 2 parameters: one is not a number, or asks for another side",
+    )
+
+
+def test_one_parameter_or_none_shares_nothing() -> None:
+    assert propose_over_parameters([record("skill", 0.5), record("skill", 0.5, test="a.py::t[1]")], 0.1) == []
