@@ -184,7 +184,10 @@ def _findings(attentions: Sequence[Attention], figures: tuple[Figure, ...], regi
     names = _names(attentions)
     hints = ["of an image that shows one object, all classes are rightly explained by it: use one that shows each"]
     if regions:
-        hints = ["if the lead is the wrong way round, compare the order of targets and regions"]
+        crossed = all(not figure.passed for figure in figures if figure.name.startswith("lead of"))
+        hints = ["every map lies in another's region: compare the order of targets and regions"] if crossed else []
+    if first.method == "gradcam++":
+        hints.append("gradcam++ weighs all that speaks for a class; method='gradcam' tells classes apart better")
     return Findings(
         check="attention class-discriminative",
         where=where(first),
