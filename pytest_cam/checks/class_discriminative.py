@@ -21,7 +21,7 @@ from pytest_cam.measures.localization import GridRegion, energy, metric_named
 from pytest_cam.measures.similarity import cosine
 from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import judge
-from pytest_cam.verdicts.limits import Limits, limit_within
+from pytest_cam.verdicts.limits import Limits, least, limit_within, most
 from pytest_cam.verdicts.message import explained
 from pytest_cam.verdicts.region import measure
 from pytest_cam.views import view_of, where
@@ -112,10 +112,10 @@ def _require_askable(targets: Sequence[Target], regions: Sequence[Any] | None, h
 def _limits(at_most: float | None, at_least: float | None, with_regions: bool) -> tuple[Limits, Limits]:
     if at_least is not None and not with_regions:
         raise LimitError("at_least is the least skill of each map in its own region: give regions=[...], too")
-    default = None if with_regions else _MOST_ALIKE
-    most = default if at_most is None else limit_within("at_most", at_most, "the cosine", 0.0, 1.0)
-    least = _LEAST_SKILL if at_least is None else limit_within("at_least", at_least, "skill", -float("inf"), 1.0)
-    return Limits(at_most=most), Limits(at_least=least)
+    cosine = None if at_most is None else limit_within("at_most", at_most, "the cosine", 0.0, 1.0)
+    skill = None if at_least is None else limit_within("at_least", at_least, "skill", -float("inf"), 1.0)
+    alike = Limits() if with_regions and cosine is None else most(cosine, _MOST_ALIKE)
+    return alike, least(skill, _LEAST_SKILL)
 
 
 def _require_different(attentions: Sequence[Attention], targets: Sequence[Target]) -> None:

@@ -16,7 +16,7 @@ from pytest_cam.images import drawing
 from pytest_cam.images.frames import Frame
 from pytest_cam.verdicts.findings import Figure, Findings, View
 from pytest_cam.verdicts.judging import judge
-from pytest_cam.verdicts.limits import Limits
+from pytest_cam.verdicts.limits import least
 from pytest_cam.verdicts.message import explained
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def assert_attention_faithful(
     img: Any,
     *,
     by: By = "insertion",
-    at_least: float = 1.0,
+    at_least: float | None = None,
     steps: int = 10,
     rankings: int = 19,
     frame: Frame = "image",
@@ -56,7 +56,7 @@ def assert_attention_faithful(
             replaced by the input's mean colour (the same), which is the noisiest, since holes with hard edges are
             something to see, too; "road": replaced by noisy linear imputation, which hides the shape of what was taken
             out (ROAD, arXiv 2202.00449), and takes longest.
-        at_least: The share of the random rankings that must do worse, above 0 and at most 1.
+        at_least: The share of the random rankings that must do worse, above 0 and at most 1; 1 by default.
         steps: In how many equal shares the pixels are replaced, 2 or more.
         rankings: How many random rankings there are, 1 or more. There are about steps * (rankings + 1) forward passes,
             in batches.
@@ -87,7 +87,7 @@ def assert_attention_faithful(
         1.0
     """
     require_how(how, assert_attention_faithful)
-    limit = checked_limit("at_least", at_least, of_probability=True)
+    given = None if at_least is None else checked_limit("at_least", at_least, of_probability=True)
     if by not in _BY:
         raise KeywordError(f"by is {by!r}, which is no way of replacing pixels. {nearest(by, _BY)}")
     _require_count("steps", steps, 2)
@@ -98,7 +98,7 @@ def assert_attention_faithful(
     beaten = Figure(
         "random rankings beaten",
         found.beaten,
-        Limits(at_least=limit),
+        least(given, 1.0),
         f"{round(found.beaten * rankings)} of {rankings} random maps on the same {_grid(found)} do worse",
     )
     judge([beaten], lambda: _evidence(found, beaten))

@@ -13,7 +13,7 @@ from pytest_cam.images.frames import Frame
 from pytest_cam.intervention import Intervention, intervene
 from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import judge
-from pytest_cam.verdicts.limits import Limits
+from pytest_cam.verdicts.limits import Limits, least
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -89,10 +89,10 @@ def assert_prediction_needs_region(
             f"target {found.before.explained.name} is no class, so by how much its score must fall is yours to say: "
             f"give drop_at_least=. With nothing hidden the score is {found.value_before:.4g}"
         )
-    limits = Limits(at_least=_DROP if given is None else given)
+    # Where the prediction changes there is nothing left to hold the drop to.
+    limits = Limits() if found.flips else least(given, _DROP)
     drop = Figure(f"drop of {'probability' if of_probability else 'score'}", found.drop, limits, _meaning(found))
-    if not found.flips:
-        judge([drop], lambda: _evidence(found, drop))
+    judge([drop], lambda: _evidence(found, drop))
     return found
 
 

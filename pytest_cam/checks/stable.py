@@ -18,7 +18,7 @@ from pytest_cam.measures.similarity import pearson
 from pytest_cam.randomness import RandomState
 from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import judge
-from pytest_cam.verdicts.limits import Limits, limit_within
+from pytest_cam.verdicts.limits import least, limit_within
 from pytest_cam.verdicts.message import explained
 from pytest_cam.views import view_of, where
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = is_ours
 
+_LEAST_ALIKE = 0.8
 _OF_AN_INPUT = ("shift", "brightness", "noise")
 _OF_AN_IMAGE = (*_OF_AN_INPUT, "jpeg")
 
@@ -64,7 +65,7 @@ def assert_attention_stable(
     img: Any,
     under: Sequence[Any] | str | None = None,
     *,
-    at_least: float = 0.8,
+    at_least: float | None = None,
     **how: Unpack[How],
 ) -> Stability:
     """Fail unless the map stays with what is in the image when the image is changed a little.
@@ -82,7 +83,7 @@ def assert_attention_stable(
             the RGB PIL image and returns one of that size, with everything in its place, or takes and returns a tensor
             where `img` is one; it must not be random. None is shift, brightness, noise and, of an image, jpeg.
         at_least: The least Pearson correlation, in [-1, 1], of the map, laid back, with that of the original over the
-            part that both show.
+            part that both show; 0.8 by default.
         **how: `layer`, `method`, `target`, `preprocess` and all else as for `attend`. Where no target is given, all are
             explained for the class that the model predicts on the original. `seed`, 0 by default, is that of "noise".
 
@@ -99,7 +100,8 @@ def assert_attention_stable(
         CamError: As for `attend`.
     """
     require_how(how, assert_attention_stable)
-    limits = Limits(at_least=limit_within("at_least", at_least, "Pearson", -1.0, 1.0))
+    given = None if at_least is None else limit_within("at_least", at_least, "Pearson", -1.0, 1.0)
+    limits = least(given, _LEAST_ALIKE)
     with RandomState():
         prepared = prepare(img, how.get("preprocess"))
     chosen = _chosen(under, prepared, how)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pytest_cam.errors import KeywordError, is_ours, nearest
 from pytest_cam.measures import similarity
 from pytest_cam.verdicts.findings import Figure
-from pytest_cam.verdicts.limits import Limits, limit_within
+from pytest_cam.verdicts.limits import least, limit_within, most
 
 __tracebackhide__ = is_ours
 
@@ -107,9 +107,11 @@ def likeness(
         MapError, NonFiniteError: What is given is no map.
         DependencyError: OpenCV, which measures the EMD, does not import here.
     """
-    held = rule(mode, limits)
+    held, given = rule(mode, limits), {name for name, value in (limits or {}).items() if value is not None}
     return tuple(
-        _figure(_MEASURES[name], first_map, second_map, extent, held[name]) for name in _MEASURES if name in held
+        _figure(_MEASURES[name], first_map, second_map, extent, None if name not in given else held[name], held[name])
+        for name in _MEASURES
+        if name in held
     )
 
 
@@ -137,12 +139,13 @@ def _figure(
     first: npt.ArrayLike,
     second: npt.ArrayLike,
     extent: tuple[float, float] | None,
-    limit: float,
+    given: float | None,
+    default: float,
 ) -> Figure:
     value = measure.value(first, second, extent)
     return Figure(
         measure.name,
         value,
-        Limits(at_least=limit) if measure.side == "at_least" else Limits(at_most=limit),
+        least(given, default) if measure.side == "at_least" else most(given, default),
         measure.meaning,
     )

@@ -52,6 +52,16 @@ class Limits:
         return bool(self.origin) and not self.is_default
 
 
+def least(given: float | None, default: float) -> Limits:
+    """Return what is at least what is given, or the built-in default, which a limits file may replace."""
+    return Limits(at_least=default, origin=BUILT_IN) if given is None else Limits(at_least=given)
+
+
+def most(given: float | None, default: float) -> Limits:
+    """Return what is at most what is given, or the built-in default, which a limits file may replace."""
+    return Limits(at_most=default, origin=BUILT_IN) if given is None else Limits(at_most=given)
+
+
 class Judged:
     """A value that is held to limits.
 
