@@ -14,7 +14,7 @@ from photos import CLASSES, Photo, validation_photos
 import pytest_cam
 from pytest_cam import AttentionError, EmptyMapError
 
-PHOTOS = 40
+PHOTOS = 20
 HOW: dict[str, Any] = {"layer": "features", "preprocess": preprocess}
 
 
