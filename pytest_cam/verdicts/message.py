@@ -13,7 +13,7 @@ from pytest_cam.images.regions import Box, Region
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.findings import AnyEvidence, Figure, Findings
 from pytest_cam.verdicts.limits import Judged
-from pytest_cam.verdicts.sketch import LEGEND, side_by_side, sketch
+from pytest_cam.verdicts.sketch import LEGEND, LEGEND_OF_REGIONS, side_by_side, sketch
 
 # Below this ceiling the grid, not the model, decides much of the figure.
 _COARSE = 0.5
@@ -76,7 +76,7 @@ def message(evidence: AnyEvidence) -> str:
     facts += [("peak", _peak(evidence)), ("image", image(evidence.image_name, evidence.geometry))]
     lines = [first_line(evidence), "", *_aligned(facts), ""]
     lines += [f"  {line}" for line in sketch(evidence.map, evidence.geometry, _measured_in(evidence))]
-    lines += [f"  {LEGEND}", *(f"  try: {hint}" for hint in _hints(evidence))]
+    lines += [f"  {_legend(evidence.measurements)}", *(f"  try: {hint}" for hint in _hints(evidence))]
     return "\n".join(lines)
 
 
@@ -87,8 +87,12 @@ def _of_findings(findings: Findings) -> str:
     mapped = [view for view in findings.views if view.map is not None][:_MOST_SKETCHES]
     if mapped:
         drawn = [(view.title, sketch(view.map, view.geometry, findings.regions)) for view in mapped]  # type: ignore[arg-type]  # the views with a map
-        lines += ["", *(f"  {line}" for line in side_by_side(drawn)), f"  {LEGEND}"]
+        lines += ["", *(f"  {line}" for line in side_by_side(drawn)), f"  {_legend(findings.regions)}"]
     return "\n".join([*lines, *(f"  try: {hint}" for hint in findings.hints)])
+
+
+def _legend(outlined: Sequence[object]) -> str:
+    return LEGEND_OF_REGIONS if outlined else LEGEND
 
 
 def _aligned(facts: Sequence[tuple[str, str]]) -> list[str]:

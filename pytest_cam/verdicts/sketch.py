@@ -17,7 +17,8 @@ _MOST_ROWS, _LEAST_ROWS = 18, 12
 # The outline's character by which of its neighbours (up, right, down, left) are outline too.
 _JOINTS = dict(zip("0123456789abcdef", "·╹╺┗╻┃┏┣╸┛━┻┓┫┳╋", strict=True))
 
-LEGEND = "fuller is stronger, X is the peak, the heavy line is the region's edge"
+LEGEND = "fuller is stronger, X is the peak"
+LEGEND_OF_REGIONS = f"{LEGEND}, the heavy line is the region's edge"
 
 
 def sketch(cam: npt.NDArray[np.float32], geometry: Geometry, regions: Collection[Region] = ()) -> list[str]:
