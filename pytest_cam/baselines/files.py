@@ -28,7 +28,7 @@ __tracebackhide__ = is_ours
 
 FORMAT = 1
 _ROWS = ("map", "thumbnail")
-# Two cells beyond this many along a side would be a file that nobody reads; no layer has as many.
+# No layer has a finer grid; a file that says so is damaged, and is not to fill the memory.
 _LONGEST_SIDE = 4096
 
 
