@@ -11,32 +11,17 @@ from torch import nn
 from pytest_cam import options
 from pytest_cam.attending import attend, attend_batch, require_one
 from pytest_cam.attention import Attention
-from pytest_cam.checks.agrees import assert_attention_agrees
-from pytest_cam.checks.class_discriminative import assert_attention_class_discriminative
-from pytest_cam.checks.depends_on_weights import WeightDependence, assert_attention_depends_on_weights
-from pytest_cam.checks.faithful import assert_attention_faithful
-from pytest_cam.checks.hook_watch import BoundHooks, ModelWatch
-from pytest_cam.checks.how import How, require_how
+from pytest_cam.checks.bound_verbs import BoundVerbs
+from pytest_cam.checks.hook_watch import BoundHooks
 from pytest_cam.checks.in_region import assert_attention_in_region
-from pytest_cam.checks.journal import Journal
-from pytest_cam.checks.matches_baseline import assert_attention_matches_baseline
-from pytest_cam.checks.needs_region import assert_prediction_needs_region
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
-from pytest_cam.checks.ranking_curves import Faithfulness
-from pytest_cam.checks.region_suffices import assert_region_suffices
-from pytest_cam.checks.soft import Soft
-from pytest_cam.checks.stable import Stability, assert_attention_stable
-from pytest_cam.comparison import Comparison
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.layers import LayerLike, LayersLike
 from pytest_cam.engine.targets import Target, Targets
 from pytest_cam.errors import is_ours
-from pytest_cam.images.fills import Fill
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
-from pytest_cam.intervention import Intervention
-from pytest_cam.verdicts.likeness import Mode
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -44,7 +29,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = is_ours
 
 
-class Cam:
+class Cam(BoundVerbs):
     """The verbs of pytest-cam with the test's settings bound; the `cam` fixture returns one.
 
     Calling it is `attend`. A setting comes from the call, else from the closest `@pytest.mark.cam(...)`, else from the
@@ -55,9 +40,7 @@ class Cam:
     """
 
     def __init__(self, settings: Callable[[str, Any], Any]) -> None:
-        self._settings = settings
-        self.journal = Journal()
-        self.watch = ModelWatch()
+        super().__init__(settings)
         self.hooks = BoundHooks(self.watch)
 
     @overload
@@ -205,94 +188,6 @@ class Cam:
         attention: Attention = self(model, img, layer=layer, method=method, frame=frame, **settings)
         attention.assert_not_in_region(box, metric=metric, at_most=at_most, frame=frame)
         return attention
-
-    def assert_attention_agrees(
-        self,
-        model: Model,
-        reference: Model,
-        img: Any,
-        *,
-        mode: Mode = "retrained",
-        reference_layer: LayerLike = None,
-        reference_preprocess: Preprocess | None = None,
-        **given: Any,
-    ) -> Comparison:
-        """Fail unless two models look at the same place: `pytest_cam.assert_attention_agrees`, same arguments."""
-        self.watch.see(reference)
-        given |= {"mode": mode, "reference_layer": reference_layer, "reference_preprocess": reference_preprocess}
-        found: Comparison = self._ask(assert_attention_agrees, model, reference, img, **given)
-        return found
-
-    def assert_prediction_needs_region(
-        self, model: Model, img: Any, region: Any, *, fill: Fill | None = None, **how: Any
-    ) -> Intervention:
-        """Fail unless hiding a region changes the prediction: `pytest_cam.assert_prediction_needs_region`."""
-        found: Intervention = self._ask(assert_prediction_needs_region, model, img, region, fill=fill, **how)
-        return found
-
-    def assert_region_suffices(
-        self, model: Model, img: Any, region: Any, *, fill: Fill | None = None, **how: Any
-    ) -> Intervention:
-        """Fail unless a region alone leaves the prediction: `pytest_cam.assert_region_suffices`, same arguments."""
-        found: Intervention = self._ask(assert_region_suffices, model, img, region, fill=fill, **how)
-        return found
-
-    def assert_attention_matches_baseline(
-        self,
-        model: Model,
-        img: Any,
-        name: str | None = None,
-        *,
-        mode: Mode | None = None,
-        frame: Frame = "image",
-        **how: Unpack[How],
-    ) -> Attention:
-        """Fail unless the map is like the one kept beside the test: `pytest_cam.assert_attention_matches_baseline`."""
-        require_how(how, assert_attention_matches_baseline)
-        verb = assert_attention_matches_baseline
-        attention: Attention = self._ask(verb, model, img, name, mode=mode, frame=frame, **how)
-        return self.journal.watch(attention)
-
-    def soft(self) -> Soft:
-        """Collect failures of several checks and raise them together: `pytest_cam.soft`."""
-        return Soft()
-
-    def assert_attention_depends_on_weights(self, model: Model, img: Any, **given: Any) -> WeightDependence:
-        """Fail unless the map falls apart with random weights: `pytest_cam.assert_attention_depends_on_weights`."""
-        found: WeightDependence = self._ask(assert_attention_depends_on_weights, model, img, **given)
-        return found
-
-    def assert_attention_class_discriminative(
-        self, model: Model, img: Any, targets: Sequence[Target], regions: Sequence[Any] | None = None, **given: Any
-    ) -> list[Attention]:
-        """Fail unless the maps of several classes differ: `pytest_cam.assert_attention_class_discriminative`."""
-        verb = assert_attention_class_discriminative
-        found: list[Attention] = self._ask(verb, model, img, targets, regions, without=("target",), **given)
-        return found
-
-    def assert_attention_stable(
-        self, model: Model, img: Any, under: Sequence[Any] | str | None = None, **given: Any
-    ) -> Stability:
-        """Fail unless the map moves with the image: `pytest_cam.assert_attention_stable`, same arguments."""
-        found: Stability = self._ask(assert_attention_stable, model, img, under, **given)
-        return found
-
-    def assert_attention_faithful(self, model: Model, img: Any, **how: Any) -> Faithfulness:
-        """Fail unless the map ranks pixels better than chance: `pytest_cam.assert_attention_faithful`."""
-        found: Faithfulness = self._ask(assert_attention_faithful, model, img, **how)
-        return found
-
-    def _ask(
-        self, verb: Callable[..., Any], model: Any, img: Any, *args: Any, without: Sequence[str] = (), **given: Any
-    ) -> Any:
-        """Call a verb with the test's settings in place of what was not given, but for those that it does not take."""
-        self.watch.see(model)
-        names = How.__annotations__.keys() - set(without)
-        how = {name: self._settings(name, None) for name in options.MARKER_KEYS if name in names}
-        bound = {
-            name: self._settings(name, value) if name in options.MARKER_KEYS else value for name, value in given.items()
-        }
-        return verb(model, img, *args, **{name: value for name, value in (how | bound).items() if value is not None})
 
     def _bound(
         self,

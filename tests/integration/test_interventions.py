@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.workers_by_sweep
+
 NET = """
 import torch
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from PIL import Image
+
+pytestmark = pytest.mark.workers_by_sweep
 
 TESTS = """
 import torch
