@@ -16,6 +16,7 @@ from pytest_cam import (
     Box,
     ClassLogit,
     assert_prediction_needs_region,
+    soft,
 )
 from pytest_cam.errors import (
     KeywordError,
@@ -242,3 +243,9 @@ def test_input_keeps_its_type_and_what_is_left_of_it_every_bit(image, dtype, fil
     outside = torch.ones(16, 16, dtype=torch.bool)
     outside[2:6, 2:6] = False
     assert torch.equal(batch[1][:, outside], noisy[:, outside])
+
+
+def test_a_changed_prediction_is_a_check_that_ran(model, image):
+    with soft() as block:
+        assert assert_prediction_needs_region(model, image, LIT).flips
+    assert (block.checks, block.failures) == (1, ())
