@@ -61,7 +61,14 @@ def move(project, columns: int) -> None:
     (project.path / "columns").write_text(str(columns))
 
 
-@pytest.mark.parametrize("update", ["missing", "changed", "all"])
+@pytest.mark.parametrize(
+    "update",
+    [
+        pytest.param("missing", marks=pytest.mark.same_in_workers),
+        "changed",
+        pytest.param("all", marks=pytest.mark.same_in_workers),
+    ],
+)
 def test_create_pass_change_fail_update_pass(project, update):
     project.write(test_looks=ONE_TEST)
 
@@ -149,6 +156,7 @@ def test_names_that_collide_are_long_or_not_ascii_each_have_a_file(project):
     }
 
 
+@pytest.mark.same_in_workers
 def test_reruns_claim_and_write_again(project):
     project.write(
         test_looks=MOVABLE
