@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 from PIL import Image
 
+from pytest_cam.atomic import write_bytes
 from pytest_cam.baselines.baseline import Baseline
 from pytest_cam.baselines.model_identity import ModelIdentity
 from pytest_cam.errors import BaselineError, NewerBaselineError, is_ours
@@ -144,16 +143,7 @@ def _replace(path: Path, fill: Callable[[io.BytesIO], Any]) -> None:
     fill(buffer)
     if path.is_file() and path.read_bytes() == buffer.getvalue():
         return  # nothing to change, not even the time of the file
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".baseline-", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(buffer.getvalue())
-        # mkstemp makes files that only their owner may read, and these are for the repository.
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_bytes(path, buffer.getvalue())
 
 
 class _Reading:

@@ -14,6 +14,7 @@ import pytest
 
 from pytest_cam.baselines.keys import module_directory
 from pytest_cam.baselines.running import RUNNING, BaselineSettings, RunningTest, variant_from
+from pytest_cam.running import sendable
 
 SESSION_KEY = pytest.StashKey["BaselineSession"]()
 _TEST_KEY = pytest.StashKey[RunningTest]()
@@ -48,12 +49,12 @@ class BaselineSession:
         if not directory.is_dir():
             return
         known = self.modules.setdefault(
-            _sendable(str(module.path)),
-            {"directory": _sendable(str(directory)), "variant": _variant(module), "tests": {}},
+            sendable(str(module.path)),
+            {"directory": sendable(str(directory)), "variant": _variant(module), "tests": {}},
         )
         if collector is not module:
-            known["tests"].pop(_sendable(_name(collector)), None)
-        known["tests"].update((_sendable(_name(child)), None) for child in children)
+            known["tests"].pop(sendable(_name(collector)), None)
+        known["tests"].update((sendable(_name(child)), None) for child in children)
 
     def test_of(self, item: pytest.Item) -> RunningTest:
         """Return a test as far as baselines are concerned."""
@@ -75,14 +76,14 @@ def note(item: pytest.Item, report: pytest.TestReport) -> None:
     session, test = item.config.stash.get(SESSION_KEY, None), item.stash.get(_TEST_KEY, None)
     if session is None or test is None:
         return
-    if not test.claimed and not test.notes and _sendable(str(test.module)) not in session.modules:
+    if not test.claimed and not test.notes and sendable(str(test.module)) not in session.modules:
         return
     report.cam_baselines = {  # type: ignore[attr-defined]  # builtins, the way to the process that ends the run
-        "module": _sendable(str(test.module)),
-        "test": _sendable(test.name),
-        "nodeid": _sendable(item.nodeid),
-        "claimed": [_sendable(str(path)) for path in test.claimed],
-        "notes": [[_sendable(text) for text in texts] for texts in test.notes],
+        "module": sendable(str(test.module)),
+        "test": sendable(test.name),
+        "nodeid": sendable(item.nodeid),
+        "claimed": [sendable(str(path)) for path in test.claimed],
+        "notes": [[sendable(text) for text in texts] for texts in test.notes],
     }
     test.claimed, test.notes = [], []
 
@@ -120,8 +121,3 @@ def _asked(node: pytest.Item | pytest.Collector) -> object:
 
 def _variant(node: pytest.Collector) -> str | None:
     return variant_from(_asked(node))
-
-
-def _sendable(text: str) -> str:
-    # A path may hold bytes that are no UTF-8, and a report with such a string does not get through xdist.
-    return text.encode("utf-8", "backslashreplace").decode()

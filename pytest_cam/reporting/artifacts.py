@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
-import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import fields
@@ -16,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from pytest_cam.atomic import write_bytes
 from pytest_cam.errors import ArtifactError, DependencyError
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.style import Style
@@ -130,16 +129,7 @@ def _write_image(path: Path, picture: Any) -> None:
 def _write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
     buffer = io.BytesIO()
     fill(buffer)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(buffer.getvalue())
-        # mkstemp makes files that only their owner may read; an artifact is for whoever collects it.
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_bytes(path, buffer.getvalue())
 
 
 def _numbers(evidence: AnyEvidence, *, drawable: bool) -> dict[str, Any]:

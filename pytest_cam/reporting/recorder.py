@@ -17,6 +17,7 @@ from pytest_cam.images.style import Style
 from pytest_cam.reporting.directory import DIRECTORY_KEY
 from pytest_cam.reporting.exceptions import evidence_in
 from pytest_cam.reporting.naming import folder_name
+from pytest_cam.running import sendable
 
 if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
@@ -110,7 +111,7 @@ def _write_all(item: pytest.Item, found: list[AnyEvidence], report: pytest.TestR
         folders.append(folder)
         try:
             write_artifact(folder, evidence, context, item.config.stash.get(STYLE_KEY, Style()))
-            written.append(_sendable(str(folder)))
+            written.append(sendable(str(folder)))
         except Exception as error:
             errors.append(_reason(item, error))
     if written:
@@ -131,13 +132,8 @@ def _outcome(report: pytest.TestReport) -> str:
 
 def _reason(item: pytest.Item, error: Exception) -> str:
     if isinstance(error, ArtifactError):
-        return _sendable(str(error))
-    return _sendable(f"pytest-cam could not record {item.nodeid}:\n{''.join(traceback.format_exception(error))}")
-
-
-def _sendable(text: str) -> str:
-    # A path may hold bytes that are no UTF-8, and a report with such a string does not get through xdist.
-    return text.encode("utf-8", "backslashreplace").decode()
+        return sendable(str(error))
+    return sendable(f"pytest-cam could not record {item.nodeid}:\n{''.join(traceback.format_exception(error))}")
 
 
 def _forget_earlier_attempt(item: pytest.Item) -> None:
