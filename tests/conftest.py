@@ -28,15 +28,3 @@ def plugin_args(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """The three ways in which every integration test runs: without xdist, with it idle, and with two workers."""
     args: tuple[str, ...] = request.param
     return args
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the runs with two workers to the sweep, where a module has many and says so."""
-    for item in items:
-        spec = getattr(item, "callspec", None)
-        if spec and spec.params.get("plugin_args") == ("-n2",):
-            if item.get_closest_marker("workers_by_sweep"):
-                item.add_marker(pytest.mark.sweep)
-            if item.get_closest_marker("same_in_workers"):
-                item.add_marker(pytest.mark.skip(reason="workers have no part in it"))

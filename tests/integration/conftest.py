@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.integration.forked import warm
 
 # Layer "0" passes the image through and class 1 is its mean: at layer "0" the map of method "gradcam" is the image
 # divided by its 64 pixels. LIT holds all of it, DARK none.
@@ -67,6 +71,7 @@ class Project:
 
     pytester: pytest.Pytester
     plugin_args: tuple[str, ...]
+    socket: str
 
     @property
     def path(self) -> Path:
@@ -83,12 +88,25 @@ class Project:
             (self.path / f"{name}.py").write_text(text, encoding="utf-8")
 
     def run(self, *args: str, subprocess: bool = False) -> pytest.RunResult:
-        """Run pytest; with workers always in a process of its own, since xdist would share this one's state."""
-        # Hypothesis' plugin imports all of Hypothesis at the end of a run, which takes longer than the run.
-        everything = (*self.plugin_args, "-p", "no:hypothesispytest", *args)
-        if subprocess or "-n2" in self.plugin_args:
+        """Run pytest.
+
+        Args:
+            *args: For it.
+            subprocess: Whether it, or its workers, must be new processes in which nothing was imported before. With
+                workers it always runs in a process of its own, since xdist would share this one's state.
+        """
+        # The plugins of Hypothesis and anyio import what takes longer than the run.
+        everything = [*self.plugin_args, "-p", "no:hypothesispytest", "-p", "no:anyio", *args]
+        if not subprocess and "-n2" not in self.plugin_args:
+            return self.pytester.runpytest_inprocess(*everything)
+        if subprocess or not self.socket or os.environ["OMP_NUM_THREADS"] != warm.THREADS:
             return self.pytester.runpytest_subprocess(*everything)
-        return self.pytester.runpytest_inprocess(*everything)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(warm.SOCKET, self.socket)
+            patch.setenv("PYTHONPATH", str(Path(warm.__file__).parent), prepend=os.pathsep)
+            # As `runpytest_subprocess` does, with another `python`.
+            base = f"--basetemp={self.path / 'basetemp'}"
+            return self.pytester.run(*warm.command(self.socket), "-m", "pytest", base, "-p", "warm", *everything)
 
     def run_with_artifacts(self, *args: str, subprocess: bool = False) -> pytest.RunResult:
         return self.run("--cam-artifacts=artifacts", *args, subprocess=subprocess)
@@ -102,9 +120,24 @@ class Project:
         return found
 
 
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The socket of a server that forks; empty where processes cannot."""
+    if not hasattr(os, "fork"):
+        yield ""
+        return
+    with warm.server(tmp_path_factory.mktemp("warm")) as path:
+        yield path
+
+
 @pytest.fixture
-def project(pytester: pytest.Pytester, plugin_args: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(
+    pytester: pytest.Pytester,
+    plugin_args: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Project:
     # Two workers with two threads each would wait for one another on a small machine.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     pytester.makepyfile(spotlight=SPOTLIGHT, conftest=CONFTEST)
-    return Project(pytester, plugin_args)
+    return Project(pytester, plugin_args, request.getfixturevalue("forks") if "-n2" in plugin_args else "")

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 # As many processes as runs, and each imports torch: the three ways are tried by the workflow, with the sweep.
-pytestmark = pytest.mark.workers_by_sweep
-
 # A model that looks where the photo is bright, or, where a file says so, some columns beside it.
 MOVABLE = """
         import os
@@ -64,9 +62,9 @@ def move(project, columns: int) -> None:
 @pytest.mark.parametrize(
     "update",
     [
-        pytest.param("missing", marks=pytest.mark.same_in_workers),
+        "missing",
         "changed",
-        pytest.param("all", marks=pytest.mark.same_in_workers),
+        "all",
     ],
 )
 def test_create_pass_change_fail_update_pass(project, update):
@@ -111,7 +109,6 @@ def test_create_pass_change_fail_update_pass(project, update):
     assert [path.name for path in file.parent.iterdir() if path.suffix not in (".json", ".png")] == []
 
 
-@pytest.mark.same_in_workers
 def test_failing_comparison_leaves_expected_actual_and_difference(project):
     project.write(test_looks=ONE_TEST)
     project.run("--cam-update=missing")
@@ -156,7 +153,6 @@ def test_names_that_collide_are_long_or_not_ascii_each_have_a_file(project):
     }
 
 
-@pytest.mark.same_in_workers
 def test_reruns_claim_and_write_again(project):
     project.write(
         test_looks=MOVABLE
@@ -202,7 +198,6 @@ def test_two_claims_of_one_baseline_are_an_error(project):
     result.stdout.fnmatch_lines(["*test_shared?1? and test_looks.py::test_shared?2?; accepted: one each*"])
 
 
-@pytest.mark.same_in_workers
 def test_update_is_refused_on_ci(project, monkeypatch):
     project.write(test_looks=ONE_TEST)
     monkeypatch.setenv("CI", "true")
@@ -226,7 +221,6 @@ def test_update_is_refused_on_ci(project, monkeypatch):
         ("--cam-baselines=", "*--cam-baselines is ''; accepted: the name of a directory*"),
     ],
 )
-@pytest.mark.same_in_workers
 def test_wrong_settings_end_the_run(project, args, complaint):
     project.write(test_looks=ONE_TEST)
 
@@ -285,7 +279,6 @@ def test_baselines_that_no_test_claims_are_told_of_and_pruned(project):
     assert len(files(project, "test_others")) == 1
 
 
-@pytest.mark.same_in_workers
 def test_what_a_test_that_did_not_get_there_may_claim_is_no_orphan(project):
     project.write(test_looks=TWO_TESTS)
     project.run("--cam-update=missing")
@@ -303,7 +296,6 @@ def test_what_a_test_that_did_not_get_there_may_claim_is_no_orphan(project):
     assert [path.name[:-14] for path in files(project)] == ["other", "test-two"]
 
 
-@pytest.mark.same_in_workers
 def test_variants_have_files_of_their_own(project):
     project.write(test_looks=ONE_TEST)
     project.run("--cam-update=missing")
@@ -325,7 +317,6 @@ def test_variants_have_files_of_their_own(project):
     wrong.stdout.fnmatch_lines(["*pytest_cam_baseline_variant returned 'a/b'; accepted: None, or*"])
 
 
-@pytest.mark.same_in_workers
 def test_baseline_of_something_else_fails_before_values_are_looked_at(project):
     project.write(
         test_looks=MOVABLE
@@ -371,7 +362,6 @@ def test_baseline_of_something_else_fails_before_values_are_looked_at(project):
     updated.assert_outcomes(passed=6)
 
 
-@pytest.mark.same_in_workers
 def test_a_test_in_a_class_of_unittest_and_subtests_find_their_baselines(project):
     project.write(
         test_looks=MOVABLE
@@ -388,7 +378,6 @@ def test_a_test_in_a_class_of_unittest_and_subtests_find_their_baselines(project
     assert [path.name[:8] for path in files(project)] == ["number-1", "number-2"]
 
 
-@pytest.mark.same_in_workers
 def test_directory_that_cannot_be_used(project):
     project.write(test_looks=ONE_TEST)
     occupied = project.path / "attention_baselines"
@@ -413,7 +402,6 @@ def test_directory_that_cannot_be_used(project):
     assert list(outside.iterdir()) == []
 
 
-@pytest.mark.same_in_workers
 def test_directory_has_the_name_of_the_setting(project):
     project.pytester.makeini("[pytest]\ncam_baselines = maps\ncam_unused = error")
     project.write(test_looks=ONE_TEST)

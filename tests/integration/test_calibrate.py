@@ -87,7 +87,6 @@ def test_workflow(project):
     worse.stdout.fnmatch_lines(["E *AttentionError: attention in box: energy 0.78 < 0.925 (gradcam, 0)"])
 
 
-@pytest.mark.workers_by_sweep
 def test_nothing_fails_by_its_limit_and_all_else_does(project):
     project.write(
         test_suite="""
@@ -145,7 +144,6 @@ def test_nothing_fails_by_its_limit_and_all_else_does(project):
     ]
 
 
-@pytest.mark.workers_by_sweep
 def test_parameters_share_a_limit_that_new_ones_are_held_to(project):
     suite = (
         LOOKING
@@ -221,7 +219,6 @@ def test_entries_that_no_check_asks_for_are_named(project):
     one.stdout.fnmatch_lines(["3 of 7 limits are of tests that did not run through"])
 
 
-@pytest.mark.workers_by_sweep
 def test_run_that_calibrates_is_no_gate(project, monkeypatch, request):
     project.write(
         test_suite="""
@@ -271,7 +268,6 @@ def test_what_cannot_be_used_ends_the_run_before_any_test(project, args, text, w
     result.stderr.fnmatch_lines([f"ERROR: {words}"])
 
 
-@pytest.mark.workers_by_sweep
 def test_limit_on_the_other_side_is_an_error_of_the_check(project):
     project.write(
         test_suite="""

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytestmark = pytest.mark.workers_by_sweep
-
 NET = """
 import torch
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from PIL import Image
-
-pytestmark = pytest.mark.workers_by_sweep
 
 TESTS = """
 import torch

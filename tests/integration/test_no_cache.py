@@ -7,8 +7,6 @@ import json
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.workers_by_sweep
-
 # A spotlight that counts its passes where no attribute of it shows it, and writes the count down for each process.
 COUNTED = """
 import json

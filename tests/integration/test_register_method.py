@@ -8,8 +8,6 @@ import pytest
 
 import pytest_cam.engine.methods as registry
 
-pytestmark = pytest.mark.workers_by_sweep
-
 # Of layer "0" the activations are the image: 16 pixels of 64 are lit, and "bright" is one there.
 BRIGHT = """
 import pytest_cam

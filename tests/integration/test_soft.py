@@ -63,7 +63,6 @@ def test_failures_are_told_and_drawn_together(project):
     }
 
 
-@pytest.mark.workers_by_sweep
 def test_whatever_else_ends_the_block_the_failures_are_drawn(project):
     project.write(
         test_ends="""
@@ -116,7 +115,6 @@ def test_whatever_else_ends_the_block_the_failures_are_drawn(project):
     }
 
 
-@pytest.mark.workers_by_sweep
 def test_block_around_a_test_or_in_its_subtests(project):
     project.write(
         test_around="""

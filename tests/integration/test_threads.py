@@ -9,8 +9,6 @@ import sys
 import pytest
 import torch
 
-pytestmark = pytest.mark.workers_by_sweep
-
 SEEN = """
         import torch
 

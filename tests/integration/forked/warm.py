@@ -1,0 +1,144 @@
+"""Runs of pytest with workers, started in a moment: forks of a process that has torch and pytest imported.
+
+An import of torch takes seconds, and the tests here start hundreds of workers. The workers are real ones, in processes
+of their own; only how an interpreter comes up differs. This file is three things:
+
+* `python warm.py serve SOCKET` imports torch and pytest once, and forks itself for whoever connects to that socket;
+* `python warm.py SOCKET ... -c CODE`, or `... -m pytest ARGS`, has such a fork run that in its place;
+* as a plugin of a run (`-p warm`) it has execnet start workers by the latter.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import json
+import os
+import runpy
+import shlex
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+SOCKET = "WARM_WORKERS_SOCKET"  # in the environment of a run: the server's socket
+THREADS = "1"  # torch's, in what the server forks
+
+
+def command(path: str) -> list[str]:
+    """Return what stands for `python` where a fork of the server at that socket is to be one."""
+    return [sys.executable, "-S", __file__, path]
+
+
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    for spec in specs:
+        spec.python = shlex.join(command(os.environ[SOCKET]))
+
+
+@contextmanager
+def server(directory: Path) -> Iterator[str]:
+    """Run the server, and return the path of its socket."""
+    path = str(directory / "socket")  # short: a socket's path has 104 characters at most
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen(16)  # so that who comes early waits until torch is imported
+        process = subprocess.Popen(
+            [sys.executable, __file__, "serve", str(listening.fileno())],
+            env=os.environ | {"OMP_NUM_THREADS": THREADS},
+            pass_fds=[listening.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
+    try:
+        yield path
+    finally:
+        process.kill()
+        process.wait()
+
+
+def serve(descriptor: int) -> None:
+    import signal
+
+    import cv2  # noqa: F401  (so that a fork has it)
+    import numpy.random  # noqa: F401
+    import PIL.Image  # noqa: F401
+    import pytest  # noqa: F401
+    import scipy.optimize  # noqa: F401
+    import torch  # noqa: F401
+
+    gc.freeze()  # the collector would write to what is shared with the forks
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a fork ended
+    listening = socket.socket(fileno=descriptor)
+    while True:
+        connection, _ = listening.accept()
+        if os.fork() == 0:
+            listening.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            try:
+                run(connection)
+            except BaseException:
+                traceback.print_exc()
+            os._exit(1)
+        connection.close()
+
+
+def run(connection: socket.socket) -> None:
+    """Become what a client asks for."""
+    size = 3 * array.array("i").itemsize
+    head, ancillary, *_ = connection.recvmsg(8, socket.CMSG_SPACE(size))
+    files = array.array("i", ancillary[0][2][:size])
+    text = b""
+    while len(text) < int(head):
+        text += connection.recv(65536)
+    asked = json.loads(text)
+    for standard, given in enumerate(files):
+        os.dup2(given, standard)
+        os.close(given)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115  (open as long as it runs)
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    os.chdir(asked["directory"])
+    sys.path[:0] = ["", *filter(None, asked["environment"].get("PYTHONPATH", "").split(os.pathsep))]
+    status = 0
+    try:
+        if asked["arguments"][0] == "-m":
+            sys.argv = asked["arguments"][1:]
+            runpy.run_module(sys.argv[0], run_name="__main__")
+        else:
+            sys.argv = ["-c"]
+            exec(asked["arguments"][-1], {"__name__": "__main__"})
+    except SystemExit as left:
+        status = left.code if isinstance(left.code, int) else int(left.code is not None)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+    connection.sendall(bytes([status & 255]))
+    os._exit(status)
+
+
+def ask(path: str, arguments: list[str]) -> int:
+    """Have a fork run what Python would with these arguments, and return its exit status."""
+    asked = {"arguments": arguments, "environment": dict(os.environ), "directory": os.getcwd()}
+    text = json.dumps(asked).encode()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(path)
+        connection.sendmsg(
+            [f"{len(text):<8}".encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))]
+        )
+        connection.sendall(text)
+        # The fork holds what these refer to; xdist sees its end by its own ends of them.
+        for standard in (0, 1):
+            os.close(standard)
+        answer = connection.recv(1)
+    return answer[0] if answer else 1
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve(int(sys.argv[2]))
+    else:
+        sys.exit(ask(sys.argv[1], sys.argv[2:]))
