@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -31,11 +32,7 @@ def gradients_at(
     if not terms:
         return [None] * len(places)
     tensors, weights = zip(*terms, strict=True)
-    return list(
-        torch.autograd.grad(
-            tensors, places, weights, allow_unused=True, retain_graph=keep_graph or None, create_graph=differentiable
-        )
-    )
+    return _gradients(tensors, places, weights, keep_graph=keep_graph or differentiable, differentiable=differentiable)
 
 
 def weighted_gradients_at(place: torch.Tensor, logits: torch.Tensor, weights: torch.Tensor) -> torch.Tensor | None:
@@ -48,8 +45,7 @@ def weighted_gradients_at(place: torch.Tensor, logits: torch.Tensor, weights: to
     """
     if not logits.requires_grad:
         return None
-    (gradient,) = torch.autograd.grad(logits, place, weights.to(logits), allow_unused=True, retain_graph=True)
-    return gradient
+    return _gradients([logits], [place], [weights.to(logits)])[0]
 
 
 def curvatures_at(places: list[torch.Tensor], gradients: list[torch.Tensor | None]) -> list[torch.Tensor]:
@@ -63,9 +59,36 @@ def curvatures_at(places: list[torch.Tensor], gradients: list[torch.Tensor | Non
     for place, gradient in zip(places, gradients, strict=True):
         product = None
         if gradient is not None and gradient.requires_grad:
-            (product,) = torch.autograd.grad(gradient, place, place.detach(), allow_unused=True, retain_graph=True)
+            (product,) = _gradients([gradient], [place], [place.detach()])
         found.append(torch.zeros_like(place) if product is None else product)
     return found
+
+
+def _gradients(
+    tensors: Sequence[torch.Tensor],
+    places: Sequence[torch.Tensor],
+    weights: Sequence[torch.Tensor | None],
+    *,
+    keep_graph: bool = True,
+    differentiable: bool = False,
+) -> list[torch.Tensor | None]:
+    """Return the gradient of the sum of all tensors times their weights at each place.
+
+    This is `torch.autograd.grad` less its checks of shapes: given weights, it imports sympy, most of a second in each
+    process, and asks it in each call.
+    """
+    terms = zip(tensors, weights, strict=True)
+    ones = (torch.ones_like(tensor) if weight is None else weight for tensor, weight in terms)
+    found: Sequence[torch.Tensor | None] = torch.autograd.Variable._execution_engine.run_backward(
+        tuple(tensors),
+        tuple(ones),
+        keep_graph,
+        differentiable,
+        tuple(places),
+        allow_unreachable=True,
+        accumulate_grad=False,
+    )
+    return list(found)
 
 
 def has_graph(scores: Scores) -> bool:

@@ -212,6 +212,20 @@ print([(each.category.__name__, str(each.message), each.filename) for each in gi
     assert place == "<string>"  # the user's line
 
 
+def test_first_map_does_not_import_sympy() -> None:
+    code = """
+import sys, torch
+from torch import nn
+from pytest_cam import attend
+model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval()
+before = "sympy" in sys.modules
+attend(model, torch.rand(1, 3, 8, 8), layer="0", target=1)
+print(before, "sympy" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [
