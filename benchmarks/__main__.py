@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +82,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--only", type=_list_of(PARTS), default=list(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument("--networks", help="some of the ten networks, by their names with commas between them")
+    parser.add_argument(
+        "--devices", type=_list_of(_devices()), default=_devices(), help="some of cpu,cuda (default: all there are)"
+    )
     parser.add_argument("--rounds", type=int, help="exactly so many rounds, instead of what fits the time")
     parser.add_argument("--budget", type=float, default=1.0, help="multiplies the seconds of each figure (default: 1)")
     parser.add_argument("--threads", type=int, default=cores(), help="torch's threads (default: one for each core)")
@@ -100,11 +103,15 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _list_of(known: dict[str, Callable[[Setup], Iterator[Figure]]]) -> Callable[[str], list[str]]:
+def _devices() -> list[str]:
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def _list_of(known: Collection[str]) -> Callable[[str], list[str]]:
     def parse(text: str) -> list[str]:
         unknown = [name for name in text.split(",") if name not in known]
         if unknown:
-            raise argparse.ArgumentTypeError(f"there are no figures {', '.join(unknown)}; accepted: {', '.join(known)}")
+            raise argparse.ArgumentTypeError(f"there is no {', '.join(unknown)} here; accepted: {', '.join(known)}")
         return text.split(",")
 
     return parse
@@ -116,15 +123,16 @@ def _setup(options: argparse.Namespace) -> Setup:
         effort = Effort(least=2, most=2, warm_up=1)
     if options.rounds is not None:
         effort = replace(effort, least=options.rounds, most=options.rounds)
-    devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    return Setup(tuple(options.networks), effort, devices, (1, 2) if options.quick else (1, 8), options.quick)
+    return Setup(
+        tuple(options.networks), effort, tuple(options.devices), (1, 2) if options.quick else (1, 8), options.quick
+    )
 
 
 def _circumstances(setup: Setup, threads: int, arguments: Sequence[str]) -> Circumstances:
     remarks = []
-    if "cuda" not in setup.devices:
+    if "cuda" not in _devices():
         remarks.append("The columns of a GPU are skipped: torch finds no CUDA device.")
-    else:
+    if "cuda" in setup.devices:
         remarks.append("Limits are judged on the CPU; what a GPU takes is reported.")
     if setup.quick:
         remarks.append("**A quick run, that only shows that everything works: no evidence.**")
@@ -133,7 +141,9 @@ def _circumstances(setup: Setup, threads: int, arguments: Sequence[str]) -> Circ
 
 def _is_whole(arguments: Sequence[str]) -> bool:
     """Return whether what is measured may take the place of the evidence that is kept."""
-    return not any(argument.startswith(("--only", "--networks", "--quick", "--rounds")) for argument in arguments)
+    return not any(
+        argument.startswith(("--only", "--networks", "--devices", "--quick", "--rounds")) for argument in arguments
+    )
 
 
 def _tell(figure: Figure, spent: float) -> None:
