@@ -131,6 +131,14 @@ def test_same_weights_pass_on_another_number_of_threads(honest: nn.Module, match
         torch.set_num_threads(threads)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_same_weights_pass_on_a_gpu(honest: nn.Module, matches: Matches) -> None:
+    on_gpu = copy.deepcopy(honest).to("cuda")
+    for photo in PHOTOS[:4]:
+        matches(honest, photo, update="missing")
+        matches(on_gpu, photo)  # by its fingerprint, and with the products of 10 bits that are torch's default there
+
+
 def perturbed(model: nn.Module, seed: int, image: torch.Tensor, only_weights: bool) -> nn.Module | None:
     """Return the model with noise on one tensor, as much as changes its prediction; None where none does."""
     generator = torch.Generator().manual_seed(seed)

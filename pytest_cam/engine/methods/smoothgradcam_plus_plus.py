@@ -55,7 +55,7 @@ def smoothgradcam_plus_plus(
         drawn = [torch.randn(inputs.shape[1:], generator=torch.Generator().manual_seed(s)) for s in seeds[start:stop]]
         return inputs + deviation * torch.stack(drawn).to(inputs)
 
-    gradients = trace_inputs(count, make)[1].to(widest(activations))
+    gradients = trace_inputs(count, make)[1].to(activations.device, widest(activations))
     weights = _weights(gradients, activations.sum(dim=(2, 3), keepdim=True, dtype=gradients.dtype))
     return (weights.to(activations.dtype) * activations).sum(dim=1).relu()
 
