@@ -87,29 +87,31 @@ class Project:
             text = PREAMBLE + textwrap.dedent(source)
             (self.path / f"{name}.py").write_text(text, encoding="utf-8")
 
-    def run(self, *args: str, subprocess: bool = False) -> pytest.RunResult:
+    def run(self, *args: str, subprocess: bool = False, cold: bool = False) -> pytest.RunResult:
         """Run pytest.
 
         Args:
             *args: For it.
-            subprocess: Whether it, or its workers, must be new processes in which nothing was imported before. With
-                workers it always runs in a process of its own, since xdist would share this one's state.
+            subprocess: Whether to run it in a process of its own; with workers it always is, since xdist would share
+                this one's state.
+            cold: Whether that process and its workers must be such in which nothing was imported before.
         """
         # The plugins of Hypothesis and anyio import what takes longer than the run.
         everything = [*self.plugin_args, "-p", "no:hypothesispytest", "-p", "no:anyio", *args]
-        if not subprocess and "-n2" not in self.plugin_args:
+        if not (subprocess or cold or "-n2" in self.plugin_args):
             return self.pytester.runpytest_inprocess(*everything)
-        if subprocess or not self.socket or os.environ["OMP_NUM_THREADS"] != warm.THREADS:
+        if cold or not self.socket or os.environ["OMP_NUM_THREADS"] != warm.THREADS:
             return self.pytester.runpytest_subprocess(*everything)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(warm.SOCKET, self.socket)
             patch.setenv("PYTHONPATH", str(Path(warm.__file__).parent), prepend=os.pathsep)
             # As `runpytest_subprocess` does, with another `python`.
             base = f"--basetemp={self.path / 'basetemp'}"
-            return self.pytester.run(*warm.command(self.socket), "-m", "pytest", base, "-p", "warm", *everything)
+            workers = ["-p", "warm"] if "-n2" in self.plugin_args else []
+            return self.pytester.run(*warm.command(self.socket), "-m", "pytest", base, *workers, *everything)
 
-    def run_with_artifacts(self, *args: str, subprocess: bool = False) -> pytest.RunResult:
-        return self.run("--cam-artifacts=artifacts", *args, subprocess=subprocess)
+    def run_with_artifacts(self, *args: str, subprocess: bool = False, cold: bool = False) -> pytest.RunResult:
+        return self.run("--cam-artifacts=artifacts", *args, subprocess=subprocess, cold=cold)
 
     def documents(self) -> dict[str, list[dict[str, Any]]]:
         """Return what every attention.json says, by the name of its test, in the order of the folders' numbers."""
@@ -132,12 +134,9 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def project(
-    pytester: pytest.Pytester,
-    plugin_args: tuple[str, ...],
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
+    pytester: pytest.Pytester, plugin_args: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, forks: str
 ) -> Project:
     # Two workers with two threads each would wait for one another on a small machine.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     pytester.makepyfile(spotlight=SPOTLIGHT, conftest=CONFTEST)
-    return Project(pytester, plugin_args, request.getfixturevalue("forks") if "-n2" in plugin_args else "")
+    return Project(pytester, plugin_args, forks)

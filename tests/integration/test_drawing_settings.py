@@ -22,10 +22,10 @@ FAILS = """
 """
 
 
-def drawn(pytester: pytest.Pytester, directory: str, *args: str) -> Path:
-    pytester.makepyfile(FAILS)
-    pytester.runpytest(f"--cam-artifacts={directory}", *args).assert_outcomes(failed=1)
-    (folder,) = (pytester.path / directory).iterdir()
+def drawn(project, directory: str, *args: str) -> Path:
+    project.write(test_fails=FAILS)
+    project.run(f"--cam-artifacts={directory}", *args).assert_outcomes(failed=1)
+    (folder,) = (project.path / directory).iterdir()
     return folder
 
 
@@ -33,10 +33,9 @@ def pixels(folder: Path, name: str) -> np.ndarray:
     return np.array(Image.open(folder / name)).astype(int)
 
 
-@pytest.mark.parametrize("workers", [(), ("-n0",), ("-n2",)], ids=["plain", "n0", "n2"])
-def test_pictures_follow_the_settings(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
-    plain = drawn(pytester, "plain", *workers)
-    styled = drawn(pytester, "styled", "--cam-colormap=hot", "--cam-alpha=0", "--cam-normalization=min-max", *workers)
+def test_pictures_follow_the_settings(project) -> None:
+    plain = drawn(project, "plain")
+    styled = drawn(project, "styled", "--cam-colormap=hot", "--cam-alpha=0", "--cam-normalization=min-max")
     assert (pixels(styled, "overlay.png") == pixels(styled, "original.png")).all()
     assert not (pixels(plain, "overlay.png") == pixels(plain, "original.png")).all()
     assert pixels(plain, "heatmap.png")[0, 0].tolist() == [128, 0, 0]  # the end of jet
@@ -46,9 +45,9 @@ def test_pictures_follow_the_settings(pytester: pytest.Pytester, workers: tuple[
     assert one["map"] == other["map"]
 
 
-def test_settings_of_the_ini_file(pytester: pytest.Pytester) -> None:
-    pytester.makeini("[pytest]\ncam_colormap = hot")
-    assert pixels(drawn(pytester, "ini"), "heatmap.png")[0, 0].tolist() == [255, 255, 255]
+def test_settings_of_the_ini_file(project) -> None:
+    project.pytester.makeini("[pytest]\ncam_colormap = hot")
+    assert pixels(drawn(project, "ini"), "heatmap.png")[0, 0].tolist() == [255, 255, 255]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def imported(project, *args: str) -> tuple[int, set[str]]:
     """Return how many processes a run had, and what they imported of the expensive libraries."""
     log = project.path / "imported.txt"
     log.unlink(missing_ok=True)
-    project.run(*args, subprocess=True)
+    project.run(*args, cold=True)
     processes = [line.split() for line in log.read_text().splitlines()]
     return len(processes), {name for process in processes for name in process[1:]}
 

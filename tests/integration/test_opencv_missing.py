@@ -27,7 +27,7 @@ def test_verdict_and_numbers_stay_and_the_cures_are_named(project, monkeypatch):
         """
     )
 
-    result = project.run_with_artifacts("-rx", "--xfail-tb", subprocess=True)
+    result = project.run_with_artifacts("-rx", "--xfail-tb", cold=True)
 
     result.assert_outcomes(passed=2, xfailed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED

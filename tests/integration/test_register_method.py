@@ -57,8 +57,9 @@ DEFAULT = """
 
 @pytest.fixture(autouse=True)
 def _forgotten() -> Iterator[None]:
-    """Runs in this process leave nothing in its registry."""
+    """Runs in this process find nothing in its registry, and leave nothing there."""
     registered = dict(registry._registered)
+    registry._registered.clear()
     registry._found.clear()
     yield
     registry._registered.clear()

@@ -69,6 +69,7 @@ def serve(descriptor: int) -> None:
     import scipy.optimize  # noqa: F401
     import torch  # noqa: F401
 
+    # Not the plugins: pytest warns of those that it finds imported.
     gc.freeze()  # the collector would write to what is shared with the forks
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a fork ended
     listening = socket.socket(fileno=descriptor)

@@ -161,7 +161,11 @@ def test_smoothing_takes_every_method_and_batch(classifier: nn.Sequential, pictu
     np.testing.assert_allclose(both[1].map, alone.map, rtol=1e-5, atol=1e-9)
 
 
-def test_a_target_that_is_ignored_is_told_once(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+def test_a_target_that_is_ignored_is_told_once(
+    classifier: nn.Sequential, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(methods, "_registered", {})
+
     @register_method("brightest")
     def brightest(activations: torch.Tensor) -> torch.Tensor:
         return activations.sum(dim=1)
