@@ -159,7 +159,7 @@ def _in_own(attentions: Sequence[Attention], regions: Sequence[Region], limits: 
         )
         cell = geometry.cell_in_image(cam.shape)
         there = [
-            GridRegion(region.resolved(cell, geometry.image_size).coverage(geometry), (cam.shape[0], cam.shape[1]))
+            GridRegion.of(region.resolved(cell, geometry.image_size).coverage(geometry), (cam.shape[0], cam.shape[1]))
             for region in regions
         ]
         for other in range(len(regions)):

@@ -19,6 +19,7 @@ __tracebackhide__ = is_ours
 
 Points = npt.NDArray[np.float64]
 Rectangle = tuple[float, float, float, float]
+Matrix = tuple[tuple[float, float, float], tuple[float, float, float]]
 # From an image to the model's input; `pytest_cam.images.applying` says what it may take and give.
 Preprocess = Callable[..., Any]
 
@@ -35,7 +36,7 @@ class Geometry:
 
     image_size: tuple[int, int]
     input_size: tuple[int, int]
-    matrix: tuple[tuple[float, float, float], tuple[float, float, float]]
+    matrix: Matrix
 
     @classmethod
     @lru_cache(maxsize=64)  # so that its inverse is worked out once
@@ -44,7 +45,7 @@ class Geometry:
         return cls(size, size, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)))
 
     @cached_property
-    def inverse(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    def inverse(self) -> Matrix:
         """The map from input pixels back to image pixels, as two rows of three numbers."""
         full = np.linalg.inv(np.vstack([self.matrix, (0.0, 0.0, 1.0)]))
         first, second = full[:2].tolist()
@@ -60,13 +61,13 @@ class Geometry:
 
     def rectangle_to_input(self, rectangle: Rectangle) -> Rectangle:
         """Carry an image rectangle (x1, y1, x2, y2) to the input, not clipped."""
-        return _corners(self.to_input(np.reshape(rectangle, (2, 2))))
+        return _rectangle(self.matrix, rectangle)
 
     def rectangle_to_image(self, rectangle: Rectangle) -> Rectangle:
         """Carry an input rectangle (x1, y1, x2, y2) to the image, not clipped."""
-        return _corners(self.to_image(np.reshape(rectangle, (2, 2))))
+        return _rectangle(self.inverse, rectangle)
 
-    @property
+    @cached_property
     def seen(self) -> Rectangle:
         """The part of the image that the model sees, in image pixels."""
         x1, y1, x2, y2 = self.rectangle_to_image((0.0, 0.0, *self.input_size))
@@ -86,6 +87,9 @@ def _apply(matrix: npt.ArrayLike, points: npt.ArrayLike) -> Points:
     return result
 
 
-def _corners(points: Points) -> Rectangle:
-    (x1, y1), (x2, y2) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-    return x1, y1, x2, y2
+def _rectangle(matrix: Matrix, rectangle: Rectangle) -> Rectangle:
+    # Numbers, not arrays: every check carries several of these.
+    x1, y1, x2, y2 = map(float, rectangle)
+    (a, b, c), (d, e, f) = matrix
+    xs, ys = (a * x1 + b * y1 + c, a * x2 + b * y2 + c), (d * x1 + e * y1 + f, d * x2 + e * y2 + f)
+    return min(xs), min(ys), max(xs), max(ys)

@@ -37,6 +37,14 @@ def bilinear(cells: int, pixels: int) -> Array:
     return matrix
 
 
+@lru_cache(maxsize=64)
+def _weight(grid: tuple[int, int], size: tuple[int, int]) -> Array:
+    rows, columns = (bilinear(cells, pixels).sum(axis=0) for cells, pixels in zip(grid, size, strict=True))
+    weight: Array = np.outer(rows, columns)
+    weight.flags.writeable = False
+    return weight
+
+
 def upsample(cam: npt.ArrayLike, size: tuple[int, int]) -> Array:
     """Return a map (h, w) on the input grid, (H, W), bilinear with align_corners=False."""
     cam = np.asarray(cam, dtype=np.float64)
@@ -49,37 +57,57 @@ class GridRegion:
     """A region as a map of h x w cells can resolve it.
 
     Attributes:
-        coverage: M, the share of each input pixel that lies in the region, (H, W) in [0, 1].
+        first: The row and the column of the first input pixel of `touched`.
+        touched: M, the share of each input pixel that lies in the region, in [0, 1], where it is not 0: all that are
+            left out are 0.
+        size: (H, W) of the input.
         grid: (h, w) of the map.
     """
 
-    coverage: Array
+    first: tuple[int, int]
+    touched: Array
+    size: tuple[int, int]
     grid: tuple[int, int]
+
+    @classmethod
+    def of(cls, coverage: Array, grid: tuple[int, int]) -> GridRegion:
+        """Return the region of some coverage of all pixels, (H, W) in [0, 1]."""
+        return cls((0, 0), coverage, (coverage.shape[0], coverage.shape[1]), grid)
+
+    @cached_property
+    def coverage(self) -> Array:
+        """M for all pixels, (H, W) in [0, 1]."""
+        coverage = np.zeros(self.size)
+        coverage[self._there] = self.touched
+        return coverage
+
+    @property
+    def _there(self) -> tuple[slice, slice]:
+        (row, column), (height, width) = self.first, self.touched.shape
+        return slice(row, row + height), slice(column, column + width)
 
     @cached_property
     def axes(self) -> tuple[Array, Array]:
         """U along the rows, (H, h), and along the columns, (W, w)."""
-        return bilinear(self.grid[0], self.coverage.shape[0]), bilinear(self.grid[1], self.coverage.shape[1])
+        return bilinear(self.grid[0], self.size[0]), bilinear(self.grid[1], self.size[1])
 
     @cached_property
     def weight(self) -> Array:
         """U^T 1: how much of the upsampled map's mass one unit in each cell makes, (h, w)."""
-        rows, columns = self.axes
-        weight: Array = np.outer(rows.sum(axis=0), columns.sum(axis=0))
-        return weight
+        return _weight(self.grid, self.size)
 
     @cached_property
     def share(self) -> Array:
         """(U^T M) / (U^T 1): the share of each cell's mass that falls into the region, (h, w) in [0, 1]."""
-        rows, columns = self.axes
-        inside = rows.T @ self.coverage @ columns
+        rows, columns = (axis[there] for axis, there in zip(self.axes, self._there, strict=True))
+        inside = rows.T @ self.touched @ columns
         share: Array = np.divide(inside, self.weight, out=np.zeros_like(inside), where=self.weight > 0)
         return share
 
     @cached_property
     def chance(self) -> float:
         """A = |M| / N: the energy of a map that is the same everywhere."""
-        return float(np.mean(self.coverage))
+        return float(self.touched.sum() / (self.size[0] * self.size[1]))
 
     @cached_property
     def ceiling(self) -> float:
@@ -95,8 +123,8 @@ class GridRegion:
     def hits(self) -> npt.NDArray[np.bool_]:
         """Which cells would be a hit in the pointing game if the map's peak lay there, (h, w)."""
         touched = np.pad((self.coverage > 0).cumsum(axis=1), ((0, 0), (1, 0)))
-        length = self.coverage.shape[1]
-        middles = np.arange(self.coverage.shape[0]) + 0.5
+        height, length = self.size
+        middles = np.arange(height) + 0.5
         columns = np.array([self.centre(0, column)[0] for column in range(self.grid[1])])
         hits = np.zeros(self.grid, dtype=bool)
         for row in range(self.grid[0]):
@@ -112,31 +140,28 @@ class GridRegion:
     @property
     def tolerance(self) -> float:
         """How far from the region a peak still hits, in input pixels: 15 at 500 pixels, or half a cell."""
-        height, width = self.coverage.shape
+        height, width = self.size
         half_cell = max(height / self.grid[0], width / self.grid[1]) / 2
         return float(max(15 / 500 * max(height, width), half_cell))
 
     def centre(self, row: int, column: int) -> tuple[float, float]:
         """Return the centre (x, y) of a cell in input pixels."""
-        height, width = self.coverage.shape
+        height, width = self.size
         return (column + 0.5) * width / self.grid[1], (row + 0.5) * height / self.grid[0]
 
     def offset_from(self, point: tuple[float, float]) -> tuple[float, float]:
         """Return (dx, dy) in input pixels from a point to the nearest pixel that the region touches."""
-        rows, columns, touched = self._touched
-        dx = np.maximum(np.abs(columns + 0.5 - point[0]) - 0.5, 0.0)
-        dy = np.maximum(np.abs(rows + 0.5 - point[1]) - 0.5, 0.0)
-        row, column = np.unravel_index(
-            int(np.argmin(np.where(touched, dx * dx + (dy * dy)[:, None], np.inf))), touched.shape
-        )
+        if self.touched.all():  # a rectangle, as most regions are
+            return tuple(
+                max(there.start - at, at - there.stop, 0.0)
+                for there, at in zip(reversed(self._there), point, strict=True)
+            )
+        rows, columns = (np.arange(there.start, there.stop) + 0.5 for there in self._there)
+        dx = np.maximum(np.abs(columns - point[0]) - 0.5, 0.0)
+        dy = np.maximum(np.abs(rows - point[1]) - 0.5, 0.0)
+        distance = np.where(self.touched > 0, dx * dx + (dy * dy)[:, None], np.inf)
+        row, column = np.unravel_index(int(np.argmin(distance)), distance.shape)
         return float(dx[column]), float(dy[row])
-
-    @cached_property
-    def _touched(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-        """The rows and the columns in which the region touches a pixel, and which pixels it touches there."""
-        touched = self.coverage > 0
-        rows, columns = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
-        return rows, columns, touched[np.ix_(rows, columns)]
 
 
 def energy(cam: Array, region: GridRegion) -> float:

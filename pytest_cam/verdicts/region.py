@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -53,12 +55,14 @@ def measure(
     visible = require_visible(region, geometry)
     if widen:
         region = region.widened(*cell, geometry.image_size)
-    on_grid = GridRegion(region.coverage(geometry), cam.shape)
+    width, height = geometry.input_size
+    on_grid = GridRegion(*region.touched(geometry), (height, width), cam.shape)
     if metric.name == "skill" or (limits is not None and limits.at_least is not None):
         require_spread(metric, on_grid)
     if limits is not None and not RUNNING.is_recording:
         require_decidable(metric, limits, on_grid)
     exact = cam.astype(np.float64)
+    peak, distance = _peak(exact, geometry, on_grid)
     return Measurement(
         metric=metric.name,
         value=metric.value(exact, on_grid),
@@ -67,8 +71,8 @@ def measure(
         energy=energy(exact, on_grid),
         chance=on_grid.chance,
         ceiling=on_grid.ceiling,
-        peak=peak_in_image(cam, geometry),
-        peak_distance=_distance(exact, geometry, on_grid),
+        peak=peak,
+        peak_distance=distance,
         tied_cells=tied_cells(exact),
         visible_share=visible,
     )
@@ -83,7 +87,8 @@ def peak_in_image(cam: Map, geometry: Geometry) -> tuple[float, float]:
     return x, y
 
 
-def _distance(cam: npt.NDArray[np.float64], geometry: Geometry, region: GridRegion) -> float:
-    dx, dy = region.offset_from(region.centre(*peak_cell(cam)))
-    (x0, y0), (x1, y1) = geometry.to_image([(0.0, 0.0), (dx, dy)]).tolist()
-    return float(np.hypot(x1 - x0, y1 - y0))
+def _peak(cam: npt.NDArray[np.float64], geometry: Geometry, region: GridRegion) -> tuple[tuple[float, float], float]:
+    """Return where the map's peak is, and how far from the region, in image pixels."""
+    peak = region.centre(*peak_cell(cam))
+    (x, y), (x0, y0), (x1, y1) = geometry.to_image([peak, (0.0, 0.0), region.offset_from(peak)]).tolist()
+    return (x, y), math.hypot(x1 - x0, y1 - y0)

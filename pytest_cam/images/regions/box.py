@@ -134,11 +134,18 @@ class Box(Region):
 
     def coverage(self, geometry: Geometry) -> npt.NDArray[np.float64]:
         """Return the share of each input pixel that lies in the box, by area, (H, W) in [0, 1]."""
-        x1, y1, x2, y2 = geometry.rectangle_to_input(_clipped(self.corners, geometry.image_size))
-        columns = _overlap(geometry.input_size[0], x1, x2)
-        rows = _overlap(geometry.input_size[1], y1, y2)
-        coverage: npt.NDArray[np.float64] = np.outer(rows, columns)
+        (row, column), touched = self.touched(geometry)
+        width, height = geometry.input_size
+        coverage = np.zeros((height, width))
+        coverage[row : row + touched.shape[0], column : column + touched.shape[1]] = touched
         return coverage
+
+    def touched(self, geometry: Geometry) -> tuple[tuple[int, int], npt.NDArray[np.float64]]:
+        """Return the coverage of the pixels that the box touches, and the first one's row and column."""
+        x1, y1, x2, y2 = geometry.rectangle_to_input(_clipped(self.corners, geometry.image_size))
+        column, columns = _overlap(geometry.input_size[0], x1, x2)
+        row, rows = _overlap(geometry.input_size[1], y1, y2)
+        return (row, column), np.outer(rows, columns)
 
     def widened(self, dx: float, dy: float, image_size: tuple[int, int]) -> Box:
         """Return the box widened by dx to the left and right and dy to the top and bottom, within the image."""
@@ -197,10 +204,11 @@ def _clipped(box: Rectangle, image_size: tuple[int, int]) -> Rectangle:
     return max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(width)), min(box[3], float(height))
 
 
-def _overlap(length: int, start: float, stop: float) -> npt.NDArray[np.float64]:
-    edges = np.arange(length, dtype=np.float64)
-    overlap: npt.NDArray[np.float64] = np.minimum(edges + 1, stop) - np.maximum(edges, start)
-    return overlap.clip(0.0, 1.0)
+def _overlap(length: int, start: float, stop: float) -> tuple[int, npt.NDArray[np.float64]]:
+    """Return the first pixel of an axis that an interval touches, and the shares of that and the next ones in it."""
+    first, after = max(math.floor(start), 0), min(math.ceil(stop), length)
+    edges = np.arange(first, max(after, first), dtype=np.float64)
+    return first, (np.minimum(edges + 1, stop) - np.maximum(edges, start)).clip(0.0, 1.0)
 
 
 def _intersection(first: Sequence[float], second: Sequence[float]) -> float:

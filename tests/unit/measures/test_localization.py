@@ -30,7 +30,7 @@ def region(grid: tuple[int, int], size: tuple[int, int], box: tuple[int, int, in
     coverage = np.zeros(size)
     x1, y1, x2, y2 = box
     coverage[y1:y2, x1:x2] = 1
-    return GridRegion(coverage, grid)
+    return GridRegion.of(coverage, grid)
 
 
 def interpolated(cam: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -81,7 +81,7 @@ def test_energy_equals_that_of_the_upsampled_map(cam: np.ndarray, data: st.DataO
     coverage = data.draw(arrays(np.float64, size, elements=st.floats(0, 1)).filter(np.any))
     upsampled = interpolated(cam, size)
     expected = (upsampled * coverage).sum() / upsampled.sum()
-    assert energy(cam, GridRegion(coverage, cam.shape)) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert energy(cam, GridRegion.of(coverage, cam.shape)) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 @given(MAPS, st.data())
@@ -112,9 +112,9 @@ def test_iou_by_hand() -> None:
 def test_iou_is_of_the_upsampled_map_and_of_pixels_covered_at_least_half() -> None:
     # U (8, 0) on four pixels is 8, 6, 2, 0; marked are the first two.
     cam = np.array([[8.0, 0.0]])
-    assert iou(cam, GridRegion(np.array([[1.0, 0.5, 0.4, 0.0]]), (1, 2))) == 1.0
-    assert iou(cam, GridRegion(np.array([[1.0, 0.4, 0.4, 0.0]]), (1, 2))) == 0.5
-    assert iou(cam, GridRegion(np.array([[0.4, 0.4, 0.0, 0.0]]), (1, 2))) == 0.0
+    assert iou(cam, GridRegion.of(np.array([[1.0, 0.5, 0.4, 0.0]]), (1, 2))) == 1.0
+    assert iou(cam, GridRegion.of(np.array([[1.0, 0.4, 0.4, 0.0]]), (1, 2))) == 0.5
+    assert iou(cam, GridRegion.of(np.array([[0.4, 0.4, 0.0, 0.0]]), (1, 2))) == 0.0
 
 
 def test_rank_by_hand() -> None:
@@ -122,7 +122,7 @@ def test_rank_by_hand() -> None:
     # The two highest pixels are 4 and 3; of them the left column has 4, the top row 4, the main diagonal both.
     assert rank(cam, region((2, 2), (2, 2), (0, 0, 1, 2))) == 0.5
     assert rank(cam, region((2, 2), (2, 2), (0, 0, 2, 1))) == 0.5
-    assert rank(cam, GridRegion(np.eye(2), (2, 2))) == 1.0
+    assert rank(cam, GridRegion.of(np.eye(2), (2, 2))) == 1.0
 
 
 def test_rank_shares_ties() -> None:
@@ -135,13 +135,13 @@ def test_rank_shares_ties() -> None:
 
 def test_rank_counts_a_pixel_by_the_part_that_is_covered() -> None:
     # An area of 1.5: all of the highest pixel, which is half covered, and half of the next, which is all covered.
-    half = GridRegion(np.array([[0.5, 1.0, 0.0]]), (1, 3))
+    half = GridRegion.of(np.array([[0.5, 1.0, 0.0]]), (1, 3))
     assert rank(np.array([[3.0, 2.0, 1.0]]), half) == pytest.approx((0.5 + 0.5) / 1.5)
 
 
 @given(MAPS)
 def test_a_map_that_is_one_in_the_region_and_zero_elsewhere_has_iou_and_rank_one(cam: np.ndarray) -> None:
-    inside = GridRegion((cam > 0).astype(float), cam.shape)
+    inside = GridRegion.of((cam > 0).astype(float), cam.shape)
     assert iou((cam > 0).astype(float), inside) == 1.0
     assert rank((cam > 0).astype(float), inside) == pytest.approx(1.0)
     assert METRICS["iou"].attainable(inside)[1] == 1.0
@@ -151,7 +151,7 @@ def test_a_map_that_is_one_in_the_region_and_zero_elsewhere_has_iou_and_rank_one
 @given(MAPS, st.data())
 def test_no_iou_or_rank_leaves_the_bounds_whatever_the_region(cam: np.ndarray, data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 20))
-    some = GridRegion(data.draw(arrays(np.float64, size, elements=st.floats(0, 1)).filter(np.any)), cam.shape)
+    some = GridRegion.of(data.draw(arrays(np.float64, size, elements=st.floats(0, 1)).filter(np.any)), cam.shape)
     for metric in (METRICS["iou"], METRICS["rank"]):
         low, high = metric.attainable(some)
         assert 0 <= low <= high <= 1 + 1e-9
@@ -184,12 +184,30 @@ def test_hits_are_the_cells_near_enough_to_a_touched_pixel(h: int, w: int, size:
     coverage = data.draw(
         arrays(np.float64, (size, size), elements=st.sampled_from([0.0, 0.0, 0.0, 0.3])).filter(np.any)
     )
-    some = GridRegion(coverage, (h, w))
+    some = GridRegion.of(coverage, (h, w))
     for row in range(h):
         for column in range(w):
             distance = np.hypot(*some.offset_from(some.centre(row, column)))
             if abs(distance - some.tolerance) > 1e-9:
                 assert some.hits[row, column] == (distance < some.tolerance)
+
+
+SPANS = st.tuples(st.integers(0, 11), st.integers(0, 11)).map(sorted)
+
+
+@given(SPANS, SPANS, st.floats(0, 12), st.floats(0, 12))
+def test_a_part_of_the_pixels_says_what_all_do(rows: list[int], columns: list[int], x: float, y: float) -> None:
+    (top, bottom), (left, right) = rows, columns
+    whole = np.zeros((12, 12))
+    whole[top : bottom + 1, left : right + 1] = 0.25
+    some, part = GridRegion.of(whole, (3, 4)), whole[top : bottom + 1, left : right + 1]
+    cropped = GridRegion((top, left), part, (12, 12), (3, 4))
+    np.testing.assert_array_equal(cropped.coverage, whole)
+    np.testing.assert_allclose(cropped.share, some.share, rtol=1e-12, atol=1e-15)
+    assert cropped.chance == pytest.approx(some.chance)
+    assert (cropped.hits == some.hits).all()
+    # A rectangle is asked for its edges, other regions for each of their pixels.
+    assert cropped.offset_from((x, y)) == pytest.approx(some.offset_from((x, y)))
 
 
 def test_tolerance_grows_with_the_image() -> None:

@@ -21,7 +21,7 @@ def region(grid: tuple[int, int], size: tuple[int, int], box: tuple[int, int, in
     coverage = np.zeros(size)
     x1, y1, x2, y2 = box
     coverage[y1:y2, x1:x2] = 1
-    return GridRegion(coverage, grid)
+    return GridRegion.of(coverage, grid)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,6 @@ def test_iou_and_rank_that_every_map_meets_are_vacuous(name, limits) -> None:
 
 def test_rank_of_a_region_that_covers_pixels_in_part_is_at_most_what_the_best_order_gives() -> None:
     # Four pixels half covered: an area of 2, and the best 2 pixels hold half of it.
-    half = GridRegion(np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]), (2, 3))
+    half = GridRegion.of(np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]), (2, 3))
     with pytest.raises(UnattainableError, match=r"rank at least 0\.6.*0\.50"):
         require_decidable(METRICS["rank"], Limits(at_least=0.6), half)
