@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from types import FunctionType
 from typing import Any, TypeAlias
@@ -16,9 +17,10 @@ from torch import nn
 
 from pytest_cam.engine.state import ModelState
 
-_version = operator.attrgetter("_version")
-_parameters, _buffers = operator.attrgetter("_parameters"), operator.attrgetter("_buffers")
-Glance: TypeAlias = Any  # a tensor or, on the CPU, a NumPy array
+_version, _place = operator.attrgetter("_version"), torch.Tensor.data_ptr
+_parameters, _buffers = operator.itemgetter("_parameters"), operator.itemgetter("_buffers")
+Glance: TypeAlias = Any  # a tensor or, on the CPU, the memory of a vector or a NumPy array
+_in_table = operator.methodcaller("values")
 _WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -35,9 +37,10 @@ class Fingerprint:
     Attributes:
         is_known: Whether it is made of torch's and torchvision's own modules, whose attributes are plain values.
         modules: The ids of the modules.
-        values: Their attributes, and what those hold.
-        held: Their parameters and buffers, and the empty places among these.
-        tensors: Those and the tensors among the attributes.
+        attributes: Their attributes.
+        tables: Their parameters and buffers.
+        values: What the modules' classes hold, and where that is not known what the attributes do.
+        tensors: The parameters, the buffers, and the tensors among the attributes.
         versions: Theirs.
         places: Where their memory is.
         glances: Views of some of their values, lists of one type and device each.
@@ -49,8 +52,9 @@ class Fingerprint:
 
     is_known: bool
     modules: list[int]
+    attributes: list[dict[str, Any]]
+    tables: list[dict[str, torch.Tensor | None]]
     values: list[Any]
-    held: list[torch.Tensor | None]
     tensors: list[torch.Tensor]
     versions: list[int]
     places: list[int]
@@ -66,18 +70,21 @@ class Fingerprint:
         Args:
             state: The model's state, entered.
         """
-        values, held = _values(state.modules, state.is_known), _held(state.modules)
-        tensors = [value for value in chain(held, () if state.is_known else values) if isinstance(value, torch.Tensor)]
+        attributes = list(map(vars, state.modules))
+        tables, values = _tables(attributes), _values(attributes, state)
+        held = chain(_all_in(tables), () if state.is_known else values)
+        tensors = [value for value in held if isinstance(value, torch.Tensor)]
         tensors = [tensor for tensor in tensors if tensor.layout == torch.strided and not tensor.is_inference()]
         glances = _glances(tensors)
         return cls(
             state.is_known,
             list(map(id, state.modules)),
+            list(map(dict, attributes)),
+            list(map(dict, tables)),
             values,
-            held,
             tensors,
             list(map(_version, tensors)),
-            list(map(torch.Tensor.data_ptr, tensors)),
+            list(map(_place, tensors)),
             glances,
             list(map(_end_to_end, glances)),
             [] if state.is_known else _arrays(values),
@@ -91,14 +98,16 @@ class Fingerprint:
             state: The model's state now, entered.
         """
         # The cheap questions first. Where tensors are the same ones in the same places, the views of them hold.
+        attributes = list(map(vars, state.modules))
         return (
             self.is_known == state.is_known
             and self.modules == list(map(id, state.modules))
-            and _same_objects(self.held, _held(state.modules))
-            and self.versions == list(map(_version, self.tensors))
-            and self.places == list(map(torch.Tensor.data_ptr, self.tensors))
             and self.surroundings == _surroundings(state.flags)
-            and _same_objects(self.values, _values(state.modules, self.is_known))
+            and _are_same(self.attributes, attributes)
+            and _are_same(self.tables, _tables(attributes))
+            and _are_same(self.values, _values(attributes, state))
+            and self.versions == list(map(_version, self.tensors))
+            and self.places == list(map(_place, self.tensors))
             and all(array.tobytes() == before for array, before in self.arrays)
             and all(map(_are_equal, self.samples, map(_end_to_end, self.glances)))
         )
@@ -108,36 +117,44 @@ class Fingerprint:
         return [_sum_of_bits(tensor) for tensor in self.tensors]
 
 
-def _values(modules: list[nn.Module], is_known: bool) -> list[Any]:
-    """Return the attributes of some modules, what those hold, and what their classes hold."""
-    values = list(chain.from_iterable(map(dict.values, map(vars, modules))))
-    of_kinds = _of_kinds(modules)
-    if not is_known:
-        functions = [value for value in chain(values, of_kinds) if isinstance(value, FunctionType)]
-        values.extend([item for value in values for item in _inside(value)])
-        values.extend([item for function in functions for item in _read_by(function)])
-    values.extend(of_kinds)
-    return values
+def _tables(attributes: list[dict[str, Any]]) -> list[dict[str, torch.Tensor | None]]:
+    return [*map(_parameters, attributes), *map(_buffers, attributes)]
 
 
-def _held(modules: list[nn.Module]) -> list[torch.Tensor | None]:
-    tables = chain(map(_parameters, modules), map(_buffers, modules))
-    return list(chain.from_iterable(map(dict.values, tables)))
+def _values(attributes: list[dict[str, Any]], state: ModelState) -> list[Any]:
+    """Return what the classes of some modules hold; and what their attributes are and hold, where that is not known."""
+    of_kinds = _all_in(_held_by(tuple(dict.fromkeys(map(type, state.modules)))))
+    if state.is_known:
+        return of_kinds
+    values = _all_in(attributes)
+    functions = [value for value in chain(values, of_kinds) if isinstance(value, FunctionType)]
+    values.extend([item for value in values for item in _inside(value)])
+    values.extend([item for function in functions for item in _read_by(function)])
+    return values + of_kinds
+
+
+def _are_same(before: list[Any], now: list[Any]) -> bool:
+    """Return whether what two lists hold are the same objects, or else equal."""
+    try:
+        return bool(before == now)
+    except Exception:  # tensors and arrays that are other ones have no one truth
+        return False
+
+
+def _all_in(tables: Iterable[Mapping[str, Any]]) -> list[Any]:
+    return list(chain.from_iterable(map(_in_table, tables)))
+
+
+@lru_cache(maxsize=16)
+def _held_by(kinds: tuple[type, ...]) -> list[Mapping[str, Any]]:
+    """Return what shows, now and later, what some classes hold, such as their methods, which a test may replace."""
+    bases = dict.fromkeys(base for kind in kinds for base in kind.__mro__)
+    return [vars(base) for base in bases if base not in (nn.Module, object)]
 
 
 def _arrays(values: list[Any]) -> list[tuple[Any, bytes]]:
     arrays = [value for value in values if isinstance(value, np.ndarray) and not value.dtype.hasobject]
     return [(array, array.tobytes()) for array in arrays]
-
-
-def _same_objects(ones: list[Any], others: list[Any]) -> bool:
-    return len(ones) == len(others) and all(map(operator.is_, ones, others))
-
-
-def _of_kinds(modules: list[nn.Module]) -> list[Any]:
-    """Return what the classes of some modules hold, such as their methods, which a test may replace."""
-    bases = dict.fromkeys(base for kind in dict.fromkeys(map(type, modules)) for base in kind.__mro__)
-    return [value for base in bases if base not in (nn.Module, object) for value in vars(base).values()]
 
 
 def _inside(value: Any, depth: int = 4) -> Iterator[Any]:
@@ -162,26 +179,34 @@ def _read_by(function: FunctionType) -> list[Any]:
 
 
 def _glances(tensors: list[torch.Tensor]) -> list[list[Glance]]:
-    alike: dict[tuple[torch.dtype, torch.device], list[torch.Tensor]] = {}
+    alike: dict[tuple[Any, ...], list[Glance]] = {}
     for tensor in tensors:
         if tensor.numel():
             fixed = tensor.detach()
             firsts = fixed.flatten(1)[:, 0] if fixed.ndim > 1 and fixed[0].numel() else fixed.reshape(-1)
-            alike.setdefault((tensor.dtype, tensor.device), []).append(firsts)
-    return [[_as_array(view) for view in views] for views in alike.values()]
+            glance = _in_memory(firsts)
+            alike.setdefault((type(glance), tensor.dtype, tensor.device), []).append(glance)
+    return list(alike.values())
 
 
-def _as_array(view: torch.Tensor) -> Glance:
-    # For hundreds of small tensors NumPy is faster, and knows whole numbers of these sizes only.
+def _in_memory(view: torch.Tensor) -> Glance:
+    # For hundreds of small tensors this is faster; NumPy knows whole numbers of these sizes only.
     word = _WORDS.get(view.element_size())
-    return view if word is None or view.is_complex() or view.device.type != "cpu" else view.view(word).numpy()
+    if word is None or view.is_complex() or view.device.type != "cpu":
+        return view
+    array = view.view(word).numpy()
+    return array.data.cast("B") if array.flags.c_contiguous else array
 
 
 def _end_to_end(views: list[Glance]) -> Glance:
+    if isinstance(views[0], memoryview):
+        return b"".join(views)
     return torch.cat(views) if isinstance(views[0], torch.Tensor) else np.concatenate(views)
 
 
 def _are_equal(one: Glance, other: Glance) -> bool:
+    if isinstance(one, bytes):
+        return bool(one == other)
     return torch.equal(one, other) if isinstance(one, torch.Tensor) else np.array_equal(one, other)
 
 

@@ -10,13 +10,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import count
 from types import NoneType
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
-from pytest_cam.engine.buffers import same_bits
 from pytest_cam.engine.class_names import as_names, names_of
 from pytest_cam.engine.fingerprint import Fingerprint
 from pytest_cam.engine.layers import AUTO, LayerLike, name_of
@@ -33,6 +32,7 @@ MOST_BYTES = 256 * 2**20
 # Targets that mean the same when they are equal; what any other callable reads may have changed.
 _FIXED_TARGETS = (ClassLogit, ClassProbability, BinaryLogit, ContrastiveLogit)
 _clock = count()
+Bits: TypeAlias = Any  # a tensor or a NumPy array
 
 
 @dataclass(eq=False)
@@ -40,13 +40,15 @@ class _Entry:
     """An input of a model, and what was found for it.
 
     Attributes:
-        inputs: A copy of the input.
+        bits: A copy of the input, as whole numbers.
+        test: The test in which it was made: there the weights were as the pass found them.
         found: What was found, by what it depends on.
         size: How many bytes all of this takes.
         used: When it was last used.
     """
 
-    inputs: torch.Tensor
+    bits: Bits
+    test: int
     found: dict[Hashable, Any] = field(default_factory=dict)
     size: int = 0
     used: int = 0
@@ -85,21 +87,26 @@ class PassCache:
 
     def __init__(self, subject: Subject, inputs: torch.Tensor) -> None:
         self._subject, self._inputs = subject, inputs
+        self._entry: _Entry | None = None
         self.is_on = SHARING.is_on and len(inputs) == 1 and _is_shareable(subject)
         if self.is_on:
             names = as_names(subject.class_names) or names_of(subject.module)
             said = [_plain(subject.said(name)) for name in ("output", "layer_call")]
             self._said = (*said, None if names is None else tuple(names))
             self._shelf = _shelf_of(subject.module, subject.module_state)
-            self._entry = _entry_on(self._shelf, inputs)
+            self._bits = _bits(inputs)
+            self._alike = _kind(inputs, self._bits)
+            entries = self._shelf.entries.get(self._alike, ())
+            self._entry = next((entry for entry in entries if _are_equal(entry.bits, self._bits)), None)
 
     def get(self, layer: LayerLike, target: Target, *rest: Hashable) -> Any:
         """Return what is kept for a layer, a target and what else it depends on, or None."""
         key = self._key(layer, target, rest)
-        if key is None or self._entry is None or key not in self._entry.found or not self._is_sure():
+        entry = self._entry
+        if key is None or entry is None or key not in entry.found or not self._is_sure(entry):
             return None
-        self._entry.used = next(_clock)
-        return self._entry.found[key]
+        entry.used = next(_clock)
+        return entry.found[key]
 
     def put(self, found: Any, size: int, layer: LayerLike, target: Target, *rest: Hashable) -> None:
         """Keep something, unless the pass that gave it drew random numbers or changed the model.
@@ -115,8 +122,8 @@ class PassCache:
         if key is None or not self._subject.module_state.is_untouched():
             return
         if self._entry is None:
-            self._entry = _Entry(self._inputs.clone(), size=self._inputs.nbytes)
-            self._shelf.entries.setdefault(_glance(self._inputs), []).append(self._entry)
+            self._entry = _Entry(_bits(self._inputs.clone()), SHARING.test, size=self._inputs.nbytes)
+            self._shelf.entries.setdefault(self._alike, []).append(self._entry)
         self._entry.found[key] = found
         self._entry.size += size
         self._entry.used = next(_clock)
@@ -131,9 +138,9 @@ class PassCache:
             return None
         return (self._said, _plain(AUTO if layer is None else layer), _plain(target), rest)
 
-    def _is_sure(self) -> bool:
+    def _is_sure(self, entry: _Entry) -> bool:
         # A write to weights that nothing else shows goes unseen within one test; the next one looks at every value.
-        if self._shelf.test != SHARING.test:
+        if SHARING.test not in (entry.test, self._shelf.test):
             if self._shelf.fingerprint.content() != self._shelf.content:
                 del _SHELVES[self._subject.module]
                 self._shelf = _shelf_of(self._subject.module, self._subject.module_state)
@@ -161,9 +168,19 @@ def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf:
     return shelf
 
 
-def _entry_on(shelf: _Shelf, inputs: torch.Tensor) -> _Entry | None:
-    alike = shelf.entries.get(_glance(inputs), ())
-    return next((entry for entry in alike if same_bits(entry.inputs, inputs)), None)
+def _bits(inputs: torch.Tensor) -> Bits:
+    """Return the memory of a tensor as whole numbers; as an array on the CPU, where NumPy is faster."""
+    memory = inputs.detach().reshape(-1).view(torch.uint8)
+    words = memory if inputs.nbytes % 8 else memory.view(torch.int64)
+    return words.numpy() if inputs.device.type == "cpu" else words
+
+
+def _kind(inputs: torch.Tensor, bits: Bits) -> Hashable:
+    return inputs.shape, inputs.dtype, inputs.device, *bits[:: max(1, len(bits) // 8)].tolist()
+
+
+def _are_equal(one: Bits, other: Bits) -> bool:
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else bool((one == other).all())
 
 
 def _is_shareable(subject: Subject) -> bool:
@@ -172,7 +189,10 @@ def _is_shareable(subject: Subject) -> bool:
     return (
         isinstance(subject.state, ModelState)
         # TorchScript keeps what a module holds outside of Python.
-        and not any(isinstance(module, torch.jit.ScriptModule) for module in subject.state.modules)
+        and (
+            subject.state.is_known
+            or not any(isinstance(each, torch.jit.ScriptModule) for each in subject.state.modules)
+        )
         and not any(further.get(name) for name in ("model_args", "model_kwargs", "reshape"))
         and isinstance(further.get("output"), (str, int, NoneType))
         # A hook of the user sees what runs, and may change it.
@@ -180,15 +200,13 @@ def _is_shareable(subject: Subject) -> bool:
     )
 
 
+def _is_script(module: nn.Module) -> bool:
+    return isinstance(module, torch.jit.ScriptModule)
+
+
 def _plain(value: Any) -> Hashable:
     # By their texts 1, True and 1.0 differ, which are equal; and a target that holds a list has one, too.
     return type(value), repr(value)
-
-
-def _glance(inputs: torch.Tensor) -> Hashable:
-    values = inputs.reshape(-1)
-    few = values[:: max(1, len(values) // 8)].tolist()
-    return inputs.shape, inputs.dtype, inputs.device, *few
 
 
 def _make_room() -> None:

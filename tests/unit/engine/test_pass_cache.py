@@ -14,6 +14,7 @@ from torch import nn
 import pytest_cam.engine.methods as registry
 from pytest_cam import ClassLogit, ContrastiveLogit, attend, attend_batch, register_method
 from pytest_cam.engine import methods, pass_cache
+from pytest_cam.engine.fingerprint import Fingerprint
 from pytest_cam.engine.sharing import SHARING
 from pytest_cam.errors import CamError, ProbabilityWarning
 
@@ -198,6 +199,29 @@ def test_a_write_to_one_weight_past_all_notice_is_found_by_the_next_test(
     monkeypatch.setattr(SHARING, "test", SHARING.test + 1)
     assert passes(lambda: attend(model, picture, layer="look")) == 1
     assert passes(lambda: attend(model, picture, layer="look")) == 0
+
+
+def test_a_parameter_that_only_looks_the_same_is_followed(picture: torch.Tensor) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.PReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval()
+    scores = [attend(model, picture, layer="0", target=1).score]
+    model[1].weight = nn.Parameter(model[1].weight.detach().clone())  # one value, and equal
+    scores.append(attend(model, picture, layer="0", target=1).score)
+    for _ in range(2):
+        with torch.no_grad():
+            model[1].weight.mul_(-2)
+        scores.append(attend(model, picture, layer="0", target=1).score)
+    assert scores[0] == scores[1]
+    assert len(set(scores)) == 3
+
+
+def test_a_test_that_made_what_it_asks_for_reads_no_weights(
+    model: Counted, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attend(model, picture, layer="look", target=1)
+    monkeypatch.setattr(SHARING, "test", SHARING.test + 1)
+    attend(model, picture * 2, layer="look", target=1)
+    monkeypatch.setattr(Fingerprint, "content", lambda _: pytest.fail("read all weights"))
+    assert passes(lambda: attend(model, picture * 2, layer="look", target=1)) == 0
 
 
 def test_the_next_test_is_answered_too(model: Counted, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
