@@ -21,7 +21,7 @@ _version, _place = operator.attrgetter("_version"), torch.Tensor.data_ptr
 _parameters, _buffers = operator.itemgetter("_parameters"), operator.itemgetter("_buffers")
 Glance: TypeAlias = Any  # a tensor or, on the CPU, the memory of a vector or a NumPy array
 _in_table = operator.methodcaller("values")
-_WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+_WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class Fingerprint:
 
     def content(self) -> list[int]:
         """Return a sum over the bits of each tensor, which a write to any one value changes."""
-        return [_sum_of_bits(tensor) for tensor in self.tensors]
+        return [sum_of_bits(tensor) for tensor in self.tensors]
 
 
 def _tables(attributes: list[dict[str, Any]]) -> list[dict[str, torch.Tensor | None]]:
@@ -210,14 +210,12 @@ def _are_equal(one: Glance, other: Glance) -> bool:
     return torch.equal(one, other) if isinstance(one, torch.Tensor) else np.array_equal(one, other)
 
 
-def _sum_of_bits(tensor: torch.Tensor) -> int:
-    fixed = tensor.detach().contiguous()
-    word = _WORDS.get(fixed.element_size())
-    if word is None or not fixed.numel() or fixed.is_complex():
-        return int(fixed.abs().sum()) if fixed.numel() else 0
+def sum_of_bits(tensor: torch.Tensor) -> int:
+    """Return a number that a write to any one value of a tensor changes; of two writes, one may undo the other."""
+    fixed = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
+    word = _WORDS.get(fixed.element_size(), torch.int64)
     # The sum wraps around; of two different words one alone cannot leave it as it was.
-    bits = fixed.reshape(-1).view(word)
-    return int(bits.sum(dtype=torch.int64 if word is torch.int64 else torch.int32))
+    return int(fixed.view(word).sum(dtype=torch.int64 if word is torch.int64 else torch.int32))
 
 
 def _surroundings(flags: list[bool] | None) -> tuple[Any, ...]:

@@ -224,6 +224,28 @@ def test_a_test_that_made_what_it_asks_for_reads_no_weights(
     assert passes(lambda: attend(model, picture * 2, layer="look", target=1)) == 0
 
 
+KINDS = (torch.bool, torch.uint8, torch.float16, torch.bfloat16, torch.int64, torch.complex64, torch.complex128)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_weights_of_any_type_are_followed(kind: torch.dtype, picture: torch.Tensor, monkeypatch) -> None:
+    class Shifted(Counted):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            shift = self.shift.int() if kind == torch.bool else self.shift.abs()
+            return super().forward(images) + shift.sum()
+
+    model = Shifted().eval()
+    model.register_buffer("shift", torch.zeros(3, 2).to(kind))
+    model.register_buffer("nothing", torch.zeros(0).to(kind))
+    before = attend(model, picture, layer="look", target=1).score
+    assert passes(lambda: attend(model, picture, layer="look", target=1)) == 0
+    model.shift.data[0] = 1
+    assert attend(model, picture, layer="look", target=1).score == pytest.approx(before + 2, abs=1e-4)
+    model.shift.data[1, 1] = 1  # past all notice but the next test's
+    monkeypatch.setattr(SHARING, "test", SHARING.test + 1)
+    assert attend(model, picture, layer="look", target=1).score == pytest.approx(before + 3, abs=1e-4)
+
+
 def test_the_next_test_is_answered_too(model: Counted, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     attend(model, picture, layer="look")
     monkeypatch.setattr(SHARING, "test", SHARING.test + 1)
