@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from pytest_cam.baselines import model_identity
 from pytest_cam.baselines.model_identity import identity_of
 
 MAKE = """
@@ -82,3 +83,26 @@ def test_quantised_weights_are_seen() -> None:
 @pytest.mark.parametrize("model", [lambda batch: batch, object(), nn.ReLU()])
 def test_of_what_has_no_weights_none_are_known(model: object) -> None:
     assert identity_of(model).weights is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model[0].weight.data.view(-1)[5].add_(1e-6),
+        lambda model: model[0].weight.detach().numpy().fill(3),
+        lambda model: setattr(model[0], "weight", nn.Parameter(model[0].weight.detach() * 2)),
+        lambda model: model[1].running_mean.add_(1),
+        lambda model: model.load_state_dict({name: value * 2 for name, value in model.state_dict().items()}),
+    ],
+    ids=["data of one", "numpy", "another", "buffer", "state"],
+)
+def test_weights_are_read_again_when_they_have_changed(change, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = made()
+    before = identity_of(model)
+    with monkeypatch.context() as patch:
+        patch.setattr(model_identity, "_digest", lambda _: pytest.fail("read all weights"))
+        assert identity_of(model) == before
+    change(model)
+    after = identity_of(model)
+    assert after.weights != before.weights
+    assert after == identity_of(copy.deepcopy(model))
