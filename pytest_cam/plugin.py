@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cam import hookspecs, options
-from pytest_cam.baselines.running import RUNNING as CLAIMING
+from pytest_cam.baselines.claiming import CLAIMING
 from pytest_cam.baselines.session import SESSION_KEY, BaselineSession, Turn, note
 from pytest_cam.baselines.settings import settings_from, unused_from
 from pytest_cam.engine.sharing import SHARING

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pytest_cam.attention import Attention
 from pytest_cam.baselines.baseline import Baseline
+from pytest_cam.baselines.claiming import RunningTest, variant_from
 from pytest_cam.baselines.comparing import CHECK, distance, figures_of, findings, picture, rule_for
 from pytest_cam.baselines.files import read, text_of, write
 from pytest_cam.baselines.model_identity import ModelIdentity
-from pytest_cam.baselines.running import RunningTest, variant_from
 from pytest_cam.errors import BaselineError, NewerBaselineError, is_ours
 from pytest_cam.verdicts.judging import judge
 from pytest_cam.verdicts.likeness import Mode

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from pytest_cam.baselines.claiming import CLAIMING, BaselineSettings, RunningTest, variant_from
 from pytest_cam.baselines.keys import module_directory
-from pytest_cam.baselines.running import RUNNING, BaselineSettings, RunningTest, variant_from
 from pytest_cam.running import sendable
 
 SESSION_KEY = pytest.StashKey["BaselineSession"]()
@@ -95,12 +95,12 @@ class Turn:
         self._item = item
 
     def __enter__(self) -> None:
-        self._outer = RUNNING.test
+        self._outer = CLAIMING.test
         session = self._item.config.stash.get(SESSION_KEY, None)
-        RUNNING.test = None if session is None else session.test_of(self._item)
+        CLAIMING.test = None if session is None else session.test_of(self._item)
 
     def __exit__(self, *_: object) -> None:
-        RUNNING.test = self._outer
+        CLAIMING.test = self._outer
 
 
 def _module(node: pytest.Item | pytest.Collector) -> pytest.File | None:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from pytest_cam.baselines.running import BaselineSettings, Update
+from pytest_cam.baselines.claiming import BaselineSettings, Update
 from pytest_cam.errors import SettingError, is_ours, nearest
 from pytest_cam.options import from_config
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cam.attending import attend
 from pytest_cam.attention import Attention
+from pytest_cam.baselines.claiming import running_test
 from pytest_cam.baselines.holding import hold_to_baseline
 from pytest_cam.baselines.model_identity import identity_of
-from pytest_cam.baselines.running import running_test
 from pytest_cam.checks.how import How, require_how
 from pytest_cam.engine.black_box import Model
 from pytest_cam.errors import KeywordError, is_ours

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from pytest_cam.baselines.claiming import shown, two_claims
 from pytest_cam.baselines.keys import baselines_in
-from pytest_cam.baselines.running import shown, two_claims
 from pytest_cam.baselines.session import BaselineSession
 
 

@@ -12,8 +12,8 @@ from torch import nn
 
 from pytest_cam import Attention, attend
 from pytest_cam.baselines.baseline import Baseline
+from pytest_cam.baselines.claiming import BaselineSettings, RunningTest
 from pytest_cam.baselines.model_identity import identity_of
-from pytest_cam.baselines.running import BaselineSettings, RunningTest
 
 VERSIONS = {"python": "3.12.0", "torch": "2.9"}
 

@@ -112,13 +112,13 @@ class RunningTest:
 
 
 @dataclass
-class Running:
+class Claiming:
     """The test that runs in this process, or None."""
 
     test: RunningTest | None = None
 
 
-RUNNING = Running()
+CLAIMING = Claiming()
 
 
 def running_test(verb: str) -> RunningTest:
@@ -127,13 +127,13 @@ def running_test(verb: str) -> RunningTest:
     Raises:
         BaselineError: None does.
     """
-    if RUNNING.test is None:
+    if CLAIMING.test is None:
         raise BaselineError(
             f"{verb} was called while pytest runs no test, so there is no test whose baseline it could be; accepted: "
             "a call from a test or its fixtures, with the plugin pytest-cam active. Outside of one, "
             "Attention.compare(other) compares two maps"
         )
-    return RUNNING.test
+    return CLAIMING.test
 
 
 def variant_from(answer: object) -> str | None:
