@@ -16,12 +16,13 @@ from torch import nn
 
 from pytest_cam import attend
 
-FEW_OF_TORCHVISION = ["resnet18", "mobilenet_v3_small", "vgg11", "squeezenet1_1", "vit_b_32", "swin_t", "maxvit_t"]
+FEW_OF_TORCHVISION = ["resnet18", "mobilenet_v3_small", "vit_b_32", "swin_t"]
+ALL_OF_TORCHVISION = torchvision.models.list_models(module=torchvision.models)
 FEW_OF_TIMM = """
-    convnext_atto deit_tiny_distilled_patch16_224 efficientformer_l1 mixer_s32_224 mobilevit_xxs pit_ti_224
-    regnetx_002 swin_tiny_patch4_window7_224 vit_tiny_patch16_224 xcit_nano_12_p16_224
+    convnext_atto deit_tiny_distilled_patch16_224 mixer_s32_224 mobilevit_xxs swin_tiny_patch4_window7_224
 """
 FAMILIES_OF_TIMM = """
+    efficientformer_l1 pit_ti_224 regnetx_002 vit_tiny_patch16_224 xcit_nano_12_p16_224
     beit_base_patch16_224 botnet26t_256 cait_xxs24_224 coat_lite_tiny coatnet_nano_rw_224 convit_tiny
     convmixer_768_32 convnextv2_atto crossvit_tiny_240 cspresnet50 davit_tiny deit3_small_patch16_224 densenet121
     dla34 dpn48b edgenext_xx_small efficientformerv2_s0 efficientnet_b0 efficientvit_m0 eva02_tiny_patch14_224
@@ -72,13 +73,12 @@ def problems(found: list[dict[str, Any]]) -> list[str]:
     [
         pytest.param("torchvision", FEW_OF_TORCHVISION, id="torchvision, a few"),
         pytest.param("timm", FEW_OF_TIMM.split(), id="timm, a few"),
-        pytest.param(
-            "torchvision",
-            torchvision.models.list_models(module=torchvision.models),
-            id="torchvision, all",
-            marks=pytest.mark.sweep,
+        # In halves, for two workers.
+        *(
+            pytest.param(library, names[start::2], id=f"{library}, half {start + 1}", marks=pytest.mark.sweep)
+            for library, names in (("torchvision", ALL_OF_TORCHVISION), ("timm", FAMILIES_OF_TIMM.split()))
+            for start in (0, 1)
         ),
-        pytest.param("timm", FAMILIES_OF_TIMM.split(), id="timm, families", marks=pytest.mark.sweep),
     ],
 )
 def test_networks(library: str, names: list[str]) -> None:

@@ -20,9 +20,8 @@ SEEN = """
 
 
 @pytest.fixture(autouse=True)
-def _four_threads(monkeypatch):
-    """Let torch have four threads here, and in the processes that are started from here."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+def _four_threads():
+    """Let torch have four threads in this process."""
     before = torch.get_num_threads()
     torch.set_num_threads(4)
     yield
@@ -30,9 +29,7 @@ def _four_threads(monkeypatch):
 
 
 @pytest.fixture
-def seen(project, monkeypatch, _four_threads):
-    # The project lets its processes have one thread; here the test says how many.
-    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+def seen(project):
     project.write(test_threads=SEEN)
 
     def run(*args):
@@ -47,7 +44,7 @@ def cores():
 
 
 def test_a_number_holds_everywhere_and_goes_with_the_run(seen):
-    assert seen("--cam-threads=1") == {"1"}
+    assert seen("--cam-threads=2") == {"2"}
     assert torch.get_num_threads() == 4
 
 
@@ -56,11 +53,13 @@ def test_number_of_the_ini_file(seen, project):
     assert seen() == {"3"}
 
 
-def test_auto_shares_the_cores_out_among_workers_only(seen, project):
+def test_auto_shares_the_cores_out_among_workers_only(seen, project, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")  # for processes that are started from here
     assert seen("--cam-threads=auto") == ({str(max(1, cores() // 2))} if "-n2" in project.plugin_args else {"4"})
 
 
-def test_nothing_is_changed_without(seen, project):
+def test_nothing_is_changed_without(seen, project, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")  # as above
     if "-n2" not in project.plugin_args:
         assert seen() == {"4"}
         return
