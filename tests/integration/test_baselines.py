@@ -59,53 +59,61 @@ def move(project, columns: int) -> None:
     (project.path / "columns").write_text(str(columns))
 
 
-@pytest.mark.parametrize(
-    "update",
-    [
-        "missing",
-        "changed",
-        "all",
-    ],
-)
-def test_create_pass_change_fail_update_pass(project, update):
-    project.write(test_looks=ONE_TEST)
+# Names that would have one file if they only lost what no file name may hold, or are longer than one.
+IDS = ["a/b", "a:b", "ab", "a b", "x" * 300 + "1", "x" * 300 + "2", "é", "è", "猫"]
+NAMED_TESTS = f"""
+        @pytest.mark.parametrize("number", range({len(IDS)}), ids={IDS})
+        def test_named(number):
+            matches(img=make_photo().roll(number % 3, dims=-1))
+"""
 
-    missing = project.run()
-    created = project.run(f"--cam-update={update}")
-    (file,) = files(project)
-    first = file.read_bytes()
-    passing = project.run()
+
+@pytest.mark.parametrize("reruns", [(), ("--reruns=1",)], ids=["once", "reruns"])
+@pytest.mark.parametrize("update", ["missing", "changed", "all"])
+def test_create_pass_change_fail_update_pass(project, update, reruns):
+    project.write(test_looks=ONE_TEST + NAMED_TESTS)
+    count = 1 + len(IDS)
+
+    missing = project.run(*reruns)
+    created = project.run(f"--cam-update={update}", *reruns)
+    (file,) = (path for path in files(project) if path.name.startswith("test-looks-"))
+    every = files(project)
+    first = [path.read_bytes() for path in every]
+    passing = project.run(*reruns)
     move(project, 3)
-    failing = project.run_with_artifacts()
+    failing = project.run_with_artifacts(*reruns)
     if update == "missing":
-        still_failing = project.run(f"--cam-update={update}")
-        still_failing.assert_outcomes(failed=1)
-        file.unlink()
-    updated = project.run(f"--cam-update={update}")
-    passing_again = project.run()
-    second = file.read_bytes()
-    written_again = project.run("--cam-update=all")
+        still_failing = project.run(f"--cam-update={update}", *reruns)
+        still_failing.assert_outcomes(failed=count)
+        for path in every:
+            path.unlink()
+    updated = project.run(f"--cam-update={update}", *reruns)
+    passing_again = project.run(*reruns)
+    second = [path.read_bytes() for path in every]
+    written_again = project.run("--cam-update=all", *reruns)
 
-    missing.assert_outcomes(failed=1)
+    assert len(every) == len(set(first)) == count  # the name of the test is in each
+    missing.assert_outcomes(failed=count)
     missing.stdout.fnmatch_lines(
         ["*BaselineError: there is no baseline attention_baselines/test_looks/test-looks-*.json. *"]
     )
     missing.stdout.fnmatch_lines(["*keep it: pytest test_looks.py::test_looks --cam-update=missing"])
-    created.assert_outcomes(passed=1)
+    created.assert_outcomes(passed=count)
     created.stdout.fnmatch_lines(["*- attention baselines -*", "new attention_baselines/test_looks/test-looks-*.json"])
-    passing.assert_outcomes(passed=1)
+    passing.assert_outcomes(passed=count)
     passing.stdout.no_fnmatch_line("*attention baselines*")
-    failing.assert_outcomes(failed=1)
+    failing.assert_outcomes(failed=count)
     # A quarter of the photo moves by 3 of 8 columns: 3 / hypot(8, 8) = 0.27.
     failing.stdout.fnmatch_lines(["*AttentionError: attention matches baseline: EMD 0.27 > 0.15; Pearson *"])
     failing.stdout.fnmatch_lines(["*accept its map: pytest test_looks.py::test_looks --cam-update=changed"])
-    updated.assert_outcomes(passed=1)
+    updated.assert_outcomes(passed=count)
     what = "new *" if update == "missing" else "changed *: EMD 0.265, *"
     updated.stdout.fnmatch_lines(["*- attention baselines -*", what])
-    passing_again.assert_outcomes(passed=1)
-    written_again.assert_outcomes(passed=1)
-    assert second != first
-    assert file.read_bytes() == second
+    passing_again.assert_outcomes(passed=count)
+    written_again.assert_outcomes(passed=count)
+    assert all(now != before for now, before in zip(second, first, strict=True))
+    assert [path.read_bytes() for path in every] == second
+    assert files(project) == every
     assert [path.name for path in file.parent.iterdir() if path.suffix not in (".json", ".png")] == []
 
 
@@ -126,13 +134,8 @@ def test_failing_comparison_leaves_expected_actual_and_difference(project):
 def test_names_that_collide_are_long_or_not_ascii_each_have_a_file(project):
     project.write(
         test_looks=MOVABLE
+        + NAMED_TESTS
         + """
-        IDS = ["a/b", "a:b", "ab", "a b", "x" * 300 + "1", "x" * 300 + "2", "é", "è", "猫"]
-
-        @pytest.mark.parametrize("number", range(9), ids=IDS)
-        def test_looks(cam, number):
-            matches(img=make_photo().roll(number % 3, dims=-1))
-
         def test_hündin():
             matches()
             matches("Hündin")
