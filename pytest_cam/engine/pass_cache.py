@@ -13,6 +13,7 @@ from types import NoneType
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -170,9 +171,15 @@ def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf:
 
 def _bits(inputs: torch.Tensor) -> Bits:
     """Return the memory of a tensor as whole numbers; as an array on the CPU, where NumPy is faster."""
-    memory = inputs.detach().reshape(-1).view(torch.uint8)
-    words = memory if inputs.nbytes % 8 else memory.view(torch.int64)
-    return words.numpy() if inputs.device.type == "cpu" else words
+    fixed = inputs.detach()
+    if fixed.device.type != "cpu":
+        memory = fixed.reshape(-1).view(torch.uint8)
+        return memory if memory.numel() % 8 else memory.view(torch.int64)
+    try:
+        array = fixed.numpy().reshape(-1)
+    except (TypeError, RuntimeError):  # a type that NumPy does not know
+        array = fixed.reshape(-1).view(torch.uint8).numpy()
+    return array.view(np.uint8 if array.nbytes % 8 else np.int64)
 
 
 def _kind(inputs: torch.Tensor, bits: Bits) -> Hashable:

@@ -59,6 +59,10 @@ class Geometry:
         """Carry input points (N, 2) to image points (N, 2)."""
         return _apply(self.inverse, points)
 
+    def point_to_image(self, x: float, y: float) -> tuple[float, float]:
+        """Carry one input point to the image."""
+        return _point(self.inverse, x, y)
+
     def rectangle_to_input(self, rectangle: Rectangle) -> Rectangle:
         """Carry an image rectangle (x1, y1, x2, y2) to the input, not clipped."""
         return _rectangle(self.matrix, rectangle)
@@ -90,6 +94,10 @@ def _apply(matrix: npt.ArrayLike, points: npt.ArrayLike) -> Points:
 def _rectangle(matrix: Matrix, rectangle: Rectangle) -> Rectangle:
     # Numbers, not arrays: every check carries several of these.
     x1, y1, x2, y2 = map(float, rectangle)
+    (left, top), (right, bottom) = _point(matrix, x1, y1), _point(matrix, x2, y2)
+    return min(left, right), min(top, bottom), max(left, right), max(top, bottom)
+
+
+def _point(matrix: Matrix, x: float, y: float) -> tuple[float, float]:
     (a, b, c), (d, e, f) = matrix
-    xs, ys = (a * x1 + b * y1 + c, a * x2 + b * y2 + c), (d * x1 + e * y1 + f, d * x2 + e * y2 + f)
-    return min(xs), min(ys), max(xs), max(ys)
+    return a * x + b * y + c, d * x + e * y + f

@@ -176,12 +176,12 @@ def energy(cam: Array, region: GridRegion) -> float:
 
 def skill(cam: Array, region: GridRegion) -> float:
     """Return (E - chance) / (ceiling - chance): 0 is chance, 1 the best that this grid can reach."""
-    return (energy(cam, region) - region.chance) / (region.ceiling - region.chance)
+    return _skill_of(energy(cam, region), region)
 
 
 def lift(cam: Array, region: GridRegion) -> float:
     """Return E / chance (Kohlbrenner et al., arXiv 1910.09840, weighted attribution localisation)."""
-    return energy(cam, region) / region.chance
+    return _lift_of(energy(cam, region), region)
 
 
 def pointing(cam: Array, region: GridRegion) -> float:
@@ -225,20 +225,22 @@ class Metric:
         value: From a map (h, w) and a region to the number.
         low: The least value that a limit may have.
         high: The greatest value that a limit may have.
-        bounds: From a region to a number that no map's value is below, and one that none is above. None for a function
-            of the energy that rises with it, for which both are known exactly.
+        of_energy: From the energy to the number, where it is a function of that, which rises with it.
+        bounds: From a region to a number that no map's value is below, and one that none is above; for what is no
+            function of the energy.
     """
 
     name: str
     value: Callable[[Array, GridRegion], float]
     low: float
     high: float
+    of_energy: Callable[[float, GridRegion], float] | None = None
     bounds: Callable[[GridRegion], tuple[float, float]] | None = None
 
     @property
     def by_energy(self) -> bool:
         """Whether it is a function of the energy, so that the ceiling bounds it."""
-        return self.bounds is None
+        return self.of_energy is not None
 
     def attainable(self, region: GridRegion) -> tuple[float, float]:
         """Return the least and the greatest value that a map of this grid can have in the region.
@@ -246,25 +248,29 @@ class Metric:
         Exact for the functions of the energy and for the pointing game. For "iou" and "rank" no map's value lies
         outside, and there may be none at either end.
         """
-        if self.bounds is not None:
-            return self.bounds(region)
-        return tuple(self._at(cell, region) for cell in (region.share.argmin(), region.share.argmax()))  # type: ignore[return-value]  # two cells, two values
+        if self.of_energy is not None:
+            return self.of_energy(region.floor, region), self.of_energy(region.ceiling, region)
+        assert self.bounds is not None
+        return self.bounds(region)
 
-    def _at(self, cell: np.intp, region: GridRegion) -> float:
-        only = np.zeros(region.grid)
-        only.flat[cell] = 1.0
-        return self.value(only, region)
+
+def _skill_of(energy: float, region: GridRegion) -> float:
+    return (energy - region.chance) / (region.ceiling - region.chance)
+
+
+def _lift_of(energy: float, region: GridRegion) -> float:
+    return energy / region.chance
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("skill", skill, -float("inf"), 1.0),
-        Metric("energy", energy, 0.0, 1.0),
-        Metric("lift", lift, 0.0, float("inf")),
-        Metric("pointing", pointing, 0.0, 1.0, _range_of_pointing),
-        Metric("iou", iou, 0.0, 1.0, range_of_iou),
-        Metric("rank", rank, 0.0, 1.0, range_of_rank),
+        Metric("skill", skill, -float("inf"), 1.0, of_energy=_skill_of),
+        Metric("energy", energy, 0.0, 1.0, of_energy=lambda energy, _: energy),
+        Metric("lift", lift, 0.0, float("inf"), of_energy=_lift_of),
+        Metric("pointing", pointing, 0.0, 1.0, bounds=_range_of_pointing),
+        Metric("iou", iou, 0.0, 1.0, bounds=range_of_iou),
+        Metric("rank", rank, 0.0, 1.0, bounds=range_of_rank),
     )
 }
 

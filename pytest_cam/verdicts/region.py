@@ -82,13 +82,11 @@ def peak_in_image(cam: Map, geometry: Geometry) -> tuple[float, float]:
     """Return the centre of the map's strongest cell, (x, y) in image pixels."""
     row, column = peak_cell(cam.astype(np.float64))
     width, height = geometry.input_size
-    point = (column + 0.5) * width / cam.shape[1], (row + 0.5) * height / cam.shape[0]
-    x, y = geometry.to_image([point])[0].tolist()
-    return x, y
+    return geometry.point_to_image((column + 0.5) * width / cam.shape[1], (row + 0.5) * height / cam.shape[0])
 
 
 def _peak(cam: npt.NDArray[np.float64], geometry: Geometry, region: GridRegion) -> tuple[tuple[float, float], float]:
     """Return where the map's peak is, and how far from the region, in image pixels."""
     peak = region.centre(*peak_cell(cam))
-    (x, y), (x0, y0), (x1, y1) = geometry.to_image([peak, (0.0, 0.0), region.offset_from(peak)]).tolist()
-    return (x, y), math.hypot(x1 - x0, y1 - y0)
+    nought, offset = geometry.point_to_image(0.0, 0.0), geometry.point_to_image(*region.offset_from(peak))
+    return geometry.point_to_image(*peak), math.dist(nought, offset)
