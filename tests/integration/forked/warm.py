@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import array
 import gc
+import io
 import json
 import os
 import runpy
@@ -19,14 +20,24 @@ import shlex
 import socket
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
 SOCKET = "WARM_WORKERS_SOCKET"  # in the environment of a run: the server's socket
 THREADS = "1"  # torch's, in what the server forks
+# What a test of this package imports, as a rule.
+WARM = """
+import pytest_cam.checks.bound
+import pytest_cam.reporting.artifacts
+from pytest_cam import attend, assert_attention_in_region
+
+def test_warm(cam):
+    pass
+"""
 
 
 def command(path: str) -> list[str]:
@@ -65,11 +76,16 @@ def serve(descriptor: int) -> None:
     import cv2  # noqa: F401  (so that a fork has it)
     import numpy.random  # noqa: F401
     import PIL.Image  # noqa: F401
-    import pytest  # noqa: F401
+    import pytest
     import scipy.optimize  # noqa: F401
     import torch  # noqa: F401
 
-    # Not the plugins: pytest warns of those that it finds imported.
+    # The plugins, too, by a run: pytest warns of those that it finds imported in another way than its own.
+    with tempfile.TemporaryDirectory() as directory, redirect_stdout(io.StringIO()):
+        (Path(directory) / "test_warm.py").write_text(WARM)
+        pytest.main([directory, f"--rootdir={directory}", "-p", "no:hypothesispytest", "-p", "no:anyio"])
+        sys.modules.pop("test_warm", None)
+        sys.path[:] = [path for path in sys.path if path != directory]
     gc.freeze()  # the collector would write to what is shared with the forks
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a fork ended
     listening = socket.socket(fileno=descriptor)
