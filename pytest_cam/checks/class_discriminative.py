@@ -23,7 +23,7 @@ from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import judge
 from pytest_cam.verdicts.limits import Limits, least, limit_within, most
 from pytest_cam.verdicts.message import explained
-from pytest_cam.verdicts.region import measure
+from pytest_cam.verdicts.region import grid_region, measure
 from pytest_cam.views import view_of, where
 
 if TYPE_CHECKING:
@@ -158,10 +158,7 @@ def _in_own(attentions: Sequence[Attention], regions: Sequence[Region], limits: 
             Figure(f"skill of {name}", own.value, limits, f"in its own {regions[number].kind}: 0 is chance, 1 the best")
         )
         cell = geometry.cell_in_image(cam.shape)
-        there = [
-            GridRegion.of(region.resolved(cell, geometry.image_size).coverage(geometry), (cam.shape[0], cam.shape[1]))
-            for region in regions
-        ]
+        there = [grid_region(region.resolved(cell, geometry.image_size), geometry, cam.shape) for region in regions]
         for other in range(len(regions)):
             if other != number:
                 _require_apart(there[number], there[other], name, names[other])

@@ -225,33 +225,23 @@ class Metric:
         value: From a map (h, w) and a region to the number.
         low: The least value that a limit may have.
         high: The greatest value that a limit may have.
-        of_energy: From the energy to the number, where it is a function of that, which rises with it.
-        bounds: From a region to a number that no map's value is below, and one that none is above; for what is no
-            function of the energy.
+        attainable: From a region to a number that no map's value is below, and one that none is above. For functions of
+            the energy and for the pointing game these are the least and the greatest value of a map of this grid; for
+            "iou" and "rank" there may be none at either end.
+        by_energy: Whether it is a function of the energy that rises with it, so that the ceiling bounds it.
     """
 
     name: str
     value: Callable[[Array, GridRegion], float]
     low: float
     high: float
-    of_energy: Callable[[float, GridRegion], float] | None = None
-    bounds: Callable[[GridRegion], tuple[float, float]] | None = None
+    attainable: Callable[[GridRegion], tuple[float, float]]
+    by_energy: bool = False
 
-    @property
-    def by_energy(self) -> bool:
-        """Whether it is a function of the energy, so that the ceiling bounds it."""
-        return self.of_energy is not None
 
-    def attainable(self, region: GridRegion) -> tuple[float, float]:
-        """Return the least and the greatest value that a map of this grid can have in the region.
-
-        Exact for the functions of the energy and for the pointing game. For "iou" and "rank" no map's value lies
-        outside, and there may be none at either end.
-        """
-        if self.of_energy is not None:
-            return self.of_energy(region.floor, region), self.of_energy(region.ceiling, region)
-        assert self.bounds is not None
-        return self.bounds(region)
+def _between(of_energy: Callable[[float, GridRegion], float]) -> Callable[[GridRegion], tuple[float, float]]:
+    """Return the range of a function that rises with the energy."""
+    return lambda region: (of_energy(region.floor, region), of_energy(region.ceiling, region))
 
 
 def _skill_of(energy: float, region: GridRegion) -> float:
@@ -265,12 +255,12 @@ def _lift_of(energy: float, region: GridRegion) -> float:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("skill", skill, -float("inf"), 1.0, of_energy=_skill_of),
-        Metric("energy", energy, 0.0, 1.0, of_energy=lambda energy, _: energy),
-        Metric("lift", lift, 0.0, float("inf"), of_energy=_lift_of),
-        Metric("pointing", pointing, 0.0, 1.0, bounds=_range_of_pointing),
-        Metric("iou", iou, 0.0, 1.0, bounds=range_of_iou),
-        Metric("rank", rank, 0.0, 1.0, bounds=range_of_rank),
+        Metric("skill", skill, -float("inf"), 1.0, _between(_skill_of), by_energy=True),
+        Metric("energy", energy, 0.0, 1.0, _between(lambda energy, _: energy), by_energy=True),
+        Metric("lift", lift, 0.0, float("inf"), _between(_lift_of), by_energy=True),
+        Metric("pointing", pointing, 0.0, 1.0, _range_of_pointing),
+        Metric("iou", iou, 0.0, 1.0, range_of_iou),
+        Metric("rank", rank, 0.0, 1.0, range_of_rank),
     )
 }
 

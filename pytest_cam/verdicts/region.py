@@ -55,8 +55,7 @@ def measure(
     visible = require_visible(region, geometry)
     if widen:
         region = region.widened(*cell, geometry.image_size)
-    width, height = geometry.input_size
-    on_grid = GridRegion(*region.touched(geometry), (height, width), cam.shape)
+    on_grid = grid_region(region, geometry, cam.shape)
     if metric.name == "skill" or (limits is not None and limits.at_least is not None):
         require_spread(metric, on_grid)
     if limits is not None and not RUNNING.is_recording:
@@ -76,6 +75,12 @@ def measure(
         tied_cells=tied_cells(exact),
         visible_share=visible,
     )
+
+
+def grid_region(region: Region, geometry: Geometry, grid: tuple[int, int]) -> GridRegion:
+    """Return a region, resolved, as a map with a grid (h, w) can resolve it."""
+    width, height = geometry.input_size
+    return GridRegion(*region.touched(geometry), (height, width), grid)
 
 
 def peak_in_image(cam: Map, geometry: Geometry) -> tuple[float, float]:
