@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from types import FunctionType
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from pytest_cam.engine.glances import Glances
 from pytest_cam.engine.state import ModelState
 
 _version, _place = operator.attrgetter("_version"), torch.Tensor.data_ptr
 _parameters, _buffers = operator.itemgetter("_parameters"), operator.itemgetter("_buffers")
-Glance: TypeAlias = Any  # a tensor or, on the CPU, the memory of a vector or a NumPy array
 _in_table = operator.methodcaller("values")
 _WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -31,8 +31,8 @@ class Fingerprint:
     Compared are the modules, what their classes hold, the objects that their attributes are, those in containers and
     one level deep in others (so a training flag, a stride or a flag in a config object), what the functions of the
     user's classes read by name outside of themselves, the tensors among these, their versions, which every write
-    through autograd's eyes raises, and for writes past those (through `.data` or NumPy) the first value of each row
-    and all values of vectors. A model may still change in ways that nothing here shows, such as a file that it reads.
+    through autograd's eyes raises, and for writes past those (through `.data` or NumPy) one value of each row and
+    all values of vectors. A model may still change in ways that nothing here shows, such as a file that it reads.
 
     Attributes:
         is_known: Whether it is made of torch's and torchvision's own modules, whose attributes are plain values.
@@ -41,10 +41,9 @@ class Fingerprint:
         tables: Their parameters and buffers.
         values: What the modules' classes hold, and where that is not known what the attributes do.
         tensors: The parameters, the buffers, and the tensors among the attributes.
-        versions: Theirs.
+        versions: Those of the ones that are not looked at whole.
         places: Where their memory is.
-        glances: Views of some of their values, lists of one type and device each.
-        samples: What those hold.
+        glances: A look at some of their values.
         arrays: The NumPy arrays among the attributes, and what those hold.
         surroundings: The training flags as the user left them, and what else changes numbers: autocast, the default
             type, the number of threads.
@@ -58,8 +57,7 @@ class Fingerprint:
     tensors: list[torch.Tensor]
     versions: list[int]
     places: list[int]
-    glances: list[list[Glance]]
-    samples: list[torch.Tensor | bytes]
+    glances: Glances
     arrays: list[tuple[Any, bytes]]
     surroundings: tuple[Any, ...]
 
@@ -75,7 +73,7 @@ class Fingerprint:
         held = chain(_all_in(tables), () if state.is_known else values)
         tensors = [value for value in held if isinstance(value, torch.Tensor)]
         tensors = [tensor for tensor in tensors if tensor.layout == torch.strided and not tensor.is_inference()]
-        glances = _glances(tensors)
+        glances = Glances.at(tensors)
         return cls(
             state.is_known,
             list(map(id, state.modules)),
@@ -83,10 +81,9 @@ class Fingerprint:
             list(map(dict, tables)),
             values,
             tensors,
-            list(map(_version, tensors)),
+            list(map(_version, glances.partly)),
             list(map(_place, tensors)),
             glances,
-            list(map(_end_to_end, glances)),
             [] if state.is_known else _arrays(values),
             _surroundings(state.flags),
         )
@@ -106,10 +103,10 @@ class Fingerprint:
             and _are_same(self.attributes, attributes)
             and _are_same(self.tables, _tables(attributes))
             and _are_same(self.values, _values(attributes, state))
-            and self.versions == list(map(_version, self.tensors))
+            and self.versions == list(map(_version, self.glances.partly))
             and self.places == list(map(_place, self.tensors))
             and all(array.tobytes() == before for array, before in self.arrays)
-            and all(map(_are_equal, self.samples, map(_end_to_end, self.glances)))
+            and self.glances.hold()
         )
 
     def content(self) -> list[int]:
@@ -176,36 +173,6 @@ def _read_by(function: FunctionType) -> list[Any]:
             found.append(cell.cell_contents)
     # Not what containers among these hold: a list that passes are counted in would change with each.
     return found
-
-
-def _glances(tensors: list[torch.Tensor]) -> list[list[Glance]]:
-    alike: dict[tuple[Any, ...], list[Glance]] = {}
-    for tensor in tensors:
-        if tensor.numel():
-            fixed = tensor.detach()
-            firsts = fixed.flatten(1)[:, 0] if fixed.ndim > 1 and fixed[0].numel() else fixed.reshape(-1)
-            glance = _in_memory(firsts)
-            alike.setdefault((type(glance), tensor.dtype, tensor.device), []).append(glance)
-    return list(alike.values())
-
-
-def _in_memory(view: torch.Tensor) -> Glance:
-    # For hundreds of small tensors this is faster; NumPy knows whole numbers of these sizes only.
-    word = _WORDS.get(view.element_size())
-    if word is None or view.is_complex() or view.device.type != "cpu":
-        return view
-    array = view.view(word).numpy()
-    return array.data.cast("B") if array.flags.c_contiguous else array
-
-
-def _end_to_end(views: list[Glance]) -> torch.Tensor | bytes:
-    if isinstance(views[0], torch.Tensor):
-        return torch.cat(views)
-    return b"".join(views if isinstance(views[0], memoryview) else map(np.ndarray.tobytes, views))
-
-
-def _are_equal(one: torch.Tensor | bytes, other: torch.Tensor | bytes) -> bool:
-    return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other  # type: ignore[arg-type]  # alike
 
 
 def sum_of_bits(tensor: torch.Tensor) -> int:

@@ -13,7 +13,6 @@ from types import NoneType
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -33,7 +32,7 @@ MOST_BYTES = 256 * 2**20
 # Targets that mean the same when they are equal; what any other callable reads may have changed.
 _FIXED_TARGETS = (ClassLogit, ClassProbability, BinaryLogit, ContrastiveLogit)
 _clock = count()
-Bits: TypeAlias = Any  # a tensor or a NumPy array
+Bits: TypeAlias = Any  # a tensor, or memory
 
 
 @dataclass(eq=False)
@@ -41,7 +40,7 @@ class _Entry:
     """An input of a model, and what was found for it.
 
     Attributes:
-        bits: A copy of the input, as whole numbers.
+        bits: A copy of the input's memory.
         test: The test in which it was made: there the weights were as the pass found them.
         found: What was found, by what it depends on.
         size: How many bytes all of this takes.
@@ -123,7 +122,7 @@ class PassCache:
         if key is None or not self._subject.module_state.is_untouched():
             return
         if self._entry is None:
-            self._entry = _Entry(_bits(self._inputs.clone()), SHARING.test, size=self._inputs.nbytes)
+            self._entry = _Entry(_kept(self._bits), SHARING.test, size=self._inputs.nbytes)
             self._shelf.entries.setdefault(self._alike, []).append(self._entry)
         self._entry.found[key] = found
         self._entry.size += size
@@ -170,24 +169,29 @@ def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf:
 
 
 def _bits(inputs: torch.Tensor) -> Bits:
-    """Return the memory of a tensor as whole numbers; as an array on the CPU, where NumPy is faster."""
+    """Return the memory of a tensor: as bytes on the CPU, where they are compared at once, else as whole numbers."""
     fixed = inputs.detach()
     if fixed.device.type != "cpu":
         memory = fixed.reshape(-1).view(torch.uint8)
         return memory if memory.numel() % 8 else memory.view(torch.int64)
     try:
-        array = fixed.numpy().reshape(-1)
-    except (TypeError, RuntimeError):  # a type that NumPy does not know
-        array = fixed.reshape(-1).view(torch.uint8).numpy()
-    return array.view(np.uint8 if array.nbytes % 8 else np.int64)
+        return fixed.numpy().data.cast("B")
+    except TypeError:  # values that NumPy does not know, or that do not lie one after the other
+        return fixed.reshape(-1).view(torch.uint8).numpy().data
+
+
+def _kept(bits: Bits) -> Bits:
+    return bits.clone() if isinstance(bits, torch.Tensor) else bytes(bits)
 
 
 def _kind(inputs: torch.Tensor, bits: Bits) -> Hashable:
-    return inputs.shape, inputs.dtype, inputs.device, *bits[:: max(1, len(bits) // 8)].tolist()
+    few = bits[:: max(1, len(bits) // 8)]
+    return inputs.shape, inputs.dtype, inputs.device, *few.tolist()
 
 
-def _are_equal(one: Bits, other: Bits) -> bool:
-    return torch.equal(one, other) if isinstance(one, torch.Tensor) else bool((one == other).all())
+def _are_equal(kept: Bits, bits: Bits) -> bool:
+    # Of two of one size this is equality; it compares memory without making a copy first.
+    return torch.equal(kept, bits) if isinstance(kept, torch.Tensor) else bool(kept.startswith(bits))
 
 
 def _is_shareable(subject: Subject) -> bool:

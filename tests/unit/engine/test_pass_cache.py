@@ -119,6 +119,18 @@ def test_a_changed_model_is_never_answered(model: Counted, picture: torch.Tensor
     assert fresh[0].score == expected.score
 
 
+def test_a_filter_that_is_zeroed_and_put_back_is_noticed_in_any_layout(model: Counted, picture: torch.Tensor) -> None:
+    model.to(memory_format=torch.channels_last)
+    scores = [attend(model, picture, layer="look", target=1).score]
+    kept = model.look.weight.data.clone()
+    for number in range(4):
+        model.look.weight.data[number] = 0
+        scores.append(attend(model, picture, layer="look", target=1).score)
+        model.look.weight.data[number] = kept[number]
+    assert len(set(scores)) == 5
+    assert attend(model, picture, layer="look", target=1).score == scores[0]
+
+
 @pytest.mark.parametrize("change", ["class attribute", "global", "method"])
 def test_what_a_test_replaces_outside_of_the_model_is_noticed(
     model: Counted, picture: torch.Tensor, change: str, monkeypatch: pytest.MonkeyPatch

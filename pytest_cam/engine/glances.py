@@ -1,0 +1,143 @@
+"""A few values of many tensors, kept: what shows most writes that no version counts, at the price of a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+# What a glance costs is waiting for memory: so it copies little, and reads a row's value where another's is near.
+_WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class _Glance(Protocol):
+    def holds(self) -> bool: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Glances:
+    """A few values of some tensors as they were: all of vectors, and of what has more axes each row's first or last.
+
+    Views of the tensors are kept: while the tensors are the same ones, and their memory is where it was, these show
+    what is written to them.
+
+    Attributes:
+        glances: The values, those of one kind together.
+        partly: The tensors of which some values are not looked at.
+    """
+
+    glances: list[_Glance]
+    partly: list[torch.Tensor]
+
+    def hold(self) -> bool:
+        """Return whether all values still are the same, to the bit."""
+        return all(glance.holds() for glance in self.glances)
+
+    @classmethod
+    def at(cls, tensors: Iterable[torch.Tensor]) -> Glances:
+        """Look at some tensors.
+
+        Args:
+            tensors: Strided ones, of any device and type.
+        """
+        vectors: list[memoryview] = []
+        seams: dict[int, list[Array]] = {}
+        others: dict[tuple[torch.dtype, torch.device], list[torch.Tensor]] = {}
+        partly = []
+        for tensor in tensors:
+            if not tensor.numel():
+                continue
+            fixed = tensor.detach()
+            words = _words_of(fixed)
+            if fixed.ndim > 1 or words is None:
+                partly.append(tensor)
+            if words is None:
+                others.setdefault((fixed.dtype, fixed.device), []).append(_firsts_of(fixed))
+            elif fixed.ndim > 1:
+                pairs, rest = _seams_of(words, len(fixed))
+                seams.setdefault(pairs.itemsize, []).append(pairs)
+                vectors.append(rest)
+            else:
+                vectors.append(words.data.cast("B"))
+        found: list[_Glance] = [_Vectors.of(vectors)] if vectors else []
+        return cls([*found, *map(_Seams.of, seams.values()), *map(_Others.of, others.values())], partly)
+
+
+def _words_of(fixed: torch.Tensor) -> Array | None:
+    """Return the memory of a tensor as a vector, row after row; None where NumPy knows none, or rows are not whole."""
+    word = _WORDS.get(fixed.element_size())
+    if word is None or fixed.is_complex() or fixed.device.type != "cpu" or not _are_rows_whole(fixed):
+        return None
+    words: Array = fixed.as_strided((fixed.numel(),), (1,)).view(word).numpy()
+    return words
+
+
+def _are_rows_whole(fixed: torch.Tensor) -> bool:
+    # The rows lie one after the other, and nothing in one lies between values of another; the order within is free, as
+    # in channels_last.
+    length = fixed.numel() // len(fixed) if fixed.ndim else 1
+    axes = [(size, stride) for size, stride in zip(fixed.shape[1:], fixed.stride()[1:], strict=True) if size > 1]
+    last = sum((size - 1) * stride for size, stride in axes)
+    return last == length - 1 and (fixed.ndim == 0 or len(fixed) == 1 or fixed.stride(0) == length)
+
+
+def _firsts_of(fixed: torch.Tensor) -> torch.Tensor:
+    """Return the first value of each row."""
+    # By views: `flatten` copies where memory lies in another order than the axes.
+    firsts = fixed if fixed.ndim else fixed[None]
+    while firsts.ndim > 1:
+        firsts = firsts.select(1, 0)
+    return firsts
+
+
+def _seams_of(words: Array, rows: int) -> tuple[Array, memoryview]:
+    """Return the last value of each other row with the first one of the next, as one, and that of a row left over."""
+    # Where one row ends the next one starts: a look at two values that lie side by side shows both rows.
+    size, length = words.itemsize, len(words) // rows
+    pairs = np.ndarray((rows // 2,), f"V{2 * size}", words.data, (length - 1) * size, (2 * length * size,))
+    return pairs, words[rows // 2 * 2 * length :][:1].data.cast("B")
+
+
+@dataclass(frozen=True, eq=False)
+class _Vectors:
+    views: list[memoryview]
+    starts: list[int]
+    before: bytes
+
+    @classmethod
+    def of(cls, views: list[memoryview]) -> _Vectors:
+        return cls(views, [0, *accumulate(map(len, views))], b"".join(views))
+
+    def holds(self) -> bool:
+        return all(map(self.before.startswith, self.views, self.starts))
+
+
+@dataclass(frozen=True, eq=False)
+class _Seams:
+    views: list[Array]
+    before: bytes
+
+    @classmethod
+    def of(cls, views: list[Array]) -> _Seams:
+        return cls(views, np.concatenate(views).tobytes())
+
+    def holds(self) -> bool:
+        return np.concatenate(self.views).tobytes() == self.before
+
+
+@dataclass(frozen=True, eq=False)
+class _Others:
+    views: Sequence[torch.Tensor]
+    before: torch.Tensor
+
+    @classmethod
+    def of(cls, views: list[torch.Tensor]) -> _Others:
+        return cls(views, torch.cat(list(views)))
+
+    def holds(self) -> bool:
+        return torch.equal(torch.cat(list(self.views)), self.before)

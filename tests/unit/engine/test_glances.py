@@ -1,0 +1,68 @@
+"""What a glance at a model's tensors notices, and that it reads the tensors themselves, never copies."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pytest_cam.engine.glances import Glances
+
+KINDS = (torch.bool, torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64)
+
+
+LAYOUTS = {
+    "rows": lambda: torch.zeros(6, 4),
+    "rows, an odd number": lambda: torch.zeros(5, 4),
+    "one row": lambda: torch.zeros(1, 4),
+    "rows of one": lambda: torch.zeros(5, 1),
+    "filters": lambda: torch.zeros(5, 3, 2, 2),
+    "filters in channels_last": lambda: torch.zeros(6, 3, 2, 2).to(memory_format=torch.channels_last),
+    "filters in channels_last_3d": lambda: torch.zeros(3, 3, 2, 2, 2).to(memory_format=torch.channels_last_3d),
+    "transposed": lambda: torch.zeros(4, 5).T,
+    "part of a larger one": lambda: torch.zeros(9, 8)[2:7, 3:6],
+    "rows of a larger one": lambda: torch.zeros(9, 8)[2:7],
+    "vector": lambda: torch.zeros(7),
+    "every other of a vector": lambda: torch.zeros(14)[::2],
+    "repeated": lambda: torch.zeros(1, 3).expand(4, 3),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_write_to_any_row_shows_and_its_undoing_too(layout: str, kind: torch.dtype) -> None:
+    tensor = LAYOUTS[layout]().to(kind)  # `to` keeps strides
+    glances = Glances.at([torch.zeros(3), tensor, torch.zeros(2, 2)])
+    for row in range(len(tensor)):
+        tensor.data[row] = 1
+        assert not glances.hold(), f"row {row}"
+        tensor.data[row] = 0
+        assert glances.hold()
+
+
+def test_numbers_show() -> None:
+    number = torch.tensor(2.0)
+    glances = Glances.at([number])
+    number.data.fill_(3)
+    assert not glances.hold()
+
+
+def test_the_other_zero_shows() -> None:
+    vector = torch.zeros(3)
+    glances = Glances.at([vector])
+    vector.data[1] = -0.0
+    assert not glances.hold()
+
+
+def test_what_holds_nothing_is_no_news() -> None:
+    assert Glances.at([torch.zeros(0), torch.zeros(0, 4), torch.zeros(4, 0)]).hold()
+    assert Glances.at([]).hold()
+
+
+def test_a_weight_that_is_no_number_is_still_the_same() -> None:
+    assert Glances.at([torch.full((3, 2), float("nan")), torch.full((3,), float("nan"))]).hold()
+
+
+def test_only_vectors_are_looked_at_whole() -> None:
+    rows, vector, few = torch.zeros(4, 3), torch.zeros(4), torch.zeros(8)[::2]
+    partly = Glances.at([rows, vector, few]).partly
+    assert [id(each) for each in partly] == [id(rows), id(few)]
