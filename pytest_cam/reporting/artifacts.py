@@ -190,6 +190,7 @@ def _judged(judged: Judged) -> dict[str, Any]:
         "value": _plain(judged.value),
         "at_least": judged.limits.at_least,
         "at_most": judged.limits.at_most,
+        "limits_from": judged.limits.source,
         "margin": _plain(judged.margin),
         "passed": judged.passed,
     }

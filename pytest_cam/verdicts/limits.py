@@ -42,6 +42,11 @@ class Limits:
         return f"{words}, limit from {self.origin}" if self.is_agreed else words
 
     @property
+    def source(self) -> str | None:
+        """Where they come from, in words; None where there are none."""
+        return None if self.at_least is None and self.at_most is None else self.origin or "the call"
+
+    @property
     def is_default(self) -> bool:
         """Whether a limits file may take their place."""
         return self.origin in (BUILT_IN, UNSET)

@@ -75,6 +75,7 @@ def test_failing_check_leaves_one_folder_with_all_there_is_to_know(project):
     assert measurement["value"] == pytest.approx(-9 / 55)
     assert measurement["chance"] == pytest.approx(9 / 64)
     assert (measurement["at_least"], measurement["at_most"], measurement["passed"]) == (0.25, None, False)
+    assert measurement["limits_from"] == "built in"
     assert document["regions"] == [{"kind": "box", "outlines": [[[5, 5], [8, 5], [8, 8], [5, 8]]]}]
     versions = document["versions"]
     assert versions["python"] == platform.python_version()

@@ -9,6 +9,7 @@ from pytest_cam.verdicts.limits import (
     IN_REGION,
     NOT_IN_REGION,
     Limits,
+    least,
     limits_for,
     require_decidable,
     require_spread,
@@ -150,3 +151,10 @@ def test_rank_of_a_region_that_covers_pixels_in_part_is_at_most_what_the_best_or
     half = GridRegion.of(np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]), (2, 3))
     with pytest.raises(UnattainableError, match=r"rank at least 0\.6.*0\.50"):
         require_decidable(METRICS["rank"], Limits(at_least=0.6), half)
+
+
+def test_limits_say_where_they_come_from() -> None:
+    assert least(None, 0.25).source == "built in"
+    assert least(0.3, 0.25).source == "the call"
+    assert Limits(at_most=0.5, origin="cam_limits.toml").source == "cam_limits.toml"
+    assert Limits().source is None
