@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -183,6 +184,7 @@ def _findings(attentions: Sequence[Attention], figures: tuple[Figure, ...], regi
     if regions:
         crossed = all(not figure.passed for figure in figures if figure.name.startswith("lead of"))
         hints = ["every map lies in another's region: compare the order of targets and regions"] if crossed else []
+    owns: Sequence[Region | None] = regions or [None] * len(names)
     if first.method == "gradcam++":
         hints.append("gradcam++ weighs all that speaks for a class; method='gradcam' tells classes apart better")
     return Findings(
@@ -190,8 +192,8 @@ def _findings(attentions: Sequence[Attention], figures: tuple[Figure, ...], regi
         where=where(first),
         figures=figures,
         views=tuple(
-            view_of(attention, f"target-{number}", name)
-            for number, (name, attention) in enumerate(zip(names, attentions, strict=True), 1)
+            replace(view_of(attention, f"target-{number}", name), own=own)
+            for number, (name, attention, own) in enumerate(zip(names, attentions, owns, strict=True), 1)
         ),
         image_name=first.image.name,
         geometry=first.geometry,

@@ -44,6 +44,8 @@ def pictures_of(findings: Findings, style: Style = _PLAIN) -> dict[str, RGB]:
     lines.append(f"image: {image(findings.image_name, findings.geometry)}")
     if any(view.map is not None for view in findings.views):
         lines.append("heat maps: each from zero to its own maximum" if style.normalization == "max" else _STRETCHED)
+    if any(view.own is not None for view in findings.views):
+        lines.append("solid white: the map's own region; dashed: those of the others")
     return drawn | {"panel.png": panel(tiles, first_line(findings), lines)}
 
 
@@ -54,8 +56,9 @@ def _drawn(view: View, picture: RGB, findings: Findings, style: Style) -> RGB:
         picture = drawing.overlay(picture, share, drawing.seen_mask(view.geometry, size), style.alpha, style.colormap)
     geometry = findings.geometry
     for region in findings.regions:
+        dashed = view.own is not None and region is not view.own
         for points in _outlines(region.resolved((1.0, 1.0), geometry.image_size), picture, geometry):
-            picture = drawing.outline(picture.copy(), points, _REGION)
+            picture = drawing.outline(picture.copy(), points, _REGION, dashed=dashed)
     return picture
 
 

@@ -45,6 +45,7 @@ class View:
         map: The raw map, (h, w) float32, >= 0, or None.
         geometry: Between that image and the map's input; None where there is no map.
         about: What else to write down of it, plain values: layer, method, target, score, prediction.
+        own: The one of the check's regions that this map is to lie in, where each map has its own.
     """
 
     name: str
@@ -53,6 +54,7 @@ class View:
     map: npt.NDArray[np.float32] | None = None
     geometry: Geometry | None = None
     about: dict[str, Any] = field(default_factory=dict)
+    own: Region | None = None
 
 
 @dataclass(frozen=True, eq=False)

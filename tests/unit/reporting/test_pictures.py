@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from pytest_cam import Box, Mask, Polygon, Region
-from pytest_cam.reporting.pictures import pictures
+from pytest_cam.reporting.pictures import pictures, pictures_of
 from pytest_cam.verdicts.evidence import Evidence
+from pytest_cam.verdicts.findings import Findings, View
 
 CORNER = np.zeros((8, 8), dtype=bool)
 CORNER[5:8, 0:3] = True
@@ -42,3 +43,20 @@ def test_outline_of_every_kind_runs_where_its_edges_are(
     for y, x in edges:
         assert white[y - 4 : y + 4, x - 4 : x + 4].any()
     assert not white[80:160, 40:200].any()
+
+
+def test_of_several_regions_a_maps_own_is_solid_and_the_others_are_dashed(evidence: Evidence) -> None:
+    left, right = Box(1, 1, 3, 7), Box(5, 1, 7, 7)
+    black = np.zeros((320, 320, 3), dtype=np.uint8)
+    views = (View("left", "left", black, own=left), View("right", "right", black, own=right), View("none", "", black))
+    drawn = pictures_of(Findings("check", "", (), views, "photo", evidence.geometry, regions=(left, right)))
+
+    def line(picture: str, column: int) -> float:
+        """Return how much of a region's left edge is white."""
+        white = (drawn[f"{picture}.png"] == 255).all(axis=2)
+        return float(white[50:270, column * 40 - 3 : column * 40 + 3].any(axis=1).mean())
+
+    for name, solid in (("left", (1,)), ("right", (5,)), ("none", (1, 5))):
+        for column in (1, 5):
+            assert (line(name, column) == 1) == (column in solid), (name, column)
+            assert line(name, column) > 0.3
