@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
-from pytest_cam.engine.methods import method_named
-from pytest_cam.errors import MethodError, SettingError, nearest
-from pytest_cam.images.fills import require_fill
-from pytest_cam.images.style import Style
+from pytest_cam.errors import SettingError, nearest
 
 
 @dataclass(frozen=True)
@@ -191,8 +187,6 @@ SETTINGS = (
         marker=False,
     ),
 )
-# More than machines have cores; torch would take any number, and the machine would not.
-MOST_THREADS = 1024
 MARKER_KEYS = tuple(setting.name for setting in SETTINGS if setting.marker)
 
 
@@ -228,100 +222,6 @@ def marker_line() -> str:
     return f"cam({keys}): settings of the `cam` fixture for this test; the closest marker wins."
 
 
-def marker_problems(node: pytest.Item) -> list[str]:
-    """Return what is wrong with the `cam` markers of a test, its class and its module."""
-    found = (_problem(mark) for mark in node.iter_markers("cam"))
-    return [problem for problem in found if problem is not None]
-
-
-def method_problem(config: pytest.Config) -> str | None:
-    """Return what is wrong with the method of the command line or the ini file.
-
-    A method may be registered in the conftest of a subdirectory, so it is asked for when tests have been collected.
-    """
-    name: str | None = from_config(config, "method")
-    problem = None if name is None else _no_method(name)
-    return None if problem is None else f"--cam-method, or cam_method of the ini file: {problem}"
-
-
-def read_all(config: pytest.Config) -> None:
-    """Read each setting of the command line and the ini file once, so that a value of a wrong type shows now.
-
-    Raises:
-        pytest.UsageError: A native table holds a value of another type than a string.
-    """
-    for setting in SETTINGS:
-        if setting.is_configured:
-            try:
-                from_config(config, setting.name)
-            except (TypeError, ValueError) as error:  # pytest makes a UsageError of it since 9.2
-                raise pytest.UsageError(str(error)) from None
-
-
-def from_config(config: pytest.Config, name: str) -> Any:
-    """Return a setting from the command line, else from the ini file, else None; of a switch, whether it is on."""
-    setting = setting_named(name)
-    value = config.getoption(setting.flag)
-    if value is None and setting.in_ini:
-        return config.getini(setting.ini)
-    return False if value is None and setting.is_switch else value
-
-
-def threads_from(config: pytest.Config, workers: int) -> int | None:
-    """Return how many threads torch is to use in this process, or None where it is left as it is.
-
-    Args:
-        config: Where the setting is.
-        workers: How many processes run tests beside each other.
-
-    Raises:
-        SettingError: The setting is neither a number from 1 nor "auto".
-    """
-    given = from_config(config, "threads")
-    if given is None:
-        return None
-    if given == "auto":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, cores // workers)
-    # A text of very many digits is no number to Python.
-    if not str(given).isdecimal() or len(given) > 9 or not 1 <= int(given) <= MOST_THREADS:
-        raise SettingError(f"--cam-threads is {given!r}; accepted: a number from 1 to {MOST_THREADS}, or 'auto'")
-    return int(given)
-
-
-def style_from(config: pytest.Config) -> Style:
-    """Return how maps are drawn.
-
-    Raises:
-        SettingError: A setting has a value that there is not.
-    """
-    given = {name: from_config(config, name) for name in ("colormap", "alpha", "normalization")}
-    # Texts, which Style checks and converts.
-    return Style(**{name: value for name, value in given.items() if value is not None})
-
-
-def require_fill_in(config: pytest.Config) -> None:
-    """Check the fill of the command line or the ini file.
-
-    Raises:
-        SettingError: There is no such fill.
-    """
-    fill = from_config(config, "fill")
-    if fill is not None:
-        try:
-            require_fill(fill)
-        except SettingError as error:
-            raise SettingError(f"--cam-fill, or cam_fill of the ini file: {error}") from None
-
-
-def from_markers(item: pytest.Item, name: str) -> Any:
-    """Return a setting from the closest `cam` marker that has it, else None."""
-    for mark in item.iter_markers("cam"):
-        if mark.kwargs.get(name) is not None:
-            return mark.kwargs[name]
-    return None
-
-
 def setting_named(name: str) -> Setting:
     """Return the setting of that name.
 
@@ -341,32 +241,6 @@ def markdown_table() -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     return "\n".join([*head, *(f"| {' | '.join(_row(setting))} |" for setting in SETTINGS)])
-
-
-def _problem(mark: pytest.Mark) -> str | None:
-    if mark.args:
-        given = ", ".join(map(repr, mark.args))
-        return f"@pytest.mark.cam takes keywords only, and was given {given}. Accepted: {', '.join(MARKER_KEYS)}."
-    for key in mark.kwargs:
-        if key not in MARKER_KEYS:
-            return f"@pytest.mark.cam has no setting {key!r}. {nearest(key, MARKER_KEYS)}"
-    methods = mark.kwargs.get("method")
-    for method in methods if isinstance(methods, (list, tuple)) else [methods]:
-        if method is not None and (problem := _no_method(method)):
-            return f"@pytest.mark.cam(method={methods!r}): {problem}"
-    try:
-        require_fill(mark.kwargs.get("fill") or "blur")
-    except SettingError as error:
-        return f"@pytest.mark.cam(fill={mark.kwargs['fill']!r}): {error}"
-    return None
-
-
-def _no_method(name: object) -> str | None:
-    try:
-        method_named(name)
-    except MethodError as error:
-        return str(error)
-    return None
 
 
 def _row(setting: Setting) -> Iterator[str]:

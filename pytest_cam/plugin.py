@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_cam import hookspecs, options
+from pytest_cam import configured, hookspecs, options
 from pytest_cam.baselines.claiming import CLAIMING
 from pytest_cam.baselines.session import SESSION_KEY, BaselineSession, Turn, note
 from pytest_cam.baselines.settings import settings_from, unused_from
@@ -82,16 +82,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Try settings and the artifacts directory before any test runs, and before xdist starts its workers."""
     config = session.config
-    options.read_all(config)
-    SHARING.is_on = not options.from_config(config, "no-cache")
+    configured.read_all(config)
+    SHARING.is_on = not configured.from_config(config, "no-cache")
     try:
         _set_threads(config)
         begin_limits(config)
-        config.stash[STYLE_KEY] = options.style_from(config)
-        options.require_fill_in(config)
+        config.stash[STYLE_KEY] = configured.style_from(config)
+        configured.require_fill_in(config)
         baselines = config.stash[SESSION_KEY] = BaselineSession(settings_from(config))
         if not hasattr(config, "workerinput"):
-            summary = BaselinesSummary(baselines, unused_from(config), options.from_config(config, "prune"))
+            summary = BaselinesSummary(baselines, unused_from(config), configured.from_config(config, "prune"))
             config.pluginmanager.register(summary, "cam-baselines-summary")
         directory = directory_for(config)
         config.stash[DIRECTORY_KEY] = directory
@@ -113,9 +113,9 @@ def pytest_make_collect_report(
     """Reject unknown settings and methods: a collection error, so that it is seen under xdist too."""
     report = yield
     items = [item for item in report.result or [] if isinstance(item, pytest.Item)]
-    problems = [f"{item.nodeid}: {problem}" for item in items for problem in options.marker_problems(item)]
+    problems = [f"{item.nodeid}: {problem}" for item in items for problem in configured.marker_problems(item)]
     if any("cam" in getattr(item, "fixturenames", ()) for item in items):
-        problems += filter(None, [options.method_problem(collector.config)])
+        problems += filter(None, [configured.method_problem(collector.config)])
     problems += _baselines_problems(collector, report)
     if problems:
         report.outcome = "failed"
@@ -147,7 +147,7 @@ def cam_class_names() -> Any:
 @pytest.fixture
 def cam_device(pytestconfig: pytest.Config) -> Any:
     """The device from `--cam-device` or the ini key, or None. For the fixture that makes the model."""
-    return options.from_config(pytestconfig, "device")
+    return configured.from_config(pytestconfig, "device")
 
 
 @pytest.fixture
@@ -156,10 +156,11 @@ def cam(request: pytest.FixtureRequest, cam_preprocess: Any, cam_class_names: An
     from pytest_cam.checks.bound import Cam
 
     # Collection has seen the markers of the source; a hook or a fixture may have added others since.
-    if problems := options.marker_problems(request.node):
+    if problems := configured.marker_problems(request.node):
         raise SettingError("; ".join(problems))
     fixtures = {"preprocess": cam_preprocess, "class_names": cam_class_names, "device": cam_device}
-    bound = Cam(lambda name, given: _setting(request.node, name, given, fixtures))
+    settings = {name: _setting(request.config, name, fixtures) for name in options.MARKER_KEYS}
+    bound = Cam(lambda: settings | configured.from_markers(request.node))
     request.node.stash[CAM_KEY] = bound
     yield bound
     bound.hooks.remove_all()
@@ -221,13 +222,12 @@ def pytest_runtest_makereport(
     return report
 
 
-def _setting(item: pytest.Item, name: str, given: Any, fixtures: dict[str, Any]) -> Any:
+def _setting(config: pytest.Config, name: str, fixtures: dict[str, Any]) -> Any:
+    """Return a setting where neither a call nor a marker gives it."""
     setting = options.setting_named(name)
-    value = options.from_markers(item, name) if given is None else given
-    if value is None:
-        value = fixtures[name] if setting.fixture else None
+    value = fixtures[name] if setting.fixture else None
     if value is None and setting.metavar:
-        value = options.from_config(item.config, name)
+        value = configured.from_config(config, name)
     return setting.builtin if value is None else value
 
 
@@ -243,10 +243,10 @@ def _baselines_problems(collector: pytest.Collector, report: pytest.CollectRepor
 
 def _set_threads(config: pytest.Config) -> None:
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    threads = options.threads_from(config, workers)
+    threads = configured.threads_from(config, workers)
     # What only hands out tests to workers computes nothing, and need not wait for torch.
     hands_out = config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput")
-    if threads is None or hands_out or (workers == 1 and options.from_config(config, "threads") == "auto"):
+    if threads is None or hands_out or (workers == 1 and configured.from_config(config, "threads") == "auto"):
         return
     import torch
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import nn
 
-from pytest_cam import options
 from pytest_cam.attending import attend, attend_batch, require_one
 from pytest_cam.attention import Attention
 from pytest_cam.checks.bound_verbs import BoundVerbs
@@ -39,7 +38,7 @@ class Cam(BoundVerbs):
         hooks: `cam.hooks.add(model, layer, function)` places a hook that leaves with the test.
     """
 
-    def __init__(self, settings: Callable[[str, Any], Any]) -> None:
+    def __init__(self, settings: Callable[[], Mapping[str, Any]]) -> None:
         super().__init__(settings)
         self.hooks = BoundHooks(self.watch)
 
@@ -207,8 +206,7 @@ class Cam(BoundVerbs):
             "class_names": class_names,
             "device": device,
         }
+        settings = self._settings()
         # Those of the further keywords that are in the table of settings may be set by a marker, too.
-        given |= {name: None for name in Further.__annotations__ if name in options.MARKER_KEYS} | further
-        return {
-            name: self._settings(name, value) if name in options.MARKER_KEYS else value for name, value in given.items()
-        }
+        given |= {name: None for name in Further.__annotations__ if name in settings} | further
+        return {name: settings.get(name) if value is None else value for name, value in given.items()}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_cam import options
 from pytest_cam.attention import Attention
 from pytest_cam.checks.agrees import assert_attention_agrees
 from pytest_cam.checks.class_discriminative import assert_attention_class_discriminative
@@ -41,10 +40,10 @@ class BoundVerbs:
     """What is asked of a model and an image by a function of its own.
 
     Args:
-        settings: From the name of a setting and what the call gives for it to what holds in this test.
+        settings: Returns what holds in this test, now, for each of `options.MARKER_KEYS` that the call does not give.
     """
 
-    def __init__(self, settings: Callable[[str, Any], Any]) -> None:
+    def __init__(self, settings: Callable[[], Mapping[str, Any]]) -> None:
         self._settings = settings
         self.journal = Journal()
         self.watch = ModelWatch()
@@ -131,8 +130,6 @@ class BoundVerbs:
         """Call a verb with the test's settings in place of what was not given, but for those that it does not take."""
         self.watch.see(model)
         names = How.__annotations__.keys() - set(without)
-        how = {name: self._settings(name, None) for name in options.MARKER_KEYS if name in names}
-        bound = {
-            name: self._settings(name, value) if name in options.MARKER_KEYS else value for name, value in given.items()
-        }
-        return verb(model, img, *args, **{name: value for name, value in (how | bound).items() if value is not None})
+        bound = {name: value for name, value in self._settings().items() if name in names or name in given}
+        bound |= {name: value for name, value in given.items() if value is not None}
+        return verb(model, img, *args, **{name: value for name, value in bound.items() if value is not None})

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_cam import assert_attention_in_region, assert_attention_not_in_region, attend, attend_batch
+from pytest_cam import assert_attention_in_region, assert_attention_not_in_region, attend, attend_batch, options
 from pytest_cam.checks.bound import Cam
 from pytest_cam.errors import CamError, KeywordError, OutputError
 
@@ -35,7 +35,7 @@ BOX = (1, 1, 5, 5)
 
 
 def cam() -> Cam:
-    return Cam(lambda name, given: "gradcam" if name == "method" and given is None else given)
+    return Cam(lambda: dict.fromkeys(options.MARKER_KEYS) | {"method": "gradcam"})
 
 
 VERBS: list[Callable[..., Any]] = [
