@@ -1,17 +1,20 @@
-"""What the command line, the ini file and markers say of the settings, read and checked."""
+"""What the command line, the ini file and markers say of the settings, read and checked.
+
+Standard library and pytest only; what checks a value is imported where one is given.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_cam.engine.methods import method_named
 from pytest_cam.errors import MethodError, SettingError, nearest
-from pytest_cam.images.fills import require_fill
-from pytest_cam.images.style import Style
-from pytest_cam.options import MARKER_KEYS, SETTINGS, setting_named
+from pytest_cam.options import MARKER_KEYS, from_config
+
+if TYPE_CHECKING:
+    from pytest_cam.images.style import Style
 
 # More than machines have cores; torch would take any number, and the machine would not.
 MOST_THREADS = 1024
@@ -31,29 +34,6 @@ def method_problem(config: pytest.Config) -> str | None:
     name: str | None = from_config(config, "method")
     problem = None if name is None else _no_method(name)
     return None if problem is None else f"--cam-method, or cam_method of the ini file: {problem}"
-
-
-def read_all(config: pytest.Config) -> None:
-    """Read each setting of the command line and the ini file once, so that a value of a wrong type shows now.
-
-    Raises:
-        pytest.UsageError: A native table holds a value of another type than a string.
-    """
-    for setting in SETTINGS:
-        if setting.is_configured:
-            try:
-                from_config(config, setting.name)
-            except (TypeError, ValueError) as error:  # pytest makes a UsageError of it since 9.2
-                raise pytest.UsageError(str(error)) from None
-
-
-def from_config(config: pytest.Config, name: str) -> Any:
-    """Return a setting from the command line, else from the ini file, else None; of a switch, whether it is on."""
-    setting = setting_named(name)
-    value = config.getoption(setting.flag)
-    if value is None and setting.in_ini:
-        return config.getini(setting.ini)
-    return False if value is None and setting.is_switch else value
 
 
 def threads_from(config: pytest.Config, workers: int) -> int | None:
@@ -78,15 +58,19 @@ def threads_from(config: pytest.Config, workers: int) -> int | None:
     return int(given)
 
 
-def style_from(config: pytest.Config) -> Style:
-    """Return how maps are drawn.
+def style_from(config: pytest.Config) -> Style | None:
+    """Return how maps are drawn, or None where nothing is said of it.
 
     Raises:
         SettingError: A setting has a value that there is not.
     """
     given = {name: from_config(config, name) for name in ("colormap", "alpha", "normalization")}
-    # Texts, which Style checks and converts.
-    return Style(**{name: value for name, value in given.items() if value is not None})
+    said = {name: value for name, value in given.items() if value is not None}
+    if not said:
+        return None
+    from pytest_cam.images.style import Style
+
+    return Style(**said)  # texts, which it checks and converts
 
 
 def require_fill_in(config: pytest.Config) -> None:
@@ -95,12 +79,8 @@ def require_fill_in(config: pytest.Config) -> None:
     Raises:
         SettingError: There is no such fill.
     """
-    fill = from_config(config, "fill")
-    if fill is not None:
-        try:
-            require_fill(fill)
-        except SettingError as error:
-            raise SettingError(f"--cam-fill, or cam_fill of the ini file: {error}") from None
+    if problem := _no_fill(from_config(config, "fill")):
+        raise SettingError(f"--cam-fill, or cam_fill of the ini file: {problem}")
 
 
 def from_markers(item: pytest.Item) -> dict[str, Any]:
@@ -122,14 +102,26 @@ def _problem(mark: pytest.Mark) -> str | None:
     for method in methods if isinstance(methods, (list, tuple)) else [methods]:
         if method is not None and (problem := _no_method(method)):
             return f"@pytest.mark.cam(method={methods!r}): {problem}"
+    fill = mark.kwargs.get("fill")
+    problem = _no_fill(fill)
+    return None if problem is None else f"@pytest.mark.cam(fill={fill!r}): {problem}"
+
+
+def _no_fill(name: Any) -> str | None:
+    if name is None:
+        return None
+    from pytest_cam.images.fills import require_fill
+
     try:
-        require_fill(mark.kwargs.get("fill") or "blur")
+        require_fill(name)
     except SettingError as error:
-        return f"@pytest.mark.cam(fill={mark.kwargs['fill']!r}): {error}"
+        return str(error)
     return None
 
 
 def _no_method(name: object) -> str | None:
+    from pytest_cam.engine.methods import method_named
+
     try:
         method_named(name)
     except MethodError as error:

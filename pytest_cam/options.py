@@ -1,18 +1,17 @@
-"""ONE table of settings: the command line, the ini file, the marker and the documentation are made from it."""
+"""ONE table of settings: the command line, the ini file, the marker and the documentation are made from it.
+
+Standard library and pytest only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import pytest
 
-from pytest_cam.errors import SettingError, nearest
 
-
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting and where it may be set.
 
     Attributes:
@@ -222,6 +221,28 @@ def marker_line() -> str:
     return f"cam({keys}): settings of the `cam` fixture for this test; the closest marker wins."
 
 
+def from_config(config: pytest.Config, name: str) -> Any:
+    """Return a setting from the command line, else from the ini file, else None; of a switch, whether it is on."""
+    setting = setting_named(name)
+    value = config.getoption(setting.flag)
+    if value is None and setting.in_ini:
+        return config.getini(setting.ini)
+    return False if value is None and setting.is_switch else value
+
+
+def said_in(config: pytest.Config) -> set[str]:
+    """Return which settings the command line and the ini file set to anything.
+
+    Raises:
+        pytest.UsageError: A native table holds a value of another type than a string.
+    """
+    names = [setting.name for setting in SETTINGS if setting.is_configured]
+    try:
+        return {name for name in names if from_config(config, name) not in (None, False)}
+    except (TypeError, ValueError) as error:  # pytest makes a UsageError of it since 9.2
+        raise pytest.UsageError(str(error)) from None
+
+
 def setting_named(name: str) -> Setting:
     """Return the setting of that name.
 
@@ -231,6 +252,8 @@ def setting_named(name: str) -> Setting:
     for setting in SETTINGS:
         if setting.name == name:
             return setting
+    from pytest_cam.errors import SettingError, nearest
+
     raise SettingError(f"there is no setting {name!r}. {nearest(name, [setting.name for setting in SETTINGS])}")
 
 

@@ -1,35 +1,27 @@
 """pytest's hooks and fixtures, each handing on to the room that does the work.
 
-This module imports the standard library and pytest only, so that the plugin costs nothing where it is not used.
+Most runs have nothing to do with attention, and pay for each module that is imported here. So only what declares the
+settings is; the rooms are imported where a run says something of theirs, or a test comes to them.
 """
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_cam import configured, hookspecs, options
-from pytest_cam.baselines.claiming import CLAIMING
-from pytest_cam.baselines.session import SESSION_KEY, BaselineSession, Turn, note
-from pytest_cam.baselines.settings import settings_from, unused_from
-from pytest_cam.engine.sharing import SHARING
-from pytest_cam.errors import ArtifactError, CamError, SettingError
-from pytest_cam.reporting.baselines_summary import BaselinesSummary
-from pytest_cam.reporting.directory import DIRECTORY_KEY, directory_for, prepare_directory
-from pytest_cam.reporting.limits_run import begin_limits, begin_test, note_checks
-from pytest_cam.reporting.recorder import CAM_KEY, STYLE_KEY, RunSummary, record
-from pytest_cam.running import RUNNING, Running
+from pytest_cam import hookspecs, options
+from pytest_cam.running import CAM_KEY, RUNNING, SHARING, Running, sendable
 
 if TYPE_CHECKING:
+    from pytest_cam.baselines.claiming import RunningTest
     from pytest_cam.checks.bound import Cam
 
 OUTER_SHARING_KEY = pytest.StashKey[bool]()
 OUTER_RUNNING_KEY = pytest.StashKey[Running]()
-OUTER_THREADS_KEY = pytest.StashKey[int]()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -48,6 +40,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     place = config.getoption("--cam-list-layers")
     if place is None:
         return None
+    from pytest_cam.errors import CamError
     from pytest_cam.reporting.listing import layers_table
 
     try:
@@ -63,16 +56,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", options.marker_line())
     # One process may run a session within a session; the inner one leaves the switch as it was.
     config.stash[OUTER_SHARING_KEY] = SHARING.is_on
-    config.stash[OUTER_RUNNING_KEY] = replace(RUNNING)
+    config.stash[OUTER_RUNNING_KEY] = copy.copy(RUNNING)
     RUNNING.become(Running())
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Listener(config), "cam-listener")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Let go of what passes found, share none any more, and leave torch as it was."""
+    """Let go of what passes found, and share none any more."""
     SHARING.is_on = config.stash.get(OUTER_SHARING_KEY, False)
     RUNNING.become(config.stash.get(OUTER_RUNNING_KEY, Running()))
-    if OUTER_THREADS_KEY in config.stash:
-        sys.modules["torch"].set_num_threads(config.stash[OUTER_THREADS_KEY])
     kept = sys.modules.get("pytest_cam.engine.pass_cache")
     if kept is not None:
         kept.forget()
@@ -81,29 +74,38 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Try settings and the artifacts directory before any test runs, and before xdist starts its workers."""
-    config = session.config
-    configured.read_all(config)
-    SHARING.is_on = not configured.from_config(config, "no-cache")
-    try:
-        _set_threads(config)
-        begin_limits(config)
-        config.stash[STYLE_KEY] = configured.style_from(config)
-        configured.require_fill_in(config)
-        baselines = config.stash[SESSION_KEY] = BaselineSession(settings_from(config))
-        if not hasattr(config, "workerinput"):
-            summary = BaselinesSummary(baselines, unused_from(config), configured.from_config(config, "prune"))
-            config.pluginmanager.register(summary, "cam-baselines-summary")
-        directory = directory_for(config)
-        config.stash[DIRECTORY_KEY] = directory
-        # Under xdist the controller answers for the run.
-        if directory is None or hasattr(config, "workerinput"):
-            return
-        prepare_directory(directory)
-    except (ArtifactError, SettingError) as error:
-        raise pytest.UsageError(str(error)) from None
-    # xdist hands its workers the options as they are now; a worker may run in another directory.
-    config.option.cam_artifacts = str(directory)
-    config.pluginmanager.register(RunSummary(directory), "cam-summary")
+    said = options.said_in(session.config)
+    SHARING.is_on = "no-cache" not in said
+    if said - {"no-cache"}:
+        from pytest_cam.reporting.run_start import begin_run
+
+        begin_run(session.config)
+
+
+class _Listener:
+    """Brings in what tells of baselines when a report or a worker says something of them for the first time."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Hand on what a report says."""
+        if hasattr(report, "cam_baselines") and not self._is_told_already():
+            self._summary().pytest_runtest_logreport(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Hand on what a worker says at its end."""
+        if getattr(node, "workeroutput", {}).get("cam_baselines") and not self._is_told_already():
+            self._summary().pytest_testnodedown(node)
+
+    def _is_told_already(self) -> bool:
+        return bool(self._config.pluginmanager.has_plugin("cam-baselines-summary"))
+
+    def _summary(self) -> Any:
+        from pytest_cam.reporting.baselines_summary import summary_of
+
+        return summary_of(self._config)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -113,9 +115,15 @@ def pytest_make_collect_report(
     """Reject unknown settings and methods: a collection error, so that it is seen under xdist too."""
     report = yield
     items = [item for item in report.result or [] if isinstance(item, pytest.Item)]
-    problems = [f"{item.nodeid}: {problem}" for item in items for problem in configured.marker_problems(item)]
+    problems = []
+    if any(item.get_closest_marker("cam") for item in items):
+        from pytest_cam.configured import marker_problems
+
+        problems += [f"{item.nodeid}: {problem}" for item in items for problem in marker_problems(item)]
     if any("cam" in getattr(item, "fixturenames", ()) for item in items):
-        problems += filter(None, [configured.method_problem(collector.config)])
+        from pytest_cam.configured import method_problem
+
+        problems += filter(None, [method_problem(collector.config)])
     problems += _baselines_problems(collector, report)
     if problems:
         report.outcome = "failed"
@@ -127,9 +135,9 @@ def pytest_make_collect_report(
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tell the process that ends the run which tests of modules with baselines there are."""
-    output = getattr(session.config, "workeroutput", None)
-    if output is not None and SESSION_KEY in session.config.stash:
-        output["cam_baselines"] = session.config.stash[SESSION_KEY].modules
+    output, baselines = getattr(session.config, "workeroutput", None), _baselines()
+    if output is not None and baselines is not None:
+        output["cam_baselines"] = baselines.modules_seen(session.config)
 
 
 @pytest.fixture
@@ -147,20 +155,22 @@ def cam_class_names() -> Any:
 @pytest.fixture
 def cam_device(pytestconfig: pytest.Config) -> Any:
     """The device from `--cam-device` or the ini key, or None. For the fixture that makes the model."""
-    return configured.from_config(pytestconfig, "device")
+    return options.from_config(pytestconfig, "device")
 
 
 @pytest.fixture
 def cam(request: pytest.FixtureRequest, cam_preprocess: Any, cam_class_names: Any, cam_device: Any) -> Iterator[Cam]:
     """The verbs of pytest-cam with this test's settings: `cam(model, img)`, `cam.assert_attention_in_region(...)`."""
     from pytest_cam.checks.bound import Cam
+    from pytest_cam.configured import from_markers, marker_problems
+    from pytest_cam.errors import SettingError
 
     # Collection has seen the markers of the source; a hook or a fixture may have added others since.
-    if problems := configured.marker_problems(request.node):
+    if problems := marker_problems(request.node):
         raise SettingError("; ".join(problems))
     fixtures = {"preprocess": cam_preprocess, "class_names": cam_class_names, "device": cam_device}
     settings = {name: _setting(request.config, name, fixtures) for name in options.MARKER_KEYS}
-    bound = Cam(lambda: settings | configured.from_markers(request.node))
+    bound = Cam(lambda: settings | from_markers(request.node))
     request.node.stash[CAM_KEY] = bound
     yield bound
     bound.hooks.remove_all()
@@ -169,17 +179,23 @@ def cam(request: pytest.FixtureRequest, cam_preprocess: Any, cam_class_names: An
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Let a test's baselines be found while it runs, in all of its attempts."""
-    with Turn(item):
+    outer, RUNNING.claimant = RUNNING.claimant, lambda: _claimant(item)
+    try:
         return (yield)
+    finally:
+        RUNNING.claimant = outer
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Count the tests, for the cache of passes, say which one runs, and let one that is run again start anew."""
     SHARING.test += 1
-    begin_test(item)
-    if CLAIMING.test is not None:
-        CLAIMING.test.begin_attempt()
+    name = getattr(item, "originalname", None)
+    function = f"{item.parent.nodeid}::{name}" if name and item.parent is not None else item.nodeid
+    RUNNING.begin(sendable(item.nodeid), sendable(function))
+    baselines = _baselines()
+    if baselines is not None:
+        baselines.begin_attempt(item)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -214,11 +230,19 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Save the evidence that a failure carries."""
     report = yield
-    record(item, call, report)
-    note(item, report)
-    note_checks(call, report)
-    if call.when == "teardown" and CAM_KEY in item.stash:
-        del item.stash[CAM_KEY]
+    recorder, baselines = sys.modules.get("pytest_cam.reporting.recorder"), _baselines()
+    if recorder is not None:
+        recorder.record(item, call, report)
+    if baselines is not None:
+        baselines.note(item, report)
+    if RUNNING.records or RUNNING.asked:
+        from pytest_cam.reporting.limits_run import note_checks
+
+        note_checks(report)
+    if call.when == "teardown":
+        RUNNING.end()
+        if CAM_KEY in item.stash:
+            del item.stash[CAM_KEY]
     return report
 
 
@@ -227,31 +251,36 @@ def _setting(config: pytest.Config, name: str, fixtures: dict[str, Any]) -> Any:
     setting = options.setting_named(name)
     value = fixtures[name] if setting.fixture else None
     if value is None and setting.metavar:
-        value = configured.from_config(config, name)
+        value = options.from_config(config, name)
     return setting.builtin if value is None else value
 
 
 def _baselines_problems(collector: pytest.Collector, report: pytest.CollectReport) -> list[str]:
-    session = collector.config.stash.get(SESSION_KEY, None)
-    if session is not None and report.passed:
-        try:
-            session.see(collector, report.result)
-        except CamError as error:
-            return [str(error)]
+    name = options.from_config(collector.config, "baselines") or options.setting_named("baselines").builtin
+    if not report.passed or not (collector.path.parent / str(name)).is_dir():
+        return []
+    from pytest_cam.baselines.session import session_of
+    from pytest_cam.errors import CamError
+    from pytest_cam.reporting.baselines_summary import summary_of
+
+    try:
+        if not hasattr(collector.config, "workerinput"):
+            summary_of(collector.config)
+        session_of(collector.config).see(collector, report.result)
+    except CamError as error:
+        return [str(error)]
     return []
 
 
-def _set_threads(config: pytest.Config) -> None:
-    workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    threads = configured.threads_from(config, workers)
-    # What only hands out tests to workers computes nothing, and need not wait for torch.
-    hands_out = config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput")
-    if threads is None or hands_out or (workers == 1 and configured.from_config(config, "threads") == "auto"):
-        return
-    import torch
+def _baselines() -> Any:
+    """Return the room that knows of baselines, or None where nothing has come to it yet."""
+    return sys.modules.get("pytest_cam.baselines.session")
 
-    config.stash[OUTER_THREADS_KEY] = torch.get_num_threads()
-    torch.set_num_threads(threads)
+
+def _claimant(item: pytest.Item) -> RunningTest:
+    from pytest_cam.baselines.session import claimant
+
+    return claimant(item)
 
 
 def _settle(item: pytest.Item) -> None:

@@ -1,15 +1,21 @@
-"""The test that runs now, and what is asked of its checks.
+"""The run and the test that there are now, and what is asked of their checks.
 
-Standard library only, so that the plugin may import it.
+Standard library and pytest only, and little of it, so that the plugin may import it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_cam.checks.bound import Cam
 
 CheckRecord = dict[str, Any]
+# Where a test's `cam` fixture is kept while it runs.
+CAM_KEY: pytest.StashKey[Cam] = pytest.StashKey()
 
 
 class Key(NamedTuple):
@@ -39,29 +45,29 @@ class Agreed(NamedTuple):
     at_most: float | None = None
 
 
-@dataclass
 class Running:
     """What a check may ask of the run that it is part of.
 
-    Attributes:
+    Args:
         test: The node id of the test that runs; empty outside of tests.
         function: That of its function, without parameters.
+        source: What the limits file is called.
+
+    Attributes:
+        claimant: Returns the test as far as baselines are concerned; None outside of tests.
         checks: How many verdicts have fallen in it.
         is_calibrating: Whether limits are recorded and not applied.
         agreed: What the limits file gives.
-        source: What that file is called.
         records: What the checks of the test noted, until a report takes it.
         asked: Which entries of the limits file they asked for, until a report takes it.
     """
 
-    test: str = ""
-    function: str = ""
-    checks: int = 0
-    is_calibrating: bool = False
-    agreed: Mapping[Key, Agreed] = field(default_factory=dict)
-    source: str = ""
-    records: list[CheckRecord] = field(default_factory=list)
-    asked: list[Key] = field(default_factory=list)
+    def __init__(self, test: str = "", function: str = "", source: str = "") -> None:
+        self.claimant: Callable[[], Any] | None = None
+        self.is_calibrating = False
+        self.agreed: Mapping[Key, Agreed] = {}
+        self.source = source
+        self.begin(test, function)
 
     def become(self, other: Running) -> None:
         """Take over all that another one says: a session within a session has its own, and leaves the outer's."""
@@ -70,7 +76,8 @@ class Running:
     def begin(self, test: str, function: str) -> None:
         """Begin a test, or another attempt at it."""
         self.test, self.function, self.checks = test, function, 0
-        self.records, self.asked = [], []
+        self.records: list[CheckRecord] = []
+        self.asked: list[Key] = []
 
     def end(self) -> None:
         """End the test."""
@@ -95,6 +102,22 @@ class Running:
 
 
 RUNNING = Running()
+
+
+class Sharing:
+    """The switch of the cache of passes, which is off outside of test sessions.
+
+    Attributes:
+        is_on: Whether a pass may be answered from the cache.
+        test: The number of the test that runs; with each, what is kept of a model is checked more closely once.
+    """
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self.test = 0
+
+
+SHARING = Sharing()
 
 
 def sendable(text: str) -> str:

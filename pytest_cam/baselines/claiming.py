@@ -1,15 +1,15 @@
-"""Which test runs, and which baselines it and others claim. Standard library only, so that the plugin may import it."""
+"""Which test runs, and which baselines it and others claim. Standard library only."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from pytest_cam.baselines.keys import file_name, is_variant, module_directory
 from pytest_cam.errors import BaselineError, is_ours
+from pytest_cam.running import RUNNING
 
 __tracebackhide__ = is_ours
 
@@ -18,8 +18,7 @@ Update: TypeAlias = Literal["missing", "changed", "all"]
 Note: TypeAlias = tuple[str, str, str]
 
 
-@dataclass(frozen=True)
-class BaselineSettings:
+class BaselineSettings(NamedTuple):
     """What a run says of baselines.
 
     Attributes:
@@ -33,29 +32,35 @@ class BaselineSettings:
     update: Update | None
 
 
-@dataclass
 class RunningTest:
     """A test that runs, as far as baselines are concerned.
 
-    Attributes:
+    Args:
         nodeid: The test, as pytest names it.
         module: The file that it is in.
         name: The test within its module: "TestDogs::test_looks[3]".
         settings: What the run says.
         ask_variant: Asks the project's hook for the variant.
         owners: Which test claims which baseline, of all tests of this process.
+
+    Attributes:
         claimed: What this attempt of the test claims, and has not yet reported.
         notes: What became of those, and is not yet reported.
     """
 
-    nodeid: str
-    module: Path
-    name: str
-    settings: BaselineSettings
-    ask_variant: Callable[[], object]
-    owners: dict[Path, str]
-    claimed: list[Path] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
+    def __init__(
+        self,
+        nodeid: str,
+        module: Path,
+        name: str,
+        settings: BaselineSettings,
+        ask_variant: Callable[[], object],
+        owners: dict[Path, str],
+    ) -> None:
+        self.nodeid, self.module, self.name = nodeid, module, name
+        self.settings, self.ask_variant, self.owners = settings, ask_variant, owners
+        self.claimed: list[Path] = []
+        self.notes: list[Note] = []
 
     def begin_attempt(self) -> None:
         """Forget what an earlier attempt of this test claims; a rerun claims it again."""
@@ -111,29 +116,20 @@ class RunningTest:
         return directory
 
 
-@dataclass
-class Claiming:
-    """The test that runs in this process, or None."""
-
-    test: RunningTest | None = None
-
-
-CLAIMING = Claiming()
-
-
 def running_test(verb: str) -> RunningTest:
     """Return the test that runs.
 
     Raises:
         BaselineError: None does.
     """
-    if CLAIMING.test is None:
+    if RUNNING.claimant is None:
         raise BaselineError(
             f"{verb} was called while pytest runs no test, so there is no test whose baseline it could be; accepted: "
             "a call from a test or its fixtures, with the plugin pytest-cam active. Outside of one, "
             "Attention.compare(other) compares two maps"
         )
-    return CLAIMING.test
+    test: RunningTest = RUNNING.claimant()
+    return test
 
 
 def variant_from(answer: object) -> str | None:

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from pytest_cam.baselines.claiming import CLAIMING, BaselineSettings, RunningTest, variant_from
+from pytest_cam.baselines.claiming import BaselineSettings, RunningTest, variant_from
 from pytest_cam.baselines.keys import module_directory
+from pytest_cam.baselines.settings import settings_from
 from pytest_cam.running import sendable
 
-SESSION_KEY = pytest.StashKey["BaselineSession"]()
+_SESSION_KEY = pytest.StashKey["BaselineSession"]()
 _TEST_KEY = pytest.StashKey[RunningTest]()
 
 
@@ -73,9 +74,10 @@ class BaselineSession:
 
 def note(item: pytest.Item, report: pytest.TestReport) -> None:
     """Put on a report what its test claims and did since its last report. Never raises: these are plain texts."""
-    session, test = item.config.stash.get(SESSION_KEY, None), item.stash.get(_TEST_KEY, None)
-    if session is None or test is None:
+    session = item.config.stash.get(_SESSION_KEY, None)
+    if session is None:
         return
+    test = session.test_of(item)
     if not test.claimed and not test.notes and sendable(str(test.module)) not in session.modules:
         return
     report.cam_baselines = {  # type: ignore[attr-defined]  # builtins, the way to the process that ends the run
@@ -88,19 +90,34 @@ def note(item: pytest.Item, report: pytest.TestReport) -> None:
     test.claimed, test.notes = [], []
 
 
-class Turn:
-    """That a test runs: entered around all attempts of it, and left for what ran outside of it before."""
+def session_of(config: pytest.Config) -> BaselineSession:
+    """Return what this process of a run knows of baselines.
 
-    def __init__(self, item: pytest.Item) -> None:
-        self._item = item
+    Raises:
+        SettingError: A setting of baselines has a value that there is not, or is refused here.
+    """
+    session = config.stash.get(_SESSION_KEY, None)
+    if session is None:
+        session = config.stash[_SESSION_KEY] = BaselineSession(settings_from(config))
+    return session
 
-    def __enter__(self) -> None:
-        self._outer = CLAIMING.test
-        session = self._item.config.stash.get(SESSION_KEY, None)
-        CLAIMING.test = None if session is None else session.test_of(self._item)
 
-    def __exit__(self, *_: object) -> None:
-        CLAIMING.test = self._outer
+def claimant(item: pytest.Item) -> RunningTest:
+    """Return a test as far as baselines are concerned."""
+    return session_of(item.config).test_of(item)
+
+
+def begin_attempt(item: pytest.Item) -> None:
+    """Forget what an earlier attempt of a test claims; a rerun claims it again."""
+    test = item.stash.get(_TEST_KEY, None)
+    if test is not None:
+        test.begin_attempt()
+
+
+def modules_seen(config: pytest.Config) -> dict[str, dict[str, Any]]:
+    """Return the test modules with baselines that this process has found: see `BaselineSession`."""
+    session = config.stash.get(_SESSION_KEY, None)
+    return {} if session is None else session.modules
 
 
 def _module(node: pytest.Item | pytest.Collector) -> pytest.File | None:

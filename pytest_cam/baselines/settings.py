@@ -10,8 +10,8 @@ from typing import Any, get_args
 import pytest
 
 from pytest_cam.baselines.claiming import BaselineSettings, Update
-from pytest_cam.configured import from_config
 from pytest_cam.errors import SettingError, is_ours, nearest
+from pytest_cam.options import from_config
 
 __tracebackhide__ = is_ours
 

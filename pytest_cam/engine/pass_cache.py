@@ -1,7 +1,7 @@
 """What passes found, kept within a test session: several assertions on one image cost one pass.
 
 An answer comes from here only for the same model in the same state, the same input to the bit, the same layer and the
-same target, and only in sessions of pytest: see `Sharing`.
+same target, and only in sessions of pytest: see `running.Sharing`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pytest_cam.engine.class_names import as_names, names_of
 from pytest_cam.engine.fingerprint import Fingerprint
 from pytest_cam.engine.layers import AUTO, LayerLike, name_of
 from pytest_cam.engine.ready_targets import BinaryLogit, ClassLogit, ClassProbability, ContrastiveLogit
-from pytest_cam.engine.sharing import SHARING
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
+from pytest_cam.running import SHARING
 
 # How much is kept in all; what was not used for longest goes first. One layer and target of ResNet-50 take 1.4 MB at
 # the last layer: the input, activations and gradients.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,22 @@ import pytest
 
 from pytest_cam.baselines.claiming import shown, two_claims
 from pytest_cam.baselines.keys import baselines_in
-from pytest_cam.baselines.session import BaselineSession
+from pytest_cam.baselines.session import BaselineSession, session_of
+from pytest_cam.baselines.settings import unused_from
+from pytest_cam.options import from_config
+
+_NAME = "cam-baselines-summary"
 
 
-@dataclass
 class _Outcome:
-    passed: bool = True
-    ended: bool = False
+    def __init__(self) -> None:
+        self.passed, self.ended = True, False
 
 
-@dataclass
 class _Module:
-    directory: Path
-    variant: str | None
-    tests: set[str] = field(default_factory=set)
+    def __init__(self, directory: Path, variant: str | None) -> None:
+        self.directory, self.variant = directory, variant
+        self.tests: set[str] = set()
 
 
 class BaselinesSummary:
@@ -135,6 +136,19 @@ class BaselinesSummary:
                 self._problems.append(f"{shown(path, self._root)} could not be deleted ({error.strerror or error})")
                 left.append(path)
         self._orphans = [path for path in self._orphans if path not in left]
+
+
+def summary_of(config: pytest.Config) -> BaselinesSummary:
+    """Return what the process that ends a run says of baselines; it is made, and listens, from the first call on.
+
+    Raises:
+        SettingError: A setting of baselines has a value that there is not, or is refused here.
+    """
+    found: BaselinesSummary | None = config.pluginmanager.get_plugin(_NAME)
+    if found is None:
+        found = BaselinesSummary(session_of(config), unused_from(config), from_config(config, "prune"))
+        config.pluginmanager.register(found, _NAME)
+    return found
 
 
 def _owner(path: Path) -> str | None:

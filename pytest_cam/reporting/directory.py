@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cam.configured import from_config
 from pytest_cam.errors import ArtifactError
-from pytest_cam.options import setting_named
+from pytest_cam.options import from_config, setting_named
 
 DIRECTORY_KEY = pytest.StashKey[Path | None]()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_cam import configured, options
+from pytest_cam import options
 from pytest_cam.errors import SettingError
 from pytest_cam.running import RUNNING, sendable
 
@@ -24,7 +24,7 @@ def begin_limits(config: pytest.Config) -> None:
     """
     margin = margin_from(config)
     path = limits_path(config)
-    RUNNING.is_calibrating = configured.from_config(config, "calibrate")
+    RUNNING.is_calibrating = options.from_config(config, "calibrate")
     if RUNNING.is_calibrating:
         path = path or config.rootpath / _DEFAULT_NAME
     if path is None:
@@ -53,7 +53,7 @@ def limits_path(config: pytest.Config) -> Path | None:
     Raises:
         SettingError: An empty name was given, as by an unset variable.
     """
-    given: str | None = configured.from_config(config, "limits")
+    given: str | None = options.from_config(config, "limits")
     if given is None:
         return None
     setting = options.setting_named("limits")
@@ -70,7 +70,7 @@ def margin_from(config: pytest.Config) -> float:
     Raises:
         SettingError: The setting is no number from 0 to below 1.
     """
-    given = configured.from_config(config, "margin")
+    given = options.from_config(config, "margin")
     given = options.setting_named("margin").builtin if given is None else given
     try:
         margin = float(str(given))
@@ -81,22 +81,13 @@ def margin_from(config: pytest.Config) -> float:
     return margin
 
 
-def begin_test(item: pytest.Item) -> None:
-    """Say which test runs, for the limits of its checks."""
-    name = getattr(item, "originalname", None)
-    function = f"{item.parent.nodeid}::{name}" if name and item.parent is not None else item.nodeid
-    RUNNING.begin(sendable(item.nodeid), sendable(function))
-
-
-def note_checks(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+def note_checks(report: pytest.TestReport) -> None:
     """Put on a report what the checks of the test noted until now. Never raises."""
     # All of it on each report, since not every report of a test with subtests reaches those who listen.
     if RUNNING.records:
         report.cam_checks = list(RUNNING.records)  # type: ignore[attr-defined]  # plain, the way to the controller
     if RUNNING.asked:
         report.cam_limits_asked = [list(key) for key in RUNNING.asked]  # type: ignore[attr-defined]  # as above
-    if call.when == "teardown":
-        RUNNING.end()
 
 
 def _shown(path: Path, root: Path) -> str:

@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_cam.errors import ArtifactError
-from pytest_cam.images.style import Style
 from pytest_cam.reporting.directory import DIRECTORY_KEY
 from pytest_cam.reporting.exceptions import evidence_in
 from pytest_cam.reporting.naming import folder_name
-from pytest_cam.running import sendable
+from pytest_cam.running import CAM_KEY, sendable
 
 if TYPE_CHECKING:
-    from pytest_cam.checks.bound import Cam
+    from pytest_cam.images.style import Style
     from pytest_cam.verdicts.findings import AnyEvidence
 
-CAM_KEY: pytest.StashKey[Cam] = pytest.StashKey()
-STYLE_KEY = pytest.StashKey[Style]()
+STYLE_KEY: pytest.StashKey[Style] = pytest.StashKey()
 _FOLDERS_KEY = pytest.StashKey[list[Path]]()
 
 
@@ -101,6 +99,7 @@ def _write_all(item: pytest.Item, found: list[AnyEvidence], report: pytest.TestR
     if not found:
         return []
     # Imports torch, which a test that has evidence has done already.
+    from pytest_cam.images.style import Style
     from pytest_cam.reporting.artifacts import write_artifact
 
     folders = item.stash.setdefault(_FOLDERS_KEY, [])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-# Each process of the run, workers too, adds a line with what it has imported of the expensive libraries.
+# What a run that has nothing to do with attention imports of this package: each module more costs every run of pytest.
+OURS = {"pytest_cam", *(f"pytest_cam.{name}" for name in ("hookspecs", "options", "plugin", "running"))}
+# Each process of the run, workers too, adds a line with what it has imported of those and of the expensive libraries.
 CONFTEST = """
 import os
 import sys
@@ -15,12 +17,13 @@ HEAVY = ("torch", "torchvision", "numpy", "PIL", "cv2")
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure():
     with open("imported.txt", "a") as file:
-        print(os.getpid(), *(name for name in HEAVY if name in sys.modules), file=file)
+        ours = [name for name in sys.modules if name.partition(".")[0] == "pytest_cam"]
+        print(os.getpid(), *(name for name in HEAVY if name in sys.modules), *ours, file=file)
 """
 
 
 def imported(project, *args: str) -> tuple[int, set[str]]:
-    """Return how many processes a run had, and what they imported of the expensive libraries."""
+    """Return how many processes a run had, and what they imported of the expensive libraries and of this one."""
     log = project.path / "imported.txt"
     log.unlink(missing_ok=True)
     project.run(*args, cold=True)
@@ -42,7 +45,9 @@ def test_nothing_heavy_is_imported_where_the_plugin_is_not_used(project):
 
     _, by_others = imported(project, "-p", "no:cam")
     _, at_collection = imported(project, "--collect-only")
-    processes, in_a_run = imported(project, "--cam-artifacts=artifacts")
+    processes, in_a_run = imported(project)
+    _, with_artifacts = imported(project, "--cam-artifacts=artifacts")
 
-    assert at_collection == in_a_run == by_others
+    assert at_collection == in_a_run == by_others | OURS
+    assert {name for name in with_artifacts if not name.startswith("pytest_cam")} == by_others
     assert processes == (3 if "-n2" in project.plugin_args else 1)

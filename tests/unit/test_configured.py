@@ -9,26 +9,26 @@ from pytest_cam.errors import SettingError
 
 
 def test_a_switch_is_off_on_or_read_from_the_ini_file(pytester):
-    assert configured.from_config(pytester.parseconfig(), "no-cache") is False
-    assert configured.from_config(pytester.parseconfig("--cam-no-cache"), "no-cache") is True
+    assert options.from_config(pytester.parseconfig(), "no-cache") is False
+    assert options.from_config(pytester.parseconfig("--cam-no-cache"), "no-cache") is True
     pytester.makeini("[pytest]\ncam_no_cache = true")
-    assert configured.from_config(pytester.parseconfig(), "no-cache") is True
+    assert options.from_config(pytester.parseconfig(), "no-cache") is True
 
 
 @pytest.mark.parametrize("name", ["update", "update-in-ci", "prune"])
 def test_what_writes_or_deletes_baselines_is_not_for_the_ini_file(name, pytester):
-    assert not configured.from_config(pytester.parseconfig(), name)
+    assert not options.from_config(pytester.parseconfig(), name)
     pytester.makeini(f"[pytest]\n{options.setting_named(name).ini} = all")
-    assert not configured.from_config(pytester.parseconfig(), name)
+    assert not options.from_config(pytester.parseconfig(), name)
     flag = options.setting_named(name).flag
     value = "" if options.setting_named(name).is_switch else "=all"
-    assert configured.from_config(pytester.parseconfig(f"{flag}{value}"), name)
+    assert options.from_config(pytester.parseconfig(f"{flag}{value}"), name)
     assert options.setting_named(name).ini not in options.markdown_table()
 
 
 def test_a_switch_of_one_run_has_no_ini_key(pytester):
-    assert configured.from_config(pytester.parseconfig(), "calibrate") is False
-    assert configured.from_config(pytester.parseconfig("--cam-calibrate"), "calibrate") is True
+    assert options.from_config(pytester.parseconfig(), "calibrate") is False
+    assert options.from_config(pytester.parseconfig("--cam-calibrate"), "calibrate") is True
     with pytest.raises(ValueError, match="unknown configuration value"):
         pytester.parseconfig().getini("cam_calibrate")
 
@@ -55,10 +55,10 @@ def test_wrong_threads(pytester, given):
 def test_command_line_wins_over_the_ini_file_even_when_it_is_empty(pytester):
     pytester.makeini("[pytest]\ncam_method = hirescam")
 
-    assert configured.from_config(pytester.parseconfig(), "method") == "hirescam"
-    assert configured.from_config(pytester.parseconfig("--cam-method=layercam"), "method") == "layercam"
-    assert configured.from_config(pytester.parseconfig("--cam-method="), "method") == ""
-    assert configured.from_config(pytester.parseconfig(), "layer") is None
+    assert options.from_config(pytester.parseconfig(), "method") == "hirescam"
+    assert options.from_config(pytester.parseconfig("--cam-method=layercam"), "method") == "layercam"
+    assert options.from_config(pytester.parseconfig("--cam-method="), "method") == ""
+    assert options.from_config(pytester.parseconfig(), "layer") is None
 
 
 def test_closest_marker_that_has_the_setting_wins(pytester):

@@ -12,12 +12,13 @@ import torch
 from torch import nn
 
 from pytest_cam import Attention, AttentionError, assert_attention_matches_baseline, attend
-from pytest_cam.baselines.claiming import CLAIMING, RunningTest
+from pytest_cam.baselines.claiming import RunningTest
 from pytest_cam.baselines.comparing import rule_for
 from pytest_cam.baselines.files import picture_of
 from pytest_cam.baselines.holding import hold_to_baseline
 from pytest_cam.baselines.model_identity import ModelIdentity, identity_of
 from pytest_cam.errors import BaselineError, EmptyMapError, KeywordError, NewerBaselineError
+from pytest_cam.running import RUNNING
 
 ONE, OTHER, UNKNOWN = ModelIdentity("a", "w"), ModelIdentity("a", "v"), ModelIdentity(None, None)
 MakeRunning = Callable[..., RunningTest]
@@ -25,9 +26,9 @@ MakeRunning = Callable[..., RunningTest]
 
 @pytest.fixture
 def _nothing_runs() -> Iterator[None]:
-    outer, CLAIMING.test = CLAIMING.test, None
+    outer, RUNNING.claimant = RUNNING.claimant, None
     yield
-    CLAIMING.test = outer
+    RUNNING.claimant = outer
 
 
 def hold(test: RunningTest, attention: Attention, model: ModelIdentity = ONE, mode=None, name=None) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 from pytest_cam import FusedLayers, attend, attend_batch
 from pytest_cam.engine import pass_cache
 from pytest_cam.engine.methods import METHODS
-from pytest_cam.engine.sharing import SHARING
+from pytest_cam.running import SHARING
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 # LeGrad needs a transformer, and has its tests there.

@@ -15,8 +15,8 @@ import pytest_cam.engine.methods as registry
 from pytest_cam import ClassLogit, ContrastiveLogit, attend, attend_batch, register_method
 from pytest_cam.engine import methods, pass_cache
 from pytest_cam.engine.fingerprint import Fingerprint
-from pytest_cam.engine.sharing import SHARING
 from pytest_cam.errors import CamError, ProbabilityWarning
+from pytest_cam.running import SHARING
 
 _passes: list[int] = []
 SHIFT = 0.0

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import contextvars
+import copy
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,7 +76,7 @@ def test_check_that_outlives_its_block_raises() -> None:
 @pytest.fixture
 def running() -> Iterator[Running]:
     """A test of another name, so that nothing of this run's own is asked for or noted."""
-    outer = replace(RUNNING)
+    outer = copy.copy(RUNNING)
     RUNNING.become(Running(test="a.py::t[1]", function="a.py::t", source="limits.toml"))
     yield RUNNING
     RUNNING.become(outer)
