@@ -11,7 +11,7 @@ from pytest_cam.engine.explained import Explained
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.regions import Box, Region
 from pytest_cam.verdicts.evidence import Evidence, Measurement
-from pytest_cam.verdicts.findings import AnyEvidence, Figure, Findings
+from pytest_cam.verdicts.findings import AnyEvidence, Figure, Findings, View
 from pytest_cam.verdicts.limits import Judged
 from pytest_cam.verdicts.sketch import LEGEND, LEGEND_OF_REGIONS, side_by_side, sketch
 
@@ -86,9 +86,15 @@ def _of_findings(findings: Findings) -> str:
     lines = [first_line(findings), "", *_aligned(facts)]
     mapped = [view for view in findings.views if view.map is not None][:_MOST_SKETCHES]
     if mapped:
-        drawn = [(view.title, sketch(view.map, view.geometry, findings.regions)) for view in mapped]  # type: ignore[arg-type]  # the views with a map
+        drawn = [(view.title, _sketched(view, findings.regions)) for view in mapped]
         lines += ["", *(f"  {line}" for line in side_by_side(drawn)), f"  {_legend(findings.regions)}"]
     return "\n".join([*lines, *(f"  try: {hint}" for hint in findings.hints)])
+
+
+def _sketched(view: View, regions: Sequence[Region]) -> list[str]:
+    # Of several regions, each map's own: characters have no dashes for the others.
+    outlined = regions if view.own is None else [view.own]
+    return sketch(view.map, view.geometry, outlined)  # type: ignore[arg-type]  # a view with a map
 
 
 def _legend(outlined: Sequence[object]) -> str:

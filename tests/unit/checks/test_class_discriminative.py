@@ -77,6 +77,7 @@ def test_regions_the_wrong_way_round_fail_by_skill_and_lead() -> None:
     assert figures["lead of cat over dog"].value == pytest.approx(-1.0)
     assert str(figures["cosine of cat and dog"].limits) == ""
     assert "try: every map lies in another's region: compare the order of targets and regions" in str(raised.value)
+    assert str(raised.value).count("┏") == 2  # each of the two sketches outlines its own region, not the other's
 
 
 def test_a_map_in_its_own_region_may_not_be_more_in_the_others() -> None:
