@@ -87,7 +87,8 @@ def from_markers(item: pytest.Item) -> dict[str, Any]:
     """Return the settings of a test's `cam` markers, each from the closest one that has it."""
     found: dict[str, Any] = {}
     for mark in item.iter_markers("cam"):
-        found = {name: value for name, value in mark.kwargs.items() if value is not None} | found
+        said = {name: value for name, value in mark.kwargs.items() if name in MARKER_KEYS and value is not None}
+        found = said | found
     return found
 
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cam import hookspecs, options
-from pytest_cam.running import CAM_KEY, RUNNING, SHARING, Running, sendable
+from pytest_cam.running import CLAIMING, RUNNING, SHARING, Running, sendable
 
 if TYPE_CHECKING:
     from pytest_cam.baselines.claiming import RunningTest
     from pytest_cam.checks.bound import Cam
 
+CAM_KEY: pytest.StashKey[Cam] = pytest.StashKey()
 OUTER_SHARING_KEY = pytest.StashKey[bool]()
 OUTER_RUNNING_KEY = pytest.StashKey[Running]()
 
@@ -179,11 +180,11 @@ def cam(request: pytest.FixtureRequest, cam_preprocess: Any, cam_class_names: An
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Let a test's baselines be found while it runs, in all of its attempts."""
-    outer, RUNNING.claimant = RUNNING.claimant, lambda: _claimant(item)
+    outer, CLAIMING.claimant = CLAIMING.claimant, lambda: _claimant(item)
     try:
         return (yield)
     finally:
-        RUNNING.claimant = outer
+        CLAIMING.claimant = outer
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -232,7 +233,7 @@ def pytest_runtest_makereport(
     report = yield
     recorder, baselines = sys.modules.get("pytest_cam.reporting.recorder"), _baselines()
     if recorder is not None:
-        recorder.record(item, call, report)
+        recorder.record(item, call, report, item.stash.get(CAM_KEY, None))
     if baselines is not None:
         baselines.note(item, report)
     if RUNNING.records or RUNNING.asked:

@@ -1,21 +1,14 @@
 """The run and the test that there are now, and what is asked of their checks.
 
-Standard library and pytest only, and little of it, so that the plugin may import it.
+Standard library only, and little of it, so that the plugin may import it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import pytest
-
-if TYPE_CHECKING:
-    from pytest_cam.checks.bound import Cam
+from typing import Any, NamedTuple
 
 CheckRecord = dict[str, Any]
-# Where a test's `cam` fixture is kept while it runs.
-CAM_KEY: pytest.StashKey[Cam] = pytest.StashKey()
 
 
 class Key(NamedTuple):
@@ -54,7 +47,6 @@ class Running:
         source: What the limits file is called.
 
     Attributes:
-        claimant: Returns the test as far as baselines are concerned; None outside of tests.
         checks: How many verdicts have fallen in it.
         is_calibrating: Whether limits are recorded and not applied.
         agreed: What the limits file gives.
@@ -63,7 +55,6 @@ class Running:
     """
 
     def __init__(self, test: str = "", function: str = "", source: str = "") -> None:
-        self.claimant: Callable[[], Any] | None = None
         self.is_calibrating = False
         self.agreed: Mapping[Key, Agreed] = {}
         self.source = source
@@ -102,6 +93,20 @@ class Running:
 
 
 RUNNING = Running()
+
+
+class Claiming:
+    """The test that may claim baselines now.
+
+    Attributes:
+        claimant: Returns that test; None outside of tests.
+    """
+
+    def __init__(self) -> None:
+        self.claimant: Callable[[], Any] | None = None
+
+
+CLAIMING = Claiming()
 
 
 class Sharing:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from pytest_cam.baselines.keys import file_name, is_variant, module_directory
 from pytest_cam.errors import BaselineError, is_ours
-from pytest_cam.running import RUNNING
+from pytest_cam.running import CLAIMING
 
 __tracebackhide__ = is_ours
 
@@ -122,13 +122,13 @@ def running_test(verb: str) -> RunningTest:
     Raises:
         BaselineError: None does.
     """
-    if RUNNING.claimant is None:
+    if CLAIMING.claimant is None:
         raise BaselineError(
             f"{verb} was called while pytest runs no test, so there is no test whose baseline it could be; accepted: "
             "a call from a test or its fixtures, with the plugin pytest-cam active. Outside of one, "
             "Attention.compare(other) compares two maps"
         )
-    test: RunningTest = RUNNING.claimant()
+    test: RunningTest = CLAIMING.claimant()
     return test
 
 

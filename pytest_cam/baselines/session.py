@@ -109,9 +109,9 @@ def claimant(item: pytest.Item) -> RunningTest:
 
 def begin_attempt(item: pytest.Item) -> None:
     """Forget what an earlier attempt of a test claims; a rerun claims it again."""
-    test = item.stash.get(_TEST_KEY, None)
-    if test is not None:
-        test.begin_attempt()
+    session = item.config.stash.get(_SESSION_KEY, None)
+    if session is not None:
+        session.test_of(item).begin_attempt()
 
 
 def modules_seen(config: pytest.Config) -> dict[str, dict[str, Any]]:

@@ -22,7 +22,7 @@ from pytest_cam.measures.localization import GridRegion, energy, metric_named
 from pytest_cam.measures.similarity import cosine
 from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import judge
-from pytest_cam.verdicts.limits import Limits, least, limit_within, most
+from pytest_cam.verdicts.limits import FIXED, Limits, least, limit_within, most
 from pytest_cam.verdicts.message import explained
 from pytest_cam.verdicts.region import grid_region, measure
 from pytest_cam.views import view_of, where
@@ -34,6 +34,7 @@ __tracebackhide__ = is_ours
 
 _MOST_ALIKE = 0.8
 _LEAST_SKILL = 0.25
+_LEADS = Limits(at_least=0.0, origin=FIXED)
 
 
 def assert_attention_class_discriminative(
@@ -165,7 +166,7 @@ def _in_own(attentions: Sequence[Attention], regions: Sequence[Region], limits: 
                 _require_apart(there[number], there[other], name, names[other])
                 more = energy(cam.astype(np.float64), there[number]) - energy(cam.astype(np.float64), there[other])
                 meaning = "of the map's energy, in its own region less that in the other's"
-                figures.append(Figure(f"lead of {name} over {names[other]}", more, Limits(at_least=0.0), meaning))
+                figures.append(Figure(f"lead of {name} over {names[other]}", more, _LEADS, meaning))
     return figures
 
 

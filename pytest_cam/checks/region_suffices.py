@@ -13,14 +13,14 @@ from pytest_cam.images.frames import Frame
 from pytest_cam.intervention import Intervention, intervene
 from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import judge
-from pytest_cam.verdicts.limits import Limits
+from pytest_cam.verdicts.limits import FIXED, Limits
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __tracebackhide__ = is_ours
 
-_STAYS = Limits(at_least=1.0)
+_STAYS = Limits(at_least=1.0, origin=FIXED)
 
 
 def assert_region_suffices(

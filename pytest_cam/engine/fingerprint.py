@@ -19,6 +19,7 @@ from pytest_cam.engine.glances import Glances
 from pytest_cam.engine.state import ModelState
 
 _version, _place = operator.attrgetter("_version"), torch.Tensor.data_ptr
+_shape, _stride = operator.attrgetter("shape"), torch.Tensor.stride
 _parameters, _buffers = operator.itemgetter("_parameters"), operator.itemgetter("_buffers")
 _in_table = operator.methodcaller("values")
 _WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -42,7 +43,7 @@ class Fingerprint:
         values: What the modules' classes hold, and where that is not known what the attributes do.
         tensors: The parameters, the buffers, and the tensors among the attributes.
         versions: Those of the ones that are not looked at whole.
-        places: Where their memory is.
+        places: Where their memory is, and how it is read: shape and strides.
         glances: A look at some of their values.
         arrays: The NumPy arrays among the attributes, and what those hold.
         surroundings: The training flags as the user left them, and what else changes numbers: autocast, the default
@@ -56,7 +57,7 @@ class Fingerprint:
     values: list[Any]
     tensors: list[torch.Tensor]
     versions: list[int]
-    places: list[int]
+    places: tuple[list[Any], ...]
     glances: Glances
     arrays: list[tuple[Any, bytes]]
     surroundings: tuple[Any, ...]
@@ -82,7 +83,7 @@ class Fingerprint:
             values,
             tensors,
             list(map(_version, glances.partly)),
-            list(map(_place, tensors)),
+            _places(tensors),
             glances,
             [] if state.is_known else _arrays(values),
             _surroundings(state.flags),
@@ -104,7 +105,7 @@ class Fingerprint:
             and _are_same(self.tables, _tables(attributes))
             and _are_same(self.values, _values(attributes, state))
             and self.versions == list(map(_version, self.glances.partly))
-            and self.places == list(map(_place, self.tensors))
+            and self.places == _places(self.tensors)
             and all(array.tobytes() == before for array, before in self.arrays)
             and self.glances.hold()
         )
@@ -112,6 +113,10 @@ class Fingerprint:
     def content(self) -> list[int]:
         """Return a sum over the bits of each tensor, which a write to any one value changes."""
         return [sum_of_bits(tensor) for tensor in self.tensors]
+
+
+def _places(tensors: list[torch.Tensor]) -> tuple[list[Any], ...]:
+    return list(map(_place, tensors)), list(map(_shape, tensors)), list(map(_stride, tensors))
 
 
 def _tables(attributes: list[dict[str, Any]]) -> list[dict[str, torch.Tensor | None]]:

@@ -59,9 +59,9 @@ class Glances:
             if words is None:
                 others.setdefault((fixed.dtype, fixed.device), []).append(_firsts_of(fixed))
             elif fixed.ndim > 1:
-                pairs, rest = _seams_of(words, len(fixed))
+                pairs, ends = _seams_of(words, len(fixed))
                 seams.setdefault(pairs.itemsize, []).append(pairs)
-                vectors.append(rest)
+                vectors += ends
             else:
                 vectors.append(words.data.cast("B"))
         found: list[_Glance] = [_Vectors.of(vectors)] if vectors else []
@@ -89,18 +89,21 @@ def _are_rows_whole(fixed: torch.Tensor) -> bool:
 def _firsts_of(fixed: torch.Tensor) -> torch.Tensor:
     """Return the first value of each row."""
     # By views: `flatten` copies where memory lies in another order than the axes.
-    firsts = fixed if fixed.ndim else fixed[None]
+    word = _WORDS.get(fixed.element_size())
+    # As whole numbers, so that NaN is the same as before and -0.0 is not 0.0.
+    words = fixed if word is None else fixed.view(word)
+    firsts = words if words.ndim else words[None]
     while firsts.ndim > 1:
         firsts = firsts.select(1, 0)
     return firsts
 
 
-def _seams_of(words: Array, rows: int) -> tuple[Array, memoryview]:
-    """Return the last value of each other row with the first one of the next, as one, and that of a row left over."""
+def _seams_of(words: Array, rows: int) -> tuple[Array, list[memoryview]]:
+    """Return the last value of each other row with the first one of the next, as one; and the tensor's ends."""
     # Where one row ends the next one starts: a look at two values that lie side by side shows both rows.
     size, length = words.itemsize, len(words) // rows
     pairs = np.ndarray((rows // 2,), f"V{2 * size}", words.data, (length - 1) * size, (2 * length * size,))
-    return pairs, words[rows // 2 * 2 * length :][:1].data.cast("B")
+    return pairs, [end.data.cast("B") for end in (words[:1], words[-1:])]
 
 
 @dataclass(frozen=True, eq=False)

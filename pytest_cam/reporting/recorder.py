@@ -16,9 +16,10 @@ from pytest_cam.errors import ArtifactError
 from pytest_cam.reporting.directory import DIRECTORY_KEY
 from pytest_cam.reporting.exceptions import evidence_in
 from pytest_cam.reporting.naming import folder_name
-from pytest_cam.running import CAM_KEY, sendable
+from pytest_cam.running import sendable
 
 if TYPE_CHECKING:
+    from pytest_cam.checks.bound import Cam
     from pytest_cam.images.style import Style
     from pytest_cam.verdicts.findings import AnyEvidence
 
@@ -60,13 +61,14 @@ class RunSummary:
                 terminalreporter.write_line(error, red=True)
 
 
-def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, cam: Cam | None) -> None:
     """Write the artifacts of one phase of a test. Never raises.
 
     Args:
         item: The test.
         call: The phase's outcome with its exception.
         report: The report, which gets sections and two lists of plain strings.
+        cam: The test's `cam` fixture, or None.
     """
     try:
         directory = item.config.stash.get(DIRECTORY_KEY, None)
@@ -74,8 +76,8 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
             return
         if call.when == "setup":
             _forget_earlier_attempt(item)
-        found = _evidence(item, call, report)
-        errors = _write_all(item, found, report, directory)
+        found = _evidence(call, report, cam)
+        errors = _write_all(item, found, report, directory, cam)
     except Exception as error:
         errors = [_reason(item, error)]
     if errors:
@@ -83,19 +85,20 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         report.cam_errors = errors  # type: ignore[attr-defined]  # a plain list, the way to the controller
 
 
-def _evidence(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> list[AnyEvidence]:
+def _evidence(call: pytest.CallInfo[None], report: pytest.TestReport, cam: Cam | None) -> list[AnyEvidence]:
     # A test that gives up with pytest.skip() because of a failed check has not failed.
     if call.excinfo is None or _outcome(report) not in ("failed", "xfailed"):
         return []
     error = call.excinfo.value
     found = evidence_in(error)
-    cam = item.stash.get(CAM_KEY, None)
     if not found and cam is not None and isinstance(error, AssertionError):
         found = cam.journal.evidence()
     return found
 
 
-def _write_all(item: pytest.Item, found: list[AnyEvidence], report: pytest.TestReport, directory: Path) -> list[str]:
+def _write_all(
+    item: pytest.Item, found: list[AnyEvidence], report: pytest.TestReport, directory: Path, cam: Cam | None
+) -> list[str]:
     if not found:
         return []
     # Imports torch, which a test that has evidence has done already.
@@ -115,7 +118,6 @@ def _write_all(item: pytest.Item, found: list[AnyEvidence], report: pytest.TestR
             errors.append(_reason(item, error))
     if written:
         lines = [str(Path(folder) / "panel.png") for folder in written]
-        cam = item.stash.get(CAM_KEY, None)
         if cam is not None and cam.journal.computed > len(found) > 1:
             lines.append(f"these are {len(found)} of the {cam.journal.computed} maps that the test computed")
         report.sections.append((f"pytest-cam: pictures ({context['outcome']})", "\n".join(lines)))

@@ -18,6 +18,8 @@ _LARGEST_SHARE = 0.5
 _LEAST_SPREAD = 0.2
 # Where limits that no call gives come from: the package, or nowhere, while they are being looked for.
 BUILT_IN, UNSET = "built in", "unset"
+# Where a limit comes from that neither a call nor a limits file sets: without it the check would be another.
+FIXED = "the check itself"
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Limits:
     Attributes:
         at_least: The least.
         at_most: The greatest.
-        origin: Where they come from: BUILT_IN, UNSET, the name of a limits file, or empty where the call gives them.
+        origin: Where they come from: BUILT_IN, UNSET, FIXED, the name of a limits file, or empty where the call does.
             A limits file takes the place of limits that are BUILT_IN, and of no others.
     """
 
@@ -54,7 +56,7 @@ class Limits:
     @property
     def is_agreed(self) -> bool:
         """Whether a limits file gave them."""
-        return bool(self.origin) and not self.is_default
+        return bool(self.origin) and not self.is_default and self.origin != FIXED
 
 
 def least(given: float | None, default: float) -> Limits:

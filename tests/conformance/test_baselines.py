@@ -18,7 +18,7 @@ from pytest_cam.baselines.claiming import BaselineSettings, RunningTest
 from pytest_cam.baselines.holding import hold_to_baseline
 from pytest_cam.baselines.model_identity import identity_of
 from pytest_cam.images.loading import load
-from pytest_cam.running import RUNNING
+from pytest_cam.running import CLAIMING
 
 EXAMPLE = Path(__file__).parents[2] / "example_project"
 PHOTOS = sorted((EXAMPLE / "photos").glob("*.png"))[:16]
@@ -45,16 +45,16 @@ def honest(network: ModuleType) -> nn.Module:
 @pytest.fixture
 def claim(tmp_path: Path) -> Iterator[Claim]:
     """Begin a test in a project of its own: claim(name, update=...)."""
-    outer = RUNNING.claimant
+    outer = CLAIMING.claimant
 
     def begin(name: str, update=None) -> tuple[RunningTest, Path]:
         settings = BaselineSettings("attention_baselines", tmp_path, update)
         test = RunningTest("test_a.py::test_a", tmp_path / "test_a.py", "test_a", settings, lambda: None, {})
-        RUNNING.claimant = lambda: test
+        CLAIMING.claimant = lambda: test
         return test, Path(name)
 
     yield begin
-    RUNNING.claimant = outer
+    CLAIMING.claimant = outer
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 # What a run that has nothing to do with attention imports of this package: each module more costs every run of pytest.
 OURS = {"pytest_cam", *(f"pytest_cam.{name}" for name in ("hookspecs", "options", "plugin", "running"))}
 # Each process of the run, workers too, adds a line with what it has imported of those and of the expensive libraries.
@@ -20,6 +23,11 @@ def pytest_unconfigure():
         ours = [name for name in sys.modules if name.partition(".")[0] == "pytest_cam"]
         print(os.getpid(), *(name for name in HEAVY if name in sys.modules), *ours, file=file)
 """
+
+
+def test_maps_outside_of_tests_need_no_pytest():
+    code = "import sys, pytest_cam; pytest_cam.attend; sys.exit('pytest' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def imported(project, *args: str) -> tuple[int, set[str]]:

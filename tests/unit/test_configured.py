@@ -74,4 +74,5 @@ def test_closest_marker_that_has_the_setting_wins(pytester):
         """
     )
 
+    item.add_marker(pytest.mark.cam(seed=7, nonsense=1))  # too late to be refused at collection
     assert configured.from_markers(item) == {"layer": "near", "target": 0}

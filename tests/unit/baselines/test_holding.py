@@ -18,7 +18,7 @@ from pytest_cam.baselines.files import picture_of
 from pytest_cam.baselines.holding import hold_to_baseline
 from pytest_cam.baselines.model_identity import ModelIdentity, identity_of
 from pytest_cam.errors import BaselineError, EmptyMapError, KeywordError, NewerBaselineError
-from pytest_cam.running import RUNNING
+from pytest_cam.running import CLAIMING
 
 ONE, OTHER, UNKNOWN = ModelIdentity("a", "w"), ModelIdentity("a", "v"), ModelIdentity(None, None)
 MakeRunning = Callable[..., RunningTest]
@@ -26,9 +26,9 @@ MakeRunning = Callable[..., RunningTest]
 
 @pytest.fixture
 def _nothing_runs() -> Iterator[None]:
-    outer, RUNNING.claimant = RUNNING.claimant, None
+    outer, CLAIMING.claimant = CLAIMING.claimant, None
     yield
-    RUNNING.claimant = outer
+    CLAIMING.claimant = outer
 
 
 def hold(test: RunningTest, attention: Attention, model: ModelIdentity = ONE, mode=None, name=None) -> None:

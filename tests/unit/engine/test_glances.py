@@ -46,11 +46,20 @@ def test_numbers_show() -> None:
     assert not glances.hold()
 
 
-def test_the_other_zero_shows() -> None:
-    vector = torch.zeros(3)
+@pytest.mark.parametrize("step", [1, 2])
+def test_the_other_zero_shows(step: int) -> None:
+    vector = torch.zeros(6)[::step]
     glances = Glances.at([vector])
     vector.data[1] = -0.0
     assert not glances.hold()
+
+
+def test_the_first_and_the_last_value_show() -> None:
+    weight = torch.zeros(8, 3, 3, 3)
+    for place in ((0, 0), (7, 2)):
+        glances = Glances.at([weight])
+        weight.data[place] = 1
+        assert not glances.hold()
 
 
 def test_what_holds_nothing_is_no_news() -> None:
@@ -59,7 +68,8 @@ def test_what_holds_nothing_is_no_news() -> None:
 
 
 def test_a_weight_that_is_no_number_is_still_the_same() -> None:
-    assert Glances.at([torch.full((3, 2), float("nan")), torch.full((3,), float("nan"))]).hold()
+    rows = torch.full((3, 2), float("nan"))
+    assert Glances.at([rows, rows.T, rows[0], rows[:, 0]]).hold()
 
 
 def test_only_vectors_are_looked_at_whole() -> None:

@@ -90,6 +90,9 @@ CHANGES: dict[str, Callable[[Counted], Any]] = {
     "data of one row": lambda model: model.head.weight.data[3].zero_(),
     "numpy": lambda model: model.look.bias.detach().numpy().fill(3),
     "another tensor": lambda model: setattr(model.head, "bias", nn.Parameter(torch.ones(5))),
+    "data of one kernel": lambda model: model.look.weight.data[0, 0].zero_(),
+    "data turned": lambda model: setattr(model.look.weight, "data", model.look.weight.data.transpose(-1, -2)),
+    "data repeated": lambda model: setattr(model.look.bias, "data", model.look.bias.data[:1].expand(4)),
     "data replaced": lambda model: setattr(model.head.weight, "data", model.head.weight.data.clone()),
     "state dict": lambda model: model.load_state_dict({k: v + 1 for k, v in model.state_dict().items()}),
     "buffer": lambda model: model.norm.running_mean.add_(1),  # type: ignore[union-attr,operator]

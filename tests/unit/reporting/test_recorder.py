@@ -24,7 +24,7 @@ def recorded(item, error=None, outcome="failed", when="call", **attributes):
     report = SimpleNamespace(
         outcome=outcome, skipped=outcome == "skipped", when=when, sections=[], nodeid=item.nodeid, **attributes
     )
-    record(item, SimpleNamespace(when=when, excinfo=excinfo), report)
+    record(item, SimpleNamespace(when=when, excinfo=excinfo), report, None)
     return report
 
 

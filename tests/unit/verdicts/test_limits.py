@@ -6,6 +6,7 @@ import pytest
 from pytest_cam.errors import LimitError, UnattainableError, VacuousError
 from pytest_cam.measures.localization import METRICS, GridRegion
 from pytest_cam.verdicts.limits import (
+    FIXED,
     IN_REGION,
     NOT_IN_REGION,
     Limits,
@@ -158,3 +159,5 @@ def test_limits_say_where_they_come_from() -> None:
     assert least(0.3, 0.25).source == "the call"
     assert Limits(at_most=0.5, origin="cam_limits.toml").source == "cam_limits.toml"
     assert Limits().source is None
+    fixed = Limits(at_least=1.0, origin=FIXED)
+    assert (fixed.source, fixed.is_default, str(fixed)) == ("the check itself", False, "at least 1")
