@@ -12,7 +12,7 @@ from benchmarks.project import project, timed_runs
 from benchmarks.setup import Setup
 
 KIND = "Start of pytest: collecting one empty test"
-ROUNDS = 15
+ROUNDS = 40
 
 
 def figures(setup: Setup) -> Iterator[Figure]:
