@@ -1,20 +1,17 @@
-"""What the command line, the ini file and markers say of the settings, read and checked.
-
-Standard library and pytest only; what checks a value is imported where one is given.
-"""
+"""What the command line, the ini file and markers say of the settings, read and checked."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from pytest_cam.engine.methods import method_named
 from pytest_cam.errors import MethodError, SettingError, nearest
+from pytest_cam.images.fills import require_fill
+from pytest_cam.images.style import Style
 from pytest_cam.options import MARKER_KEYS, from_config
-
-if TYPE_CHECKING:
-    from pytest_cam.images.style import Style
 
 # More than machines have cores; torch would take any number, and the machine would not.
 MOST_THREADS = 1024
@@ -58,19 +55,15 @@ def threads_from(config: pytest.Config, workers: int) -> int | None:
     return int(given)
 
 
-def style_from(config: pytest.Config) -> Style | None:
-    """Return how maps are drawn, or None where nothing is said of it.
+def style_from(config: pytest.Config) -> Style:
+    """Return how maps are drawn.
 
     Raises:
         SettingError: A setting has a value that there is not.
     """
     given = {name: from_config(config, name) for name in ("colormap", "alpha", "normalization")}
-    said = {name: value for name, value in given.items() if value is not None}
-    if not said:
-        return None
-    from pytest_cam.images.style import Style
-
-    return Style(**said)  # texts, which it checks and converts
+    # Texts, which Style checks and converts.
+    return Style(**{name: value for name, value in given.items() if value is not None})
 
 
 def require_fill_in(config: pytest.Config) -> None:
@@ -111,8 +104,6 @@ def _problem(mark: pytest.Mark) -> str | None:
 def _no_fill(name: Any) -> str | None:
     if name is None:
         return None
-    from pytest_cam.images.fills import require_fill
-
     try:
         require_fill(name)
     except SettingError as error:
@@ -121,8 +112,6 @@ def _no_fill(name: Any) -> str | None:
 
 
 def _no_method(name: object) -> str | None:
-    from pytest_cam.engine.methods import method_named
-
     try:
         method_named(name)
     except MethodError as error:

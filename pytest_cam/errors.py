@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 import warnings
 from collections.abc import Iterable
@@ -211,8 +212,6 @@ def nearest(given: object, accepted: Iterable[str], count: int = 3) -> str:
         One sentence, or an empty string where nothing is accepted at all.
     """
     names = list(accepted)
-    import difflib  # which only errors need
-
     close = difflib.get_close_matches(str(given), names, n=count, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(repr(name) for name in close)}?"

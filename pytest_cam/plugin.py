@@ -19,6 +19,7 @@ from pytest_cam.running import CLAIMING, RUNNING, SHARING, Running, sendable
 if TYPE_CHECKING:
     from pytest_cam.baselines.claiming import RunningTest
     from pytest_cam.checks.bound import Cam
+    from pytest_cam.reporting.baselines_summary import BaselinesSummary
 
 CAM_KEY: pytest.StashKey[Cam] = pytest.StashKey()
 OUTER_SHARING_KEY = pytest.StashKey[bool]()
@@ -59,8 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[OUTER_SHARING_KEY] = SHARING.is_on
     config.stash[OUTER_RUNNING_KEY] = copy.copy(RUNNING)
     RUNNING.become(Running())
-    if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_Listener(config), "cam-listener")
+    config.pluginmanager.register(_Listener(config), "cam-listener")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -91,22 +91,19 @@ class _Listener:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Hand on what a report says."""
-        if hasattr(report, "cam_baselines") and not self._is_told_already():
-            self._summary().pytest_runtest_logreport(report)
+        if hasattr(report, "cam_baselines") and (summary := self._new_summary()):
+            summary.pytest_runtest_logreport(report)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Hand on what a worker says at its end."""
-        if getattr(node, "workeroutput", {}).get("cam_baselines") and not self._is_told_already():
-            self._summary().pytest_testnodedown(node)
+        if getattr(node, "workeroutput", {}).get("cam_baselines") and (summary := self._new_summary()):
+            summary.pytest_testnodedown(node)
 
-    def _is_told_already(self) -> bool:
-        return bool(self._config.pluginmanager.has_plugin("cam-baselines-summary"))
+    def _new_summary(self) -> BaselinesSummary | None:
+        from pytest_cam.reporting.baselines_summary import begin_summary
 
-    def _summary(self) -> Any:
-        from pytest_cam.reporting.baselines_summary import summary_of
-
-        return summary_of(self._config)
+        return begin_summary(self._config)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -262,11 +259,10 @@ def _baselines_problems(collector: pytest.Collector, report: pytest.CollectRepor
         return []
     from pytest_cam.baselines.session import session_of
     from pytest_cam.errors import CamError
-    from pytest_cam.reporting.baselines_summary import summary_of
+    from pytest_cam.reporting.baselines_summary import begin_summary
 
     try:
-        if not hasattr(collector.config, "workerinput"):
-            summary_of(collector.config)
+        begin_summary(collector.config)
         session_of(collector.config).see(collector, report.result)
     except CamError as error:
         return [str(error)]
@@ -279,9 +275,9 @@ def _baselines() -> Any:
 
 
 def _claimant(item: pytest.Item) -> RunningTest:
-    from pytest_cam.baselines.session import claimant
+    from pytest_cam.baselines.session import session_of
 
-    return claimant(item)
+    return session_of(item.config).test_of(item)
 
 
 def _settle(item: pytest.Item) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from pytest_cam.baselines.keys import file_name, is_variant, module_directory
 from pytest_cam.errors import BaselineError, is_ours
@@ -18,7 +19,8 @@ Update: TypeAlias = Literal["missing", "changed", "all"]
 Note: TypeAlias = tuple[str, str, str]
 
 
-class BaselineSettings(NamedTuple):
+@dataclass(frozen=True)
+class BaselineSettings:
     """What a run says of baselines.
 
     Attributes:
@@ -32,35 +34,29 @@ class BaselineSettings(NamedTuple):
     update: Update | None
 
 
+@dataclass
 class RunningTest:
     """A test that runs, as far as baselines are concerned.
 
-    Args:
+    Attributes:
         nodeid: The test, as pytest names it.
         module: The file that it is in.
         name: The test within its module: "TestDogs::test_looks[3]".
         settings: What the run says.
         ask_variant: Asks the project's hook for the variant.
         owners: Which test claims which baseline, of all tests of this process.
-
-    Attributes:
         claimed: What this attempt of the test claims, and has not yet reported.
         notes: What became of those, and is not yet reported.
     """
 
-    def __init__(
-        self,
-        nodeid: str,
-        module: Path,
-        name: str,
-        settings: BaselineSettings,
-        ask_variant: Callable[[], object],
-        owners: dict[Path, str],
-    ) -> None:
-        self.nodeid, self.module, self.name = nodeid, module, name
-        self.settings, self.ask_variant, self.owners = settings, ask_variant, owners
-        self.claimed: list[Path] = []
-        self.notes: list[Note] = []
+    nodeid: str
+    module: Path
+    name: str
+    settings: BaselineSettings
+    ask_variant: Callable[[], object]
+    owners: dict[Path, str]
+    claimed: list[Path] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     def begin_attempt(self) -> None:
         """Forget what an earlier attempt of this test claims; a rerun claims it again."""

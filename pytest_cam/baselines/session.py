@@ -102,11 +102,6 @@ def session_of(config: pytest.Config) -> BaselineSession:
     return session
 
 
-def claimant(item: pytest.Item) -> RunningTest:
-    """Return a test as far as baselines are concerned."""
-    return session_of(item.config).test_of(item)
-
-
 def begin_attempt(item: pytest.Item) -> None:
     """Forget what an earlier attempt of a test claims; a rerun claims it again."""
     session = item.config.stash.get(_SESSION_KEY, None)

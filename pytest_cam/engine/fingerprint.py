@@ -15,14 +15,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from pytest_cam.engine.glances import Glances
+from pytest_cam.engine.glances import WORDS, Glances
 from pytest_cam.engine.state import ModelState
 
 _version, _place = operator.attrgetter("_version"), torch.Tensor.data_ptr
 _shape, _stride = operator.attrgetter("shape"), torch.Tensor.stride
 _parameters, _buffers = operator.itemgetter("_parameters"), operator.itemgetter("_buffers")
 _in_table = operator.methodcaller("values")
-_WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +182,7 @@ def _read_by(function: FunctionType) -> list[Any]:
 def sum_of_bits(tensor: torch.Tensor) -> int:
     """Return a number that a write to any one value of a tensor changes; of two writes, one may undo the other."""
     fixed = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
-    word = _WORDS.get(fixed.element_size(), torch.int64)
+    word = WORDS.get(fixed.element_size(), torch.int64)
     # The sum wraps around; of two different words one alone cannot leave it as it was.
     return int(fixed.view(word).sum(dtype=torch.int64 if word is torch.int64 else torch.int32))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Protocol
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 # What a glance costs is waiting for memory: so it copies little, and reads a row's value where another's is near.
-_WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+# The whole numbers of some sizes, which hold any other value of theirs to the bit.
+WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -70,7 +71,7 @@ class Glances:
 
 def _words_of(fixed: torch.Tensor) -> Array | None:
     """Return the memory of a tensor as a vector, row after row; None where NumPy knows none, or rows are not whole."""
-    word = _WORDS.get(fixed.element_size())
+    word = WORDS.get(fixed.element_size())
     if word is None or fixed.is_complex() or fixed.device.type != "cpu" or not _are_rows_whole(fixed):
         return None
     words: Array = fixed.as_strided((fixed.numel(),), (1,)).view(word).numpy()
@@ -89,7 +90,7 @@ def _are_rows_whole(fixed: torch.Tensor) -> bool:
 def _firsts_of(fixed: torch.Tensor) -> torch.Tensor:
     """Return the first value of each row."""
     # By views: `flatten` copies where memory lies in another order than the axes.
-    word = _WORDS.get(fixed.element_size())
+    word = WORDS.get(fixed.element_size())
     # As whole numbers, so that NaN is the same as before and -0.0 is not 0.0.
     words = fixed if word is None else fixed.view(word)
     firsts = words if words.ndim else words[None]
@@ -135,12 +136,12 @@ class _Seams:
 
 @dataclass(frozen=True, eq=False)
 class _Others:
-    views: Sequence[torch.Tensor]
+    views: list[torch.Tensor]
     before: torch.Tensor
 
     @classmethod
     def of(cls, views: list[torch.Tensor]) -> _Others:
-        return cls(views, torch.cat(list(views)))
+        return cls(views, torch.cat(views))
 
     def holds(self) -> bool:
-        return torch.equal(torch.cat(list(self.views)), self.before)
+        return torch.equal(torch.cat(self.views), self.before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,17 @@ from pytest_cam.options import from_config
 _NAME = "cam-baselines-summary"
 
 
+@dataclass
 class _Outcome:
-    def __init__(self) -> None:
-        self.passed, self.ended = True, False
+    passed: bool = True
+    ended: bool = False
 
 
+@dataclass
 class _Module:
-    def __init__(self, directory: Path, variant: str | None) -> None:
-        self.directory, self.variant = directory, variant
-        self.tests: set[str] = set()
+    directory: Path
+    variant: str | None
+    tests: set[str] = field(default_factory=set)
 
 
 class BaselinesSummary:
@@ -138,17 +141,20 @@ class BaselinesSummary:
         self._orphans = [path for path in self._orphans if path not in left]
 
 
-def summary_of(config: pytest.Config) -> BaselinesSummary:
-    """Return what the process that ends a run says of baselines; it is made, and listens, from the first call on.
+def begin_summary(config: pytest.Config) -> BaselinesSummary | None:
+    """Let a run's end say what there is to say of baselines.
+
+    Returns:
+        What listens from now on; None where something does already, or this process does not end the run.
 
     Raises:
         SettingError: A setting of baselines has a value that there is not, or is refused here.
     """
-    found: BaselinesSummary | None = config.pluginmanager.get_plugin(_NAME)
-    if found is None:
-        found = BaselinesSummary(session_of(config), unused_from(config), from_config(config, "prune"))
-        config.pluginmanager.register(found, _NAME)
-    return found
+    if hasattr(config, "workerinput") or config.pluginmanager.has_plugin(_NAME):
+        return None
+    summary = BaselinesSummary(session_of(config), unused_from(config), from_config(config, "prune"))
+    config.pluginmanager.register(summary, _NAME)
+    return summary
 
 
 def _owner(path: Path) -> str | None:

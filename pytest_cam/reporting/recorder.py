@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_cam.errors import ArtifactError
+from pytest_cam.images.style import Style
 from pytest_cam.reporting.directory import DIRECTORY_KEY
 from pytest_cam.reporting.exceptions import evidence_in
 from pytest_cam.reporting.naming import folder_name
@@ -20,10 +21,9 @@ from pytest_cam.running import sendable
 
 if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
-    from pytest_cam.images.style import Style
     from pytest_cam.verdicts.findings import AnyEvidence
 
-STYLE_KEY: pytest.StashKey[Style] = pytest.StashKey()
+STYLE_KEY = pytest.StashKey[Style]()
 _FOLDERS_KEY = pytest.StashKey[list[Path]]()
 
 
@@ -102,7 +102,6 @@ def _write_all(
     if not found:
         return []
     # Imports torch, which a test that has evidence has done already.
-    from pytest_cam.images.style import Style
     from pytest_cam.reporting.artifacts import write_artifact
 
     folders = item.stash.setdefault(_FOLDERS_KEY, [])

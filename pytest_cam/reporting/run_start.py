@@ -8,7 +8,7 @@ from pytest_cam.baselines.session import session_of
 from pytest_cam.configured import require_fill_in, style_from, threads_from
 from pytest_cam.errors import ArtifactError, SettingError
 from pytest_cam.options import from_config
-from pytest_cam.reporting.baselines_summary import summary_of
+from pytest_cam.reporting.baselines_summary import begin_summary
 from pytest_cam.reporting.directory import DIRECTORY_KEY, directory_for, prepare_directory
 from pytest_cam.reporting.limits_run import begin_limits
 from pytest_cam.reporting.recorder import STYLE_KEY, RunSummary
@@ -23,16 +23,12 @@ def begin_run(config: pytest.Config) -> None:
     try:
         _set_threads(config)
         begin_limits(config)
-        style = style_from(config)
-        if style is not None:
-            config.stash[STYLE_KEY] = style
+        config.stash[STYLE_KEY] = style_from(config)
         require_fill_in(config)
-        # Under xdist the controller answers for the run.
-        if hasattr(config, "workerinput"):
-            session_of(config)
-        else:
-            summary_of(config)
+        session_of(config)
+        begin_summary(config)
         directory = config.stash[DIRECTORY_KEY] = directory_for(config)
+        # Under xdist the controller answers for the run.
         if directory is None or hasattr(config, "workerinput"):
             return
         prepare_directory(directory)
