@@ -18,8 +18,7 @@ from torch import nn
 from pytest_cam.engine.glances import WORDS, Glances
 from pytest_cam.engine.state import ModelState
 
-_version, _place = operator.attrgetter("_version"), torch.Tensor.data_ptr
-_shape, _stride = operator.attrgetter("shape"), torch.Tensor.stride
+_version, _is_set_to = operator.attrgetter("_version"), torch.Tensor.is_set_to
 _parameters, _buffers = operator.itemgetter("_parameters"), operator.itemgetter("_buffers")
 _in_table = operator.methodcaller("values")
 
@@ -36,13 +35,13 @@ class Fingerprint:
 
     Attributes:
         is_known: Whether it is made of torch's and torchvision's own modules, whose attributes are plain values.
-        modules: The ids of the modules.
+        modules: What is equal to that of the same modules.
         attributes: Their attributes.
         tables: Their parameters and buffers.
         values: What the modules' classes hold, and where that is not known what the attributes do.
         tensors: The parameters, the buffers, and the tensors among the attributes.
         versions: Those of the ones that are not looked at whole.
-        places: Where their memory is, and how it is read: shape and strides.
+        views: Views of them, whose memory, shape and strides stay what they are.
         glances: A look at some of their values.
         arrays: The NumPy arrays among the attributes, and what those hold.
         surroundings: The training flags as the user left them, and what else changes numbers: autocast, the default
@@ -50,13 +49,13 @@ class Fingerprint:
     """
 
     is_known: bool
-    modules: list[int]
+    modules: object
     attributes: list[dict[str, Any]]
     tables: list[dict[str, torch.Tensor | None]]
     values: list[Any]
     tensors: list[torch.Tensor]
     versions: list[int]
-    places: tuple[list[Any], ...]
+    views: list[torch.Tensor]
     glances: Glances
     arrays: list[tuple[Any, bytes]]
     surroundings: tuple[Any, ...]
@@ -68,21 +67,22 @@ class Fingerprint:
         Args:
             state: The model's state, entered.
         """
-        attributes = list(map(vars, state.modules))
+        attributes = state.tree.attributes
         tables, values = _tables(attributes), _values(attributes, state)
         held = chain(_all_in(tables), () if state.is_known else values)
         tensors = [value for value in held if isinstance(value, torch.Tensor)]
         tensors = [tensor for tensor in tensors if tensor.layout == torch.strided and not tensor.is_inference()]
-        glances = Glances.at(tensors)
+        views = [tensor.detach() for tensor in tensors]
+        glances = Glances.at(views)
         return cls(
             state.is_known,
-            list(map(id, state.modules)),
+            state.tree.identity,
             list(map(dict, attributes)),
             list(map(dict, tables)),
             values,
             tensors,
             list(map(_version, glances.partly)),
-            _places(tensors),
+            views,
             glances,
             [] if state.is_known else _arrays(values),
             _surroundings(state.flags),
@@ -95,16 +95,16 @@ class Fingerprint:
             state: The model's state now, entered.
         """
         # The cheap questions first. Where tensors are the same ones in the same places, the views of them hold.
-        attributes = list(map(vars, state.modules))
+        attributes = state.tree.attributes
         return (
             self.is_known == state.is_known
-            and self.modules == list(map(id, state.modules))
+            and self.modules == state.tree.identity
             and self.surroundings == _surroundings(state.flags)
             and _are_same(self.attributes, attributes)
             and _are_same(self.tables, _tables(attributes))
             and _are_same(self.values, _values(attributes, state))
             and self.versions == list(map(_version, self.glances.partly))
-            and self.places == _places(self.tensors)
+            and all(map(_is_set_to, self.tensors, self.views))
             and all(array.tobytes() == before for array, before in self.arrays)
             and self.glances.hold()
         )
@@ -114,17 +114,13 @@ class Fingerprint:
         return [sum_of_bits(tensor) for tensor in self.tensors]
 
 
-def _places(tensors: list[torch.Tensor]) -> tuple[list[Any], ...]:
-    return list(map(_place, tensors)), list(map(_shape, tensors)), list(map(_stride, tensors))
-
-
 def _tables(attributes: list[dict[str, Any]]) -> list[dict[str, torch.Tensor | None]]:
     return [*map(_parameters, attributes), *map(_buffers, attributes)]
 
 
 def _values(attributes: list[dict[str, Any]], state: ModelState) -> list[Any]:
     """Return what the classes of some modules hold; and what their attributes are and hold, where that is not known."""
-    of_kinds = _all_in(_held_by(tuple(dict.fromkeys(map(type, state.modules)))))
+    of_kinds = _all_in(_held_by(state.tree.kinds))
     if state.is_known:
         return of_kinds
     values = _all_in(attributes)

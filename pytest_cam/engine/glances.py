@@ -124,14 +124,17 @@ class _Vectors:
 @dataclass(frozen=True, eq=False)
 class _Seams:
     views: list[Array]
+    now: Array
     before: bytes
 
     @classmethod
     def of(cls, views: list[Array]) -> _Seams:
-        return cls(views, np.concatenate(views).tobytes())
+        now = np.concatenate(views)
+        return cls(views, now, now.tobytes())
 
     def holds(self) -> bool:
-        return np.concatenate(self.views).tobytes() == self.before
+        np.concatenate(self.views, out=self.now)
+        return self.before.startswith(self.now.view(np.uint8).data)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, repeat
+from itertools import chain
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -53,16 +53,26 @@ class ModuleTree:
     # A small network feels each step over all modules: there are few, and they run in C. The attributes of a known
     # module are read from its dict, which is faster than asking the module; one of TorchScript keeps them elsewhere.
 
+    @property
+    def identity(self) -> object:
+        """What is equal as long as the modules are the same ones."""
+        return list(map(id, self.modules)) if self.kept is None else self.kept
+
+    @property
+    def kinds(self) -> tuple[type, ...]:
+        """The modules' kinds, each once."""
+        return _each_once(map(type, self.modules)) if self.kept is None else self.kept.distinct_kinds
+
+    @property
+    def attributes(self) -> list[dict[str, Any]]:
+        """The dicts of the modules, which hold their attributes."""
+        return list(map(vars, self.modules)) if self.kept is None else self.kept.attributes
+
     def each(self, name: str) -> Iterator[Any]:
         """Return an attribute of every module."""
         if self.kept is not None:
             return map(operator.itemgetter(name), self.kept.attributes)
         return map(operator.attrgetter(name), self.modules)
-
-    def is_any_given(self, name: str) -> bool:
-        """Return whether an instance was given an attribute that its class has, such as another forward method."""
-        attributes = map(vars, self.modules) if self.kept is None else self.kept.attributes
-        return any(map(operator.contains, attributes, repeat(name)))
 
     def has_hooks(self) -> bool:
         """Return whether somebody placed a hook on a module."""
@@ -82,6 +92,7 @@ class _Kept:
     Attributes:
         below: The modules below the model.
         kinds: The kinds of the model and these.
+        distinct_kinds: Each of them once.
         attributes: The dicts of the model and these, which hold their attributes.
         parents: Those of them that hold modules.
         children: The modules that these hold.
@@ -95,6 +106,7 @@ class _Kept:
 
     below: list[nn.Module]
     kinds: list[type]
+    distinct_kinds: tuple[type, ...]
     attributes: list[dict[str, Any]]
     parents: list[dict[str, nn.Module | None]]
     children: list[nn.Module | None]
@@ -112,6 +124,7 @@ class _Kept:
         return cls(
             modules[1:],
             kinds,
+            _each_once(kinds),
             attributes,
             parents,
             _children_in(parents),
@@ -133,6 +146,10 @@ class _Kept:
 # What is kept must not keep the model alive: known modules do not refer to the model that they are in. None is kept of
 # the others.
 _KEPT: WeakKeyDictionary[nn.Module, _Kept | None] = WeakKeyDictionary()
+
+
+def _each_once(kinds: Iterable[type]) -> tuple[type, ...]:
+    return tuple(dict.fromkeys(kinds))
 
 
 def _has_other_methods(module: nn.Module) -> bool:

@@ -45,6 +45,7 @@ class ModelState:
     Attributes:
         model: The model.
         modules: The model and all modules in it, each once.
+        tree: These, with what is known of their kinds.
         device: Where the model's first parameter lies, or else its first buffer.
         dtype: The floating point type of that parameter, or None.
         is_known: Whether the model is made of torch's and torchvision's own modules, uncompiled.
@@ -60,15 +61,14 @@ class ModelState:
             if type(model).__name__ == "ExportedProgram":
                 hint = ": an exported program has no layers to explain; pass the module that was exported"
             raise ModelError(f"model is a {_kind(model)}; accepted: a torch.nn.Module (an instance, not a class){hint}")
-        tree = ModuleTree.of(model)
+        self.tree = tree = ModuleTree.of(model)
         self.modules = tree.modules
-        self._tree = tree
         parameter = _first(tree.each("_parameters"))
         if opens and not tree.is_known:
             require_python(model, self.modules)
         require_differentiable(self.modules, tree.lazy, parameter if opens else None)
         self.model = model
-        self.is_known = tree.kept is not None and not tree.kept.has_other_methods and not tree.is_any_given("forward")
+        self.is_known = tree.kept is not None and not tree.kept.has_other_methods
         first = parameter if parameter is not None else _first(tree.each("_buffers"))
         self.device = torch.device("cpu") if first is None else first.device
         self.dtype = parameter.dtype if parameter is not None and parameter.is_floating_point() else None
@@ -84,13 +84,13 @@ class ModelState:
     def _entered(self) -> ModelState:
         self._ordinary_mode = torch.inference_mode(False)
         self._ordinary_mode.__enter__()
-        self.flags = list(self._tree.each("training")) if any(self._tree.each("training")) else None
+        self.flags = list(self.tree.each("training")) if any(self.tree.each("training")) else None
         self._buffers = None if self.is_known else Buffers(self.modules)
         self._random = None if self.is_known else RandomState(self.device)
         if self.flags is not None:
             self._set_eval()
         if self.is_known:
-            self._tree.has_hooks()  # looked for while there are none of this package's own
+            self.tree.has_hooks()  # looked for while there are none of this package's own
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -105,7 +105,7 @@ class ModelState:
 
     def has_hooks(self) -> bool:
         """Return whether somebody placed a hook on a module, or on all modules of the process."""
-        return has_global_hooks() or self._tree.has_hooks()
+        return has_global_hooks() or self.tree.has_hooks()
 
     def is_untouched(self) -> bool:
         """Return whether no random number was drawn and no buffer written to since the state was entered."""
@@ -121,7 +121,7 @@ class ModelState:
         Raises:
             ModelError: The model has written to inputs that it left alone before.
         """
-        kept = self._tree.kept
+        kept = self.tree.kept
         if kept is None or not self.is_known or kept.hooked:
             return self.model(inputs.clone())
         if not kept.spares_inputs:
@@ -142,7 +142,7 @@ class ModelState:
     @contextmanager
     def placing_own_hooks(self) -> Iterator[None]:
         """Count the hooks that are placed in the block as this package's own, which will be gone when it is asked."""
-        kept, first = self._tree.kept, RemovableHandle.next_id
+        kept, first = self.tree.kept, RemovableHandle.next_id
         yield
         if kept is not None and kept.next_hook == first:
             kept.next_hook = RemovableHandle.next_id
@@ -159,7 +159,7 @@ class ModelState:
             self._buffers.put_back()
 
     def _set_eval(self) -> None:
-        if any(self._tree.each("training")):
+        if any(self.tree.each("training")):
             for module in self.modules:
                 module.training = False
 
