@@ -45,6 +45,12 @@ def _weight(grid: tuple[int, int], size: tuple[int, int]) -> Array:
     return weight
 
 
+@lru_cache(maxsize=64)
+def _divisor(grid: tuple[int, int], size: tuple[int, int]) -> Array:
+    weight = _weight(grid, size)
+    return np.where(weight > 0, weight, 1.0)  # a cell without weight has nothing to be divided
+
+
 def upsample(cam: npt.ArrayLike, size: tuple[int, int]) -> Array:
     """Return a map (h, w) on the input grid, (H, W), bilinear with align_corners=False."""
     cam = np.asarray(cam, dtype=np.float64)
@@ -100,8 +106,7 @@ class GridRegion:
     def share(self) -> Array:
         """(U^T M) / (U^T 1): the share of each cell's mass that falls into the region, (h, w) in [0, 1]."""
         rows, columns = (axis[there] for axis, there in zip(self.axes, self._there, strict=True))
-        inside = rows.T @ self.touched @ columns
-        share: Array = np.divide(inside, self.weight, out=np.zeros_like(inside), where=self.weight > 0)
+        share: Array = rows.T @ self.touched @ columns / _divisor(self.grid, self.size)
         return share
 
     @cached_property
@@ -197,8 +202,8 @@ def pointing(cam: Array, region: GridRegion) -> float:
 
 def peak_cell(cam: Array) -> tuple[int, int]:
     """Return (row, column) of the strongest cell; the first one, where several tie."""
-    row, column = np.unravel_index(int(np.argmax(cam)), cam.shape)
-    return int(row), int(column)
+    row, column = divmod(int(cam.argmax()), cam.shape[1])
+    return row, column
 
 
 def tied_cells(cam: Array) -> int:

@@ -207,8 +207,11 @@ def _clipped(box: Rectangle, image_size: tuple[int, int]) -> Rectangle:
 def _overlap(length: int, start: float, stop: float) -> tuple[int, npt.NDArray[np.float64]]:
     """Return the first pixel of an axis that an interval touches, and the shares of that and the next ones in it."""
     first, after = max(math.floor(start), 0), min(math.ceil(stop), length)
-    edges = np.arange(first, max(after, first), dtype=np.float64)
-    return first, (np.minimum(edges + 1, stop) - np.maximum(edges, start)).clip(0.0, 1.0)
+    shares = np.ones(max(after - first, 0))
+    if len(shares):  # only at its ends does an interval cover less than a pixel
+        shares[-1] = min(after, stop) - max(after - 1, start)
+        shares[0] = min(first + 1, stop) - max(first, start)
+    return first, shares
 
 
 def _intersection(first: Sequence[float], second: Sequence[float]) -> float:
