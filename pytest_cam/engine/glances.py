@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-# What a glance costs is waiting for memory: so it copies little, and reads a row's value where another's is near.
+# What a glance costs is waiting for memory: so it reads a row's value where another's is near.
+
 # The whole numbers of some sizes, which hold any other value of theirs to the bit.
 WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -110,15 +110,14 @@ def _seams_of(words: Array, rows: int) -> tuple[Array, list[memoryview]]:
 @dataclass(frozen=True, eq=False)
 class _Vectors:
     views: list[memoryview]
-    starts: list[int]
     before: bytes
 
     @classmethod
     def of(cls, views: list[memoryview]) -> _Vectors:
-        return cls(views, [0, *accumulate(map(len, views))], b"".join(views))
+        return cls(views, b"".join(views))
 
     def holds(self) -> bool:
-        return all(map(self.before.startswith, self.views, self.starts))
+        return b"".join(self.views) == self.before
 
 
 @dataclass(frozen=True, eq=False)
