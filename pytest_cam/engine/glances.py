@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 
-# What a glance costs is waiting for memory: so it reads a row's value where another's is near.
+from pytest_cam.engine.bits import WORDS, Array, words_of
 
-# The whole numbers of some sizes, which hold any other value of theirs to the bit.
-WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-Array = np.ndarray[Any, np.dtype[Any]]
+# What a glance costs is waiting for memory: so it reads a row's value where another's is near.
 
 
 class _Glance(Protocol):
@@ -54,7 +52,7 @@ class Glances:
             if not tensor.numel():
                 continue
             fixed = tensor.detach()
-            words = _words_of(fixed)
+            words = words_of(fixed)
             if fixed.ndim > 1 or words is None:
                 partly.append(tensor)
             if words is None:
@@ -67,24 +65,6 @@ class Glances:
                 vectors.append(words.data.cast("B"))
         found: list[_Glance] = [_Vectors.of(vectors)] if vectors else []
         return cls([*found, *map(_Seams.of, seams.values()), *map(_Others.of, others.values())], partly)
-
-
-def _words_of(fixed: torch.Tensor) -> Array | None:
-    """Return the memory of a tensor as a vector, row after row; None where NumPy knows none, or rows are not whole."""
-    word = WORDS.get(fixed.element_size())
-    if word is None or fixed.is_complex() or fixed.device.type != "cpu" or not _are_rows_whole(fixed):
-        return None
-    words: Array = fixed.as_strided((fixed.numel(),), (1,)).view(word).numpy()
-    return words
-
-
-def _are_rows_whole(fixed: torch.Tensor) -> bool:
-    # The rows lie one after the other, and nothing in one lies between values of another; the order within is free, as
-    # in channels_last.
-    length = fixed.numel() // len(fixed) if fixed.ndim else 1
-    axes = [(size, stride) for size, stride in zip(fixed.shape[1:], fixed.stride()[1:], strict=True) if size > 1]
-    last = sum((size - 1) * stride for size, stride in axes)
-    return last == length - 1 and (fixed.ndim == 0 or len(fixed) == 1 or fixed.stride(0) == length)
 
 
 def _firsts_of(fixed: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -67,6 +67,10 @@ class ModuleTree:
     def attributes(self) -> list[dict[str, Any]]:
         """The dicts of the modules, which hold their attributes."""
         return list(map(vars, self.modules)) if self.kept is None else self.kept.attributes
+
+    def is_any_given(self, name: str) -> bool:
+        """Return whether an instance was given an attribute that its class has, such as another forward method."""
+        return any(map(operator.contains, self.attributes, repeat(name)))
 
     def each(self, name: str) -> Iterator[Any]:
         """Return an attribute of every module."""
@@ -139,7 +143,7 @@ class _Kept:
             and self.children == _children_in(self.parents)
             and not any(self.childless)
             and self.sizes == list(map(len, self.attributes))
-            and vars(modules[0]) is self.attributes[0]
+            and all(map(operator.is_, map(vars, modules), self.attributes))
         )
 
 

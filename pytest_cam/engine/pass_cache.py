@@ -71,7 +71,8 @@ class _Shelf:
     entries: dict[Hashable, list[_Entry]] = field(default_factory=dict)
 
 
-_SHELVES: WeakKeyDictionary[nn.Module, _Shelf] = WeakKeyDictionary()
+# None for a model that cannot be followed.
+_SHELVES: WeakKeyDictionary[nn.Module, _Shelf | None] = WeakKeyDictionary()
 
 
 class PassCache:
@@ -88,12 +89,14 @@ class PassCache:
     def __init__(self, subject: Subject, inputs: torch.Tensor) -> None:
         self._subject, self._inputs = subject, inputs
         self._entry: _Entry | None = None
-        self.is_on = SHARING.is_on and len(inputs) == 1 and _is_shareable(subject)
-        if self.is_on:
+        shareable = SHARING.is_on and len(inputs) == 1 and _is_shareable(subject)
+        shelf = _shelf_of(subject.module, subject.module_state) if shareable else None
+        self.is_on = shelf is not None
+        if shelf is not None:
+            self._shelf = shelf
             names = as_names(subject.class_names) or names_of(subject.module)
             said = [_plain(subject.said(name)) for name in ("output", "layer_call")]
             self._said = (*said, None if names is None else tuple(names))
-            self._shelf = _shelf_of(subject.module, subject.module_state)
             self._bits = _bits(inputs)
             self._alike = _kind(inputs, self._bits)
             entries = self._shelf.entries.get(self._alike, ())
@@ -143,8 +146,8 @@ class PassCache:
         if SHARING.test not in (entry.test, self._shelf.test):
             if self._shelf.fingerprint.content() != self._shelf.content:
                 del _SHELVES[self._subject.module]
-                self._shelf = _shelf_of(self._subject.module, self._subject.module_state)
-                self._entry = None
+                shelf = _shelf_of(self._subject.module, self._subject.module_state)
+                self._entry, self._shelf, self.is_on = None, shelf or self._shelf, shelf is not None
                 return False
             self._shelf.test = SHARING.test
         return True
@@ -160,17 +163,20 @@ def kept_bytes() -> int:
     return sum(entry.size for _, entry in _all_entries())
 
 
-def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf:
-    shelf = _SHELVES.get(model)
-    if shelf is None or not shelf.fingerprint.is_still_that_of(state):
-        now = Fingerprint.of(state)
-        shelf = _SHELVES[model] = _Shelf(now, now.content(), SHARING.test)
+def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf | None:
+    try:
+        shelf = _SHELVES.get(model)
+        if model not in _SHELVES or (shelf is not None and not shelf.fingerprint.is_still_that_of(state)):
+            now = Fingerprint.of(state)
+            shelf = _SHELVES[model] = _Shelf(now, now.content(), SHARING.test)
+    except Exception:  # tensors of kinds of their own may refuse any question, and objects any comparison
+        shelf = _SHELVES[model] = None
     return shelf
 
 
 def _bits(inputs: torch.Tensor) -> Bits:
     """Return the memory of a tensor: as bytes on the CPU, where they are compared at once, else as whole numbers."""
-    fixed = inputs.detach()
+    fixed = inputs.detach().resolve_neg()
     if fixed.device.type != "cpu":
         memory = fixed.reshape(-1).view(torch.uint8)
         return memory if memory.numel() % 8 else memory.view(torch.int64)
@@ -227,4 +233,5 @@ def _make_room() -> None:
 
 
 def _all_entries() -> list[tuple[list[_Entry], _Entry]]:
-    return [(entries, entry) for shelf in _SHELVES.values() for entries in shelf.entries.values() for entry in entries]
+    shelves = [shelf for shelf in _SHELVES.values() if shelf is not None]
+    return [(entries, entry) for shelf in shelves for entries in shelf.entries.values() for entry in entries]

@@ -1,0 +1,248 @@
+"""What a model holds beside its weights and plain attributes: followed, or else never answered from the cache."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import MethodType, SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from pytest_cam import attend
+from pytest_cam.engine import pass_cache
+from pytest_cam.running import SHARING
+
+
+@pytest.fixture(autouse=True)
+def _shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(SHARING, "is_on", True)
+    pass_cache.forget()
+    yield
+    pass_cache.forget()
+
+
+class Slotted:
+    __slots__ = ("factor",)
+
+    def __init__(self) -> None:
+        self.factor = 1.0
+
+
+class Gain:
+    def __init__(self) -> None:
+        self.factor = 1.0
+
+    def __call__(self, seen: torch.Tensor) -> torch.Tensor:
+        return seen * self.factor
+
+
+def _scaled(seen: torch.Tensor, settings: dict[str, float]) -> torch.Tensor:
+    return seen * settings["factor"]
+
+
+class Holding(nn.Module):
+    """Holds a thing, and uses it in its forward pass."""
+
+    shared = {"factor": 1.0}  # noqa: RUF012  # which a test changes in place
+
+    def __init__(self, thing: Any, use: Callable[[Any, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.look, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+        self.thing, self.use = thing, use
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        seen = self.use(self.thing, self.look(images).mean(dim=(2, 3)))
+        return self.head(seen) * self.shared["factor"]
+
+
+def _double(tensor: torch.Tensor) -> None:
+    with torch.no_grad():
+        tensor.mul_(2)
+
+
+def times(thing: Any, seen: torch.Tensor) -> torch.Tensor:
+    return seen * thing
+
+
+def by_layer(thing: Any, seen: torch.Tensor) -> torch.Tensor:
+    return thing[0](seen)
+
+
+HELD: dict[str, tuple[Callable[[], Any], Callable[[Any, torch.Tensor], torch.Tensor], Callable[[Any], Any]]] = {
+    "a config two levels deep": (
+        lambda: SimpleNamespace(vision=SimpleNamespace(factor=1.0)),
+        lambda thing, seen: seen * thing.vision.factor,
+        lambda thing: setattr(thing.vision, "factor", 2.0),
+    ),
+    "an object with slots": (
+        Slotted,
+        lambda thing, seen: seen * thing.factor,
+        lambda thing: setattr(thing, "factor", 2.0),
+    ),
+    "a callable object": (Gain, lambda thing, seen: thing(seen), lambda thing: setattr(thing, "factor", 2.0)),
+    "a method of an object": (
+        lambda: MethodType(Gain.__call__, Gain()),
+        lambda thing, seen: thing(seen),
+        lambda thing: setattr(thing.__self__, "factor", 2.0),
+    ),
+    "a partial function": (
+        lambda: partial(_scaled, settings={"factor": 1.0}),
+        lambda thing, seen: thing(seen),
+        lambda thing: thing.keywords["settings"].update(factor=2.0),
+    ),
+    "a deque": (lambda: deque([1.0]), lambda thing, seen: seen * thing[0], lambda thing: thing.__setitem__(0, 2.0)),
+    "a layer in a plain list": (lambda: [nn.Linear(4, 4)], by_layer, lambda thing: _double(thing[0].weight)),
+    "a filter of it through data": (lambda: [nn.Linear(4, 4)], by_layer, lambda thing: thing[0].weight.data[1].zero_()),
+    "a sparse tensor": (
+        lambda: torch.eye(4).to_sparse(),
+        lambda thing, seen: torch.sparse.mm(thing, seen.T).T,
+        lambda thing: thing.mul_(2),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", HELD)
+def test_what_a_model_holds_is_followed(what: str, picture: torch.Tensor) -> None:
+    make, use, change = HELD[what]
+    model = Holding(make(), use).eval()
+    before = attend(model, picture, layer="look", target=1).score
+    change(model.thing)
+    after = attend(model, picture, layer="look", target=1).score
+    SHARING.is_on = False
+    assert after == attend(model, picture, layer="look", target=1).score != before
+
+
+def test_what_its_class_holds_is_followed(picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Holding(1.0, times).eval()
+    before = attend(model, picture, layer="look", target=1).score
+    monkeypatch.setitem(Holding.shared, "factor", 2.0)
+    assert attend(model, picture, layer="look", target=1).score == pytest.approx(2 * before)
+
+
+def test_weights_made_under_inference_mode_are_never_answered(picture: torch.Tensor) -> None:
+    with torch.inference_mode():
+        model = Holding(torch.ones(4), lambda thing, seen: seen * thing.clone()).eval()
+    model.look, model.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+    before = attend(model, picture, layer="look", target=1).score
+    with torch.inference_mode():
+        model.thing.mul_(2)
+    assert attend(model, picture, layer="look", target=1).score != before
+
+
+def test_a_model_with_its_own_generator_is_never_answered(picture: torch.Tensor) -> None:
+    model = Holding(torch.Generator().manual_seed(0), lambda thing, seen: seen * torch.rand(4, generator=thing)).eval()
+    assert len({attend(model, picture, layer="look", target=1).score for _ in range(3)}) == 3
+
+
+@pytest.mark.filterwarnings("ignore:.*(nested tensors|quantized tensor)")
+@pytest.mark.parametrize(
+    "thing",
+    [
+        lambda: torch.ones(4, device="meta"),
+        lambda: torch.quantize_per_tensor(torch.ones(4), 0.1, 0, torch.qint8),
+        lambda: torch.ones(4, dtype=torch.complex64).conj(),
+        lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+        lambda: [object()] * 3,
+        lambda: list(range(50_000)),
+    ],
+    ids=["meta", "quantised", "conjugate", "nested", "opaque", "too much"],
+)
+def test_what_cannot_be_read_is_no_error(thing: Callable[[], Any], picture: torch.Tensor) -> None:
+    model = Holding(thing(), lambda _, seen: seen).eval()
+    first, again = (attend(model, picture, layer="look", target=1).score for _ in range(2))
+    assert first == again
+
+
+def test_an_input_that_is_read_with_its_sign_turned_is_no_error(picture: torch.Tensor) -> None:
+    model = Holding(1.0, times).eval()
+    turned = torch._neg_view(picture)
+    first, again = (attend(model, turned, layer="look", target=1).score for _ in range(2))
+    assert first == again == attend(model, -picture, layer="look", target=1).score
+
+
+def known() -> nn.Sequential:
+    """Return a model of torch's own modules."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval()
+
+
+def _scores(model: nn.Module, picture: torch.Tensor) -> tuple[float, float]:
+    with torch.no_grad():
+        return attend(model, picture, layer="0", target=1).score, float(model(picture)[0, 1])
+
+
+def test_weights_that_moved_into_shared_memory_are_followed(picture: torch.Tensor) -> None:
+    model = known()
+    _scores(model, picture)
+    model.share_memory()
+    with torch.no_grad():
+        model[3].bias[1] += 100  # type: ignore[index]
+    found, expected = _scores(model, picture)
+    assert found == pytest.approx(expected)
+
+
+def test_a_weight_that_was_swapped_is_followed(picture: torch.Tensor) -> None:
+    model = known()
+    _scores(model, picture)
+    torch.utils.swap_tensors(model[0].weight, nn.Parameter(model[0].weight.data))
+    with torch.no_grad():
+        model[0].weight[3, 1, 1, 1] += 9  # type: ignore[index]
+    found, expected = _scores(model, picture)
+    assert found == pytest.approx(expected)
+
+
+def test_a_forward_in_the_place_of_another_attribute_is_seen(picture: torch.Tensor) -> None:
+    model = known()
+    model.note = "x"
+    _scores(model, picture)
+    del model.note
+    gain = torch.ones(5)
+    model.forward = lambda images: nn.Sequential.forward(model, images) * gain  # type: ignore[assignment]
+    _scores(model, picture)
+    gain.mul_(7)
+    found, expected = _scores(model, picture)
+    assert found == pytest.approx(expected)
+
+
+def test_other_attributes_of_a_layer_are_seen(picture: torch.Tensor) -> None:
+    model = known()
+    _scores(model, picture)
+    model[0].__dict__ = dict(model[0].__dict__, stride=(2, 2))
+    found, expected = _scores(model, picture)
+    assert found == pytest.approx(expected)
+
+
+def test_a_list_of_a_known_layer_is_followed(picture: torch.Tensor) -> None:
+    swin = torchvision.models.swin_transformer.SwinTransformer([4, 4], 24, [2, 2], [2, 2], [2, 2], num_classes=5).eval()
+    image = torch.rand(1, 3, 32, 32)
+    before = attend(swin, image, layer="features.3", target=1).score
+    swin.features[1][1].attn.shift_size[0] = 0  # type: ignore[index,union-attr]
+    assert attend(swin, image, layer="features.3", target=1).score != before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weight: weight[:, :, 1, 1].mul_(-1),
+        lambda weight: weight[:, :, 1, 1].mul_(2),
+        lambda weight: weight[:, :, 1:3, 1:3].copy_(weight[:, :, 1:3, 1:3].transpose(2, 3).clone()),
+        lambda weight: weight[0, 2:6].copy_(weight[0, 2:6].flip(0).clone()),
+    ],
+    ids=["turned", "doubled", "transposed", "permuted"],
+)
+def test_the_next_test_sees_writes_that_leave_sums_as_they_were(
+    change: Callable[[torch.Tensor], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(8, 8, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)).eval()
+    image = torch.rand(1, 8, 9, 9)
+    before = attend(model, image, layer="0", target=1).score
+    change(model[0].weight.data)  # type: ignore[arg-type]
+    monkeypatch.setattr(SHARING, "test", SHARING.test + 1)
+    assert attend(model, image, layer="0", target=1).score != before
