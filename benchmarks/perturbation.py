@@ -2,10 +2,10 @@
 
 On the CPU, after a warm-up of everybody with a plain pass, one round of Ablation-CAM, of which a map takes a peer
 minutes, in which noise averages out, and three of Score-CAM, at half a minute each. On a GPU a map takes less than a
-second, and everybody has a round that does not count and five that do. All run the whole method. Ablation-CAM is at layer4, with its 2048 channels. Score-CAM is at layer1, with 256:
-there each library runs the whole network once for each channel's mask, whatever the layer, so the ratio is that of
-layer4 to within the time of one pass, at an eighth of the wait. Batches of masked inputs are those that each library
-takes by itself.
+second, and everybody has a round that does not count and five that do. All run the whole method. Ablation-CAM is at
+layer4, with its 2048 channels. Score-CAM is at layer1, with 256: there each library runs the whole network once for
+each channel's mask, whatever the layer, so the ratio is that of layer4 to within the time of one pass, at an eighth of
+the wait. Batches of masked inputs are those that each library takes by itself.
 """
 
 from __future__ import annotations

@@ -58,7 +58,8 @@ def checksum(tensor: torch.Tensor) -> int:
     if whole.device.type == "cpu":
         return zlib.crc32(whole.view(torch.uint8).numpy().data)
     vector = (torch.view_as_real(whole) if whole.is_complex() else whole).reshape(-1).view(WORDS[whole.element_size()])
-    return sum(_mixed(part, number * _AT_ONCE) for number, part in enumerate(vector.split(_AT_ONCE)))
+    firsts = range(0, len(vector), _AT_ONCE)
+    return sum([_mixed(vector[first : first + _AT_ONCE], first) for first in firsts])
 
 
 def _mixed(words: torch.Tensor, first: int) -> int:

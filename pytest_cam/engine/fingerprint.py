@@ -132,7 +132,7 @@ def _tables(attributes: list[dict[str, Any]]) -> list[dict[str, torch.Tensor | N
 
 
 def _values(attributes: list[dict[str, Any]], state: ModelState) -> list[Any]:
-    """Return what the classes of some modules hold; and what is reached from their attributes, where that is not known."""
+    """Return what modules' classes hold; and what is reached from that and their attributes, where it is not known."""
     of_kinds = _all_in(_held_by(state.tree.kinds))
     if state.is_known:
         return of_kinds

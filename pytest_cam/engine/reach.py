@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import operator
 import random
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
@@ -31,10 +32,10 @@ _MOST = 20_000
 
 # What holds nothing else, or nothing that a model reads.
 _ENDS = (
-    *(str, bytes, int, float, complex, type(None), type, ModuleType, BuiltinFunctionType, logging.Logger),
+    *(str, bytes, int, float, complex, type(None), type, ModuleType, BuiltinFunctionType, FunctionType),
     *(torch.Tensor, torch.dtype, torch.device, torch.Size, np.ndarray, np.generic, property),
     *(ClassMethodDescriptorType, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType),
-    WrapperDescriptorType,
+    *(WrapperDescriptorType, logging.Logger),
 )
 _GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 
@@ -58,42 +59,53 @@ def reached_from(values: list[Any], modules: list[nn.Module]) -> list[Any]:
     """
     found, level = list(values), values
     seen = set(map(id, modules))
-    functions = []
+    functions: list[FunctionType] = []
     for _ in range(_DEPTH):
         inner: list[Any] = []
         for value in level:
-            if isinstance(value, _ENDS) or id(value) in seen:
-                continue
-            seen.add(id(value))
-            if isinstance(value, _GENERATORS):
-                raise UnreadableError(f"a {type(value).__name__} gives other numbers at each call")
-            if isinstance(value, FunctionType):
-                functions.append(value)
-            else:
-                inner += _inside(value)
+            inside = _way_into(type(value))  # type: ignore[arg-type]  # mypy takes no type for hashable
+            if inside is not None and id(value) not in seen:
+                seen.add(id(value))
+                inner += inside(value)
+        functions += [value for value in inner if isinstance(value, FunctionType)]
         found += inner
         if len(found) > _MOST:
             raise UnreadableError(f"more than {_MOST} values are reached from the attributes")
         if not inner:
             break
         level = inner
+    functions += [value for value in values if isinstance(value, FunctionType)]
     # Not what containers among these hold: a list that passes are counted in would change with each.
     return [*found, *(item for function in functions for item in _read_by(function))]
 
 
-def _inside(value: Any) -> Iterable[Any]:
-    if isinstance(value, (dict, Mapping)):
-        return value.values()
-    if isinstance(value, (list, tuple, set, frozenset, deque)):
-        return value
-    if isinstance(value, MethodType):
-        return value.__self__, value.__func__
-    if isinstance(value, (staticmethod, classmethod)):
-        return (value.__func__,)
-    if isinstance(value, partial):
-        return value.func, value.args, value.keywords
-    slots = [name for base in type(value).__mro__ for name in _names(vars(base).get("__slots__", ()))]
-    held = [getattr(value, name) for name in slots if not name.startswith("__") and hasattr(value, name)]
+@lru_cache(maxsize=4096)
+def _way_into(kind: type) -> Callable[[Any], Iterable[Any]] | None:
+    """Return what gives the values that an object of some type holds, or None where it holds none."""
+    if issubclass(kind, _ENDS):
+        return None
+    if issubclass(kind, _GENERATORS):
+        return _refused
+    if issubclass(kind, Mapping):
+        return operator.methodcaller("values")
+    if issubclass(kind, (list, tuple, set, frozenset, deque)):
+        return iter
+    if issubclass(kind, MethodType):
+        return operator.attrgetter("__self__", "__func__")
+    if issubclass(kind, (staticmethod, classmethod)):
+        return lambda value: (value.__func__,)
+    if issubclass(kind, partial):
+        return operator.attrgetter("func", "args", "keywords")
+    slots = [name for base in kind.__mro__ for name in _names(vars(base).get("__slots__", ()))]
+    return partial(_attributes, slots=[name for name in slots if not name.startswith("__")])
+
+
+def _refused(value: Any) -> Iterable[Any]:
+    raise UnreadableError(f"a {type(value).__name__} gives other numbers at each call")
+
+
+def _attributes(value: Any, slots: list[str]) -> Iterable[Any]:
+    held = [getattr(value, name) for name in slots if hasattr(value, name)] if slots else []
     return [*getattr(value, "__dict__", {}).values(), *held]
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from pytest_cam.engine.attention_gradients import attention_gradients
+from pytest_cam.engine.coupling import uncoupled
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.forward import plainly
 from pytest_cam.engine.hooks import HookManager
@@ -21,7 +22,7 @@ from pytest_cam.engine.replay import Replay
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
-from pytest_cam.engine.trace import GRADIENTS, Trace, trace
+from pytest_cam.engine.trace import GRADIENTS, Trace, independent, trace
 from pytest_cam.errors import MethodError, is_ours
 
 __tracebackhide__ = is_ours
@@ -57,6 +58,7 @@ class Resources:
         self._subject, self._index, self._found, self._name = subject, index, found, name
         self._resolved = target
         self.inputs = inputs[index : index + 1]
+        self._explained = explained
         self.score = explained.score
         self.target = explained.target
         self.logits = None if logits is None else logits[index : index + 1]
@@ -127,7 +129,17 @@ class Resources:
             changed = found.layout.off_grid(cells, output).to(output)
             return self._values(run(changed), cells)
 
+        self._require_dependent(score, found)
         return self._in_batches(score, count, make)
+
+    def _require_dependent(self, score: Callable[[torch.Tensor], torch.Tensor], found: Trace) -> None:
+        # Rounding apart, a score that does not read the layer is the same whatever it returns.
+        own = found.activations[self._index : self._index + 1]
+        others = torch.cat([own, torch.zeros_like(own), own.neg()])
+        values = self._in_batches(score, len(others), lambda start, stop: others[start:stop])
+        if bool(own.any()) and bool((values == values[0]).all()):
+            sign = "it stays exactly what it is with other values at"
+            raise independent(found.layer, found.layout, self._explained.name, sign=sign)
 
     def _replay(self, module: nn.Module) -> Replay:
         subject = self._subject
@@ -196,6 +208,7 @@ class Resources:
         # largest two outputs of a ResNet-50 that are alive together 6 MB, of a VGG-16 26 MB.
         unit_bytes = self.inputs[0].numel() * self.inputs.element_size() * 50
         device = self._subject.state.device
+        run = uncoupled(run, self._subject.state)
         return in_batches(run, make, count, what=f"inputs of {self._name}", unit_bytes=unit_bytes, device=device)
 
     def _values(self, output: Any, inputs: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from pytest_cam.engine.coupling import uncoupled
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import not_finite
 from pytest_cam.engine.forward import plainly
@@ -99,9 +100,9 @@ def values(subject: Subject, target: Target, count: int, make: Make, what: str, 
         with plainly(subject.state), torch.no_grad():
             return subject.values(subject.call(subject.placed(inputs), 0), target, len(inputs))
 
-    found = in_batches(
-        run, make, count, what=what, unit_bytes=unit_bytes * ACTIVATIONS_PER_INPUT, device=subject.state.device
-    )
+    checked = uncoupled(run, subject.state)
+    size = unit_bytes * ACTIVATIONS_PER_INPUT
+    found = in_batches(checked, make, count, what=what, unit_bytes=size, device=subject.state.device)
     if not bool(found.isfinite().all()):
         raise not_finite("scores", found, f"of {what}")
     return found

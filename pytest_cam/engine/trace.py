@@ -12,6 +12,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pytest_cam.engine.backward import curvatures_at, gradients_at, weighted_gradients_at
+from pytest_cam.engine.coupling import require_uncoupled
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import is_something, largest, not_finite, of_batch
 from pytest_cam.engine.forward import Run
@@ -96,13 +97,14 @@ def trace(
         Activations, gradients and what was explained, for each target one for each layer.
 
     Raises:
-        ModelError: The model runs a layer under `inference_mode`.
+        ModelError: The model runs a layer under `inference_mode`, or normalises over the images of the batch.
         LayerError: A layer is unknown, never ran, has no spatial extent or one that reads in several ways, or
             another batch size than the input.
         OutputError, TargetError: The explained score cannot be found in the output.
         IndependentScoreError: The score does not depend on a layer.
         NonFiniteError: Activations, scores or gradients hold NaN or infinity.
     """
+    require_uncoupled(subject.module_state, len(inputs))
     wanted: list[list[Target]] = [[None] * len(inputs)] if targets is None else targets
     reader = subject.reader(inputs)
     run = Run(
@@ -120,6 +122,10 @@ def trace(
         return Taps(layers, reader, hooks, prelude, subject.said("layer_call"))
 
     taps, scores = run(place)
+    if isinstance(taps, LastTap) and taps.norms and not _differentiates(needs) and taps.seen()[0].layout.prefix:
+        # Only gradients show whether the score reads more of these tokens than the class token.
+        subject.state.rewind()
+        return trace(subject, inputs, layer, targets, needs | GRADIENTS)
     try:
         return _traces(taps, scores, needs)
     except IndependentScoreError:
@@ -196,7 +202,8 @@ def _trace(
         if not is_something(gradient):
             peaks = largest("gradients", gradient, [f"of {name} at layer {seen.name}" for name in names])
             if 0 in peaks:
-                raise _independent(seen, names, peaks.index(0))
+                index = peaks.index(0)
+                raise independent(seen.name, seen.layout, names[index], of_batch(index, len(names)))
     elif _differentiates(needs):
         raise _not_reached(seen, scores)
     if curvature is not None:
@@ -226,7 +233,7 @@ def _class_gradients(seen: Seen, scores: Scores, weights: torch.Tensor) -> torch
     # An image without weights is not asked about, and has a gradient of zero.
     for index, asked in enumerate(weights.any(dim=1).tolist()):
         if asked and peaks[index] == 0:
-            raise _independent(seen, names, index)
+            raise independent(seen.name, seen.layout, names[index], of_batch(index, len(names)))
     return gradient
 
 
@@ -237,16 +244,27 @@ def _not_reached(seen: Seen, scores: Scores) -> IndependentScoreError:
     )
 
 
-def _independent(seen: Seen, names: list[str], index: int) -> IndependentScoreError:
-    where = f"the score of {names[index]} does not depend on layer {seen.name}{of_batch(index, len(names))}"
-    if seen.layout.prefix:
+def independent(
+    layer: str, layout: Layout, score: str, of_image: str = "", sign: str = "its gradient is exactly zero at"
+) -> IndependentScoreError:
+    """Return the error of a score that does not depend on a layer.
+
+    Args:
+        layer: The layer's dotted name.
+        layout: How its output reads.
+        score: What the score is called.
+        of_image: Of which image it is, or "" where there is one.
+        sign: What shows it, in words that go before a place.
+    """
+    where = f"the score of {score} does not depend on layer {layer}{of_image}"
+    if layout.prefix:
         return IndependentScoreError(
-            f"{where}: its gradient is exactly zero at all {seen.layout.grid[0]} x {seen.layout.grid[1]} patches. "
+            f"{where}: {sign} all {layout.grid[0]} x {layout.grid[1]} patches. "
             "After the last attention only the class token is read; take the normalisation before that attention, "
             "which layer=None finds"
         )
     return IndependentScoreError(
-        f"{where}: its gradient there is exactly zero (a saturated or dead unit, or a part of the output that the head "
+        f"{where}: {sign} all its features (a saturated or dead unit, or a part of the output that the head "
         "does not read). Explain a logit, not a probability, or take another layer"
     )
 

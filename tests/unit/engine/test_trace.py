@@ -446,7 +446,7 @@ def saturated(net: Any, images: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("run", [dead, saturated])
 def test_gradient_of_zeros_is_an_error(classifier: nn.Sequential, picture: torch.Tensor, run: Any) -> None:
-    with pytest.raises(IndependentScoreError, match=r"class 2 .* layer layer: its gradient there is exactly zero"):
+    with pytest.raises(IndependentScoreError, match=r"class 2 .* layer layer: its gradient is exactly zero at all"):
         attend(Wrapped(classifier, run), picture, layer="layer", target=2)
 
 

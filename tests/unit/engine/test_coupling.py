@@ -1,0 +1,98 @@
+"""Models whose images change one another's scores in a batch: explained as each image alone is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from pytest_cam import attend, attend_batch
+from pytest_cam.engine import perturbing
+from pytest_cam.errors import ModelError
+
+PERTURBING = ("scorecam", "ablationcam", "smoothgradcam++", "rise", "occlusion")
+OPTIONS: dict[str, dict[str, Any]] = {"rise": {"masks": 24}}
+
+
+@pytest.fixture
+def picture() -> torch.Tensor:
+    return torch.randn(3, 24, 24, generator=torch.Generator().manual_seed(1))
+
+
+class Net(nn.Module):
+    """Mixes the images of a batch by a function of its features, and counts its passes by their sizes."""
+
+    def __init__(self, mix: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.last, self.head = nn.Conv2d(3, 12, 3, 2), nn.Conv2d(12, 16, 3), nn.Linear(16, 5)
+        self.mix = mix
+        self.sizes: list[int] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(images))
+        seen = self.mix(self.last(self.stem(images).relu()))
+        return self.head(seen.relu().mean(dim=(2, 3)))
+
+
+MIXES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "batch norm of its own statistics": lambda seen: nn.functional.batch_norm(seen, None, None, training=True),
+    "norm of the batch": lambda seen: seen / seen.norm() * 10,
+    "the image before": lambda seen: seen + seen.roll(1, 0),
+}
+
+
+def mapped(model: nn.Module, picture: torch.Tensor, method: str) -> Any:
+    """Return the map of a method, at the last layer where it takes one."""
+    given: dict[str, Any] = {} if method in ("rise", "occlusion") else {"layer": "last"}
+    return attend(model, picture, method=method, target=1, method_options=OPTIONS.get(method), **given).map
+
+
+@pytest.mark.parametrize("method", PERTURBING)
+@pytest.mark.parametrize("mix", MIXES)
+def test_images_that_mix_are_run_alone(
+    mix: str, method: str, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Net(MIXES[mix]).eval()
+    found = mapped(model, picture, method)
+    monkeypatch.setattr(perturbing, "batch_size", lambda *_: 1)
+    np.testing.assert_allclose(found, mapped(model, picture, method), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", PERTURBING)
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+def test_images_that_do_not_mix_stay_together(method: str, kind: torch.dtype, picture: torch.Tensor) -> None:
+    model = Net(lambda seen: seen).eval().to(kind)
+    mapped(model, picture, method)
+    assert model.sizes.count(1) <= 12  # one for the scores, a few where it is seen how the model behaves
+    assert max(model.sizes) >= 8
+
+
+def _normalising() -> nn.Module:
+    torch.manual_seed(0)
+    norm = partial(nn.BatchNorm2d, track_running_stats=False)
+    return torchvision.models.resnet18(norm_layer=norm, num_classes=5).eval()
+
+
+@pytest.mark.parametrize("method", ["ablationcam", "occlusion"])
+def test_a_known_model_that_normalises_over_the_batch_is_run_alone(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, image = _normalising(), torch.rand(3, 48, 48)
+    given: dict[str, Any] = {"layer": "layer3"} if method == "ablationcam" else {}
+    found = attend(model, image, method=method, target=1, **given).map
+    monkeypatch.setattr(perturbing, "batch_size", lambda *_: 1)
+    np.testing.assert_allclose(found, attend(model, image, method=method, target=1, **given).map, rtol=1e-3, atol=1e-6)
+
+
+def test_a_batch_for_a_model_that_normalises_over_it_is_refused() -> None:
+    model, images = _normalising(), torch.rand(2, 3, 48, 48)
+    with pytest.raises(ModelError, match=r"BatchNorm2d 'bn1' keeps no running statistics.*the 2 images.*attend\(model"):
+        attend_batch(model, images, layer="layer3")
+    assert attend_batch(model, images[:1], layer="layer3")[0].map.any()
