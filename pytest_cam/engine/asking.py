@@ -93,9 +93,9 @@ class Ask:
         if method.takes_batches:
             maps = method(**_handed(method, part), **options)
         else:
-            maps = torch.cat(
-                [self._of_one(method, question, part, index, options) for index in range(len(self.inputs))]
-            )
+            each = [self._of_one(method, question, part, index, options) for index in range(len(self.inputs))]
+            _require_one_size(method, each)
+            maps = torch.cat(each)
         return _found(method, maps, part, question.explained, self.inputs)
 
     def _of_one(
@@ -126,7 +126,7 @@ def _resolved(given: Target, explained: Explained) -> Target:
 
 def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explained], inputs: torch.Tensor) -> Found:
     _require_maps(method, maps, len(inputs), None if part is None else part.layout.grid)
-    values = maps.to("cpu", torch.float32).numpy()
+    values = maps.detach().to("cpu", torch.float32).resolve_neg().numpy()
     if not np.isfinite(np.add.reduce(values, axis=None)) and not np.isfinite(values).all():
         where = _place_of(method) if part is None else part.layer
         raise NonFiniteError(
@@ -151,11 +151,36 @@ def _place_of(method: Method) -> str:
 
 
 def _require_maps(method: Method, maps: Any, batch: int, grid: tuple[int, int] | None) -> None:
-    shape = tuple(maps.shape) if isinstance(maps, torch.Tensor) else None
-    if shape is not None and len(shape) == 3 and shape[0] == batch and grid in (None, shape[1:]):
-        return
-    given = f"a {type(maps).__name__}" if shape is None else f"a tensor {shape}"
-    wanted = f"({batch}, h, w)" if grid is None else f"({batch}, {grid[0]}, {grid[1]})"
+    if isinstance(maps, torch.Tensor) and not _strangeness(maps) and maps.ndim == 3 and maps.shape[0] == batch:
+        cells = tuple(maps.shape[1:])
+        if cells == grid or (grid is None and min(cells) > 0):
+            return
+    wanted = f"({batch}, h, w), h and w from 1" if grid is None else f"({batch}, {grid[0]}, {grid[1]})"
     raise MethodError(
-        f"method {method.name!r} returned {given}; accepted: a tensor {wanted}, one map (h, w) for each image"
+        f"method {method.name!r} returned {_described(maps)}; accepted: a tensor {wanted}, one map (h, w) for each "
+        "image, dense and of real numbers"
     )
+
+
+def _require_one_size(method: Method, maps: list[torch.Tensor]) -> None:
+    sizes = list(dict.fromkeys(tuple(each.shape[1:]) for each in maps))
+    if len(sizes) > 1:
+        raise MethodError(
+            f"method {method.name!r} returned maps {' and '.join(map(str, sizes))} for the images of one batch; "
+            "accepted: maps (h, w) of one size"
+        )
+
+
+def _described(maps: Any) -> str:
+    if not isinstance(maps, torch.Tensor):
+        return f"a {type(maps).__name__}"
+    return "a nested tensor" if maps.is_nested else f"a tensor {tuple(maps.shape)}{_strangeness(maps)}"
+
+
+def _strangeness(maps: torch.Tensor) -> str:
+    """Return in which way a tensor holds something else than one real number for each cell, or ""."""
+    if maps.is_meta:
+        return " on the meta device"
+    if maps.layout is not torch.strided or maps.is_nested:
+        return f" of {maps.layout}"
+    return f" of {maps.dtype}" if maps.is_complex() or maps.is_quantized else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
@@ -15,7 +17,7 @@ import torch
 from torch import nn
 
 import pytest_cam.engine.methods as registry
-from pytest_cam import attend, register_method
+from pytest_cam import attend, attend_batch, register_method
 from pytest_cam.errors import MethodError, NonFiniteError
 
 
@@ -131,6 +133,24 @@ def nan(activations: torch.Tensor) -> Any:
     return activations[:, 0] * float("nan")
 
 
+def sparse(activations: torch.Tensor) -> Any:
+    return activations[:, 0].to_sparse()
+
+
+def imaginary(activations: torch.Tensor) -> Any:
+    return activations[:, 0] * 1j
+
+
+def nested(activations: torch.Tensor) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls it a prototype
+        return torch.nested.nested_tensor(list(activations[:, 0]))
+
+
+def unreal(activations: torch.Tensor) -> Any:
+    return activations[:, 0].to("meta")
+
+
 @pytest.mark.parametrize(
     ("function", "error", "said"),
     [
@@ -138,6 +158,14 @@ def nan(activations: torch.Tensor) -> Any:
         (too_small, MethodError, r"returned a tensor \(1, 7, 8\); accepted: a tensor \(1, 8, 8\)"),
         (array, MethodError, r"returned a ndarray; accepted: a tensor \(1, 8, 8\)"),
         (one_at_a_time, MethodError, r"returned a tensor \(8, 8\); accepted: a tensor \(1, 8, 8\)"),
+        (
+            sparse,
+            MethodError,
+            r"'wrong' returned a tensor \(1, 8, 8\) of torch\.sparse_coo; accepted: .*dense and of real",
+        ),
+        (imaginary, MethodError, r"returned a tensor \(1, 8, 8\) of torch\.complex64; accepted: a tensor \(1, 8, 8\)"),
+        (nested, MethodError, r"returned a nested tensor; accepted: a tensor \(1, 8, 8\)"),
+        (unreal, MethodError, r"returned a tensor \(1, 8, 8\) on the meta device; accepted: a tensor \(1, 8, 8\)"),
         (nan, NonFiniteError, "the method that is registered under this name returned NaN or infinity"),
     ],
 )
@@ -147,6 +175,55 @@ def test_what_is_no_map_is_named(
     register_method("wrong")(function)
     with pytest.raises(error, match=said):
         attend(classifier, picture, layer="layer", method="wrong")
+
+
+@pytest.mark.parametrize(
+    ("method", "dtype"),
+    [
+        (lambda activations: activations.requires_grad_().sum(dim=1), torch.float32),
+        (lambda activations: activations.sum(dim=1) > 0, torch.bool),
+        (lambda activations: activations.sum(dim=1).round().long(), torch.int64),
+        # The imaginary part of a conjugate keeps its sign for later, which NumPy knows nothing of.
+        (lambda activations: torch.complex(activations[:, 0], activations[:, 1]).conj().imag, torch.float32),
+    ],
+)
+@pytest.mark.parametrize("alone", [False, True])
+def test_maps_of_any_real_kind_are_read(
+    classifier: nn.Sequential, picture: torch.Tensor, method: Any, dtype: torch.dtype, alone: bool
+) -> None:
+    returned: list[torch.Tensor] = []
+
+    def keeping(activations: torch.Tensor) -> torch.Tensor:
+        returned.append(method(activations))
+        return returned[-1]
+
+    def keeping_alone(activations: torch.Tensor, score: float) -> torch.Tensor:
+        return keeping(activations)
+
+    register_method("real")(keeping_alone if alone else keeping)
+    found = attend(classifier, picture, layer="layer", method="real")
+    assert returned[0].dtype == dtype
+    np.testing.assert_array_equal(found.map, returned[0][0].detach().float().clamp(min=0).resolve_neg().numpy())
+    assert found.map.max() > 0
+
+
+@pytest.mark.parametrize("shape", [(1, 0, 5), (1, 5, 0), (0, 5, 5), (1, 5)])
+def test_map_without_cells_of_a_method_without_a_layer(
+    classifier: nn.Sequential, picture: torch.Tensor, shape: tuple[int, ...]
+) -> None:
+    register_method("hollow")(lambda inputs: torch.zeros(shape))
+    given = re.escape(f"method 'hollow' returned a tensor {shape}; accepted: a tensor (1, h, w), h and w from 1")
+    with pytest.raises(MethodError, match=given):
+        attend(classifier, picture, method="hollow")
+
+
+def test_maps_of_two_sizes_in_one_batch(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    register_method("growing")(lambda inputs, score: torch.ones(1, 2 if inputs.sum() == 0 else 3, 4))
+    images = torch.cat([picture, torch.zeros_like(picture)])
+    with pytest.raises(
+        MethodError, match=r"'growing' returned maps \(3, 4\) and \(2, 4\) for the images of one batch; "
+    ):
+        attend_batch(classifier, images, method="growing", target=0)
 
 
 def test_an_error_of_the_users_is_the_users(classifier: nn.Sequential, picture: torch.Tensor) -> None:
