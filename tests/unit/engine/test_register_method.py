@@ -226,6 +226,55 @@ def test_maps_of_two_sizes_in_one_batch(classifier: nn.Sequential, picture: torc
         attend_batch(classifier, images, method="growing", target=0)
 
 
+@pytest.mark.parametrize("count", [0, -1, 1.5, None])
+@pytest.mark.parametrize("verb", ["score_inputs", "score_activations", "trace_inputs"])
+def test_versions_are_counted_from_one(classifier: nn.Sequential, picture: torch.Tensor, verb: str, count: Any) -> None:
+    namespace: dict[str, Any] = {"count": count, "torch": torch}
+    exec(
+        f"def counting(activations, {verb}): return {verb}(count, lambda start, stop: torch.ones(stop - start))",
+        namespace,
+    )
+    register_method("counting")(namespace["counting"])
+    said = f"method 'counting' calls {verb} with a count of {count}; accepted: a whole number from 1"
+    with pytest.raises(MethodError, match=f"^{re.escape(said)}$"):
+        attend(classifier, picture, layer="layer", method="counting")
+
+
+@pytest.mark.parametrize("count", [np.int64(9), torch.tensor(9)])
+def test_versions_may_be_counted_in_whole_numbers_of_any_kind(
+    classifier: nn.Sequential, picture: torch.Tensor, count: Any
+) -> None:
+    @register_method("counting")
+    def counting(inputs: torch.Tensor, score_inputs: Callable[..., torch.Tensor]) -> torch.Tensor:
+        return score_inputs(count, lambda start, stop: inputs.expand(stop - start, -1, -1, -1)).view(1, 3, 3)
+
+    found = attend(classifier, picture, method="counting", target=lambda row: row[0] ** 2)
+    np.testing.assert_allclose(found.map, np.full((3, 3), found.score), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        (torch.zeros(1, 99), r"a tensor \(1, 99\)"),
+        (torch.zeros(5), r"a tensor \(5,\)"),
+        (torch.zeros(2, 5), r"a tensor \(2, 5\)"),
+        ([0.0] * 5, "a list"),
+    ],
+)
+def test_weights_of_classes_that_there_are_not(
+    classifier: nn.Sequential, picture: torch.Tensor, weights: Any, said: str
+) -> None:
+    @register_method("of-classes")
+    def of_classes(activations: torch.Tensor, class_gradients: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        return class_gradients(weights).sum(dim=1)
+
+    expected = (
+        rf"^method 'of-classes' calls class_gradients with {said}; accepted: weights \(1, 5\), one for each class$"
+    )
+    with pytest.raises(MethodError, match=expected):
+        attend(classifier, picture, layer="layer", method="of-classes")
+
+
 def test_an_error_of_the_users_is_the_users(classifier: nn.Sequential, picture: torch.Tensor) -> None:
     @register_method("broken")
     def broken(activations: torch.Tensor) -> torch.Tensor:
