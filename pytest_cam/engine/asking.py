@@ -11,12 +11,13 @@ import numpy.typing as npt
 import torch
 
 from pytest_cam.engine.explained import Explained
-from pytest_cam.engine.methods import Method
+from pytest_cam.engine.memory import is_shortage
+from pytest_cam.engine.methods import RESOURCES, Method
 from pytest_cam.engine.resources import Resources
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import Trace
-from pytest_cam.errors import MethodError, NonFiniteError, is_ours
+from pytest_cam.errors import CamError, CamWarning, MethodError, NonFiniteError, is_ours
 
 __tracebackhide__ = is_ours
 
@@ -85,13 +86,13 @@ class Ask:
         """Return a method's maps for one of the layers.
 
         Raises:
-            MethodError: A registered method returns something else than maps.
+            MethodError: A registered method fails, or returns something else than maps.
             NonFiniteError: A map is not finite.
         """
         part = question.parts[number] if method.takes_a_layer else None
         options = {name: value for name, value in self.options.items() if name in method.options}
         if method.takes_batches:
-            maps = method(**_handed(method, part), **options)
+            maps = _called(method, _handed(method, part), options)
         else:
             each = [self._of_one(method, question, part, index, options) for index in range(len(self.inputs))]
             _require_one_size(method, each)
@@ -106,7 +107,7 @@ class Ask:
         resources = Resources(
             self.subject, self.inputs, index, target, explained, part, question.logits, self.seed, method.name
         )
-        maps: torch.Tensor = method(**_handed(method, resources), **options)
+        maps: torch.Tensor = _called(method, _handed(method, resources), options)
         _require_maps(method, maps, 1, None if part is None else part.layout.grid)
         return maps
 
@@ -117,6 +118,25 @@ def _handed(method: Method, source: Trace | Resources | None) -> dict[str, Any]:
     if method.is_built_in:
         return values
     return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
+
+
+def _called(method: Method, handed: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """Return what a method returns; an error of a registered one says whose it is."""
+    if method.is_built_in:
+        return method(**handed, **options)
+    try:
+        return method(**handed, **options)
+    except (CamError, CamWarning):
+        raise
+    except Exception as error:
+        if is_shortage(error):
+            raise
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        asked = " and ".join(repr(name) for name in RESOURCES if name in method.needs)
+        raise MethodError(
+            f"method {method.name!r} raised {text}. It gets what its parameters name, which is {asked}; accepted: "
+            f"{', '.join(map(repr, RESOURCES))}"
+        ) from error
 
 
 def _resolved(given: Target, explained: Explained) -> Target:

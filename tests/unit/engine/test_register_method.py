@@ -18,7 +18,7 @@ from torch import nn
 
 import pytest_cam.engine.methods as registry
 from pytest_cam import attend, attend_batch, register_method
-from pytest_cam.errors import MethodError, NonFiniteError
+from pytest_cam.errors import LayerError, MethodError, NonFiniteError, ProbabilityWarning
 
 
 @pytest.fixture(autouse=True)
@@ -275,13 +275,65 @@ def test_weights_of_classes_that_there_are_not(
         attend(classifier, picture, layer="layer", method="of-classes")
 
 
-def test_an_error_of_the_users_is_the_users(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+def forgetful(activations: torch.Tensor) -> Any:
+    return activations.grad.sum(1)  # type: ignore[union-attr]
+
+
+def forgetful_alone(inputs: torch.Tensor, activations: torch.Tensor) -> Any:
+    return forgetful(activations)
+
+
+@pytest.mark.parametrize(
+    ("method", "asked"), [(forgetful, "'activations'"), (forgetful_alone, "'activations' and 'inputs'")]
+)
+def test_an_error_within_a_method_names_what_it_asked_for(
+    classifier: nn.Sequential, picture: torch.Tensor, method: Any, asked: str
+) -> None:
+    register_method("forgetful")(method)
+    with pytest.raises(MethodError) as caught:
+        attend(classifier, picture, layer="layer", method="forgetful")
+    assert str(caught.value) == (
+        "method 'forgetful' raised AttributeError: 'NoneType' object has no attribute 'sum'. It gets what its "
+        f"parameters name, which is {asked}; accepted: 'activations', 'gradients', 'curvature', 'inputs', 'score', "
+        "'target', 'logits', 'class_gradients', 'score_inputs', 'score_activations', 'trace_inputs', "
+        "'attention_gradients', 'generator'"
+    )
+    assert isinstance(caught.value.__cause__, AttributeError)
+
+
+def test_an_error_without_words_within_a_method(classifier: nn.Sequential, picture: torch.Tensor) -> None:
     @register_method("broken")
     def broken(activations: torch.Tensor) -> torch.Tensor:
-        raise ZeroDivisionError("of mine")
+        raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError, match="of mine"):
+    with pytest.raises(MethodError, match=r"^method 'broken' raised ZeroDivisionError\. It gets what"):
         attend(classifier, picture, layer="layer", method="broken")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        pytest.skip.Exception("not today"),
+        pytest.fail.Exception("of mine"),
+        MemoryError("of mine"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        LayerError("of mine"),
+        ProbabilityWarning("of mine"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_is_no_mistake_of_a_method_passes_through_it(
+    classifier: nn.Sequential, picture: torch.Tensor, error: BaseException, alone: bool
+) -> None:
+    def ending(activations: torch.Tensor) -> torch.Tensor:
+        raise error
+
+    register_method("ending")((lambda activations, score: ending(activations)) if alone else ending)
+    with pytest.raises(type(error)) as caught:
+        attend(classifier, picture, layer="layer", method="ending")
+    assert caught.value is error
 
 
 @pytest.mark.parametrize(
