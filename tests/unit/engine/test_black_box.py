@@ -213,7 +213,15 @@ def test_a_setting_may_name_the_automatic_layer(network: nn.Sequential, picture:
         (lambda scores: "a cat", r"the model returned a str; accepted: class scores \(B, K\), here \(1, K\)"),
         (lambda scores: None, "the model returned a NoneType; accepted"),
         (lambda scores: scores.tolist(), r"the model returned a list of 1 with 0 \(list\); accepted"),
-        (lambda scores: scores.argmax(dim=1), r"the model returned a tensor \(1,\); accepted"),
+        (lambda scores: scores.argmax(dim=1), r"the model returned a tensor \(1,\) of torch\.int64; accepted"),
+        (
+            lambda scores: (10 * scores).long().numpy(),
+            r"the model returned a tensor \(1, 5\) of torch\.int64; accepted: .* here \(1, K\), in floating point",
+        ),
+        (
+            lambda scores: {"scores": scores > 0, "features": None},
+            r"returned a dict with 'scores' \(1, 5\) of torch\.bool, 'features' \(NoneType\); accepted",
+        ),
         (lambda scores: scores[:0], r"the model returned a tensor \(0, 5\); accepted"),
         (lambda scores: scores[:1], r"the model returned a tensor \(1, 5\); accepted: .* here \(\d\d, K\)"),
         (lambda scores: torch.cat([scores, scores]), r"the model returned a tensor \(2, 5\); accepted"),
