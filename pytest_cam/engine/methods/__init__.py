@@ -91,6 +91,11 @@ class Method:
         """Whether it differentiates the score."""
         return not self.needs <= _WITHOUT_A_GRADIENT
 
+    @property
+    def takes_any_callable(self) -> bool:
+        """Whether it explains what is no module, too."""
+        return not (self.takes_a_layer or self.takes_gradients)
+
     @cached_property
     def takes_a_target(self) -> bool:
         """Whether its map depends on which score is explained."""
@@ -190,6 +195,12 @@ def method_names() -> list[str]:
     return list(dict.fromkeys([*METHODS, *_registered, *entry_points()]))
 
 
+def names_for_any_callable() -> list[str]:
+    """Return the names of the methods that explain any callable; of entry points, those that are in use."""
+    known = {**METHODS, **_found, **_registered}
+    return [name for name, method in known.items() if method.takes_any_callable]
+
+
 def contested_names() -> list[str]:
     """Return the names of entry points that another method has, too; it may be the same one, registered as well."""
     return [
@@ -205,8 +216,9 @@ def _from_entry_points(name: str) -> Method:
     first, *others = entry_points()[name]
     if name in METHODS or others:
         raise _taken(name)
-    method = _found.setdefault(name, Method(name, partial(loaded, first)))
+    method = _found.get(name) or Method(name, partial(loaded, first))
     function = method.function
+    _found[name] = method
     # A package may register what its entry point stands for, too: then it did when it was imported.
     registered = _registered.get(name)
     if registered is not None and not _is_same(registered.function, function):

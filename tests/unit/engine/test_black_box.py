@@ -16,7 +16,8 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_cam import AttentionError, assert_attention_in_region, attend, attend_batch
+import pytest_cam.engine.methods as registry
+from pytest_cam import AttentionError, assert_attention_in_region, attend, attend_batch, register_method
 from pytest_cam.attention import Attention
 from pytest_cam.errors import MethodError, ModelError, OutputError
 
@@ -172,6 +173,18 @@ def test_occlusion_of_a_callable_by_hand() -> None:
     )
     assert found.map.tolist() == [[1, 2], [3, 4]]
     assert (found.target, found.score) == (0, 10)
+
+
+def test_registered_methods_for_any_callable_are_named(
+    network: nn.Sequential, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_registered", {})
+    register_method("bright")(lambda inputs: inputs.sum(dim=1))
+    register_method("deep")(lambda activations: activations.sum(dim=1))
+    with pytest.raises(ModelError, match=r"methods for any callable are 'rise', 'occlusion' and 'bright'$"):
+        attend(lambda images: network(images), picture, method="deep")
+    found = attend(lambda images: network(images), picture, method="bright")
+    assert found.map.shape == picture.shape[2:]
 
 
 def test_layers_of_a_callable_are_asked_for_in_vain(network: nn.Sequential, picture: torch.Tensor) -> None:
