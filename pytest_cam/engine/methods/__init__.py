@@ -147,6 +147,7 @@ def register_method(name: str) -> Callable[[AnyFunction], AnyFunction]:
     - and those that the built-in methods use: see `pytest_cam.engine.methods.RESOURCES`.
 
     It returns maps (B, h, w), which are measured as they are where they are positive; what is negative counts as zero.
+    What it raises becomes a `MethodError` that names it, chained from the error; a shortage of memory stays what it is.
 
     Args:
         name: What `method=` and `--cam-method` take.
