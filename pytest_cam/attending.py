@@ -14,7 +14,7 @@ from pytest_cam.engine.asking import Found
 from pytest_cam.engine.black_box import Model, state_of
 from pytest_cam.engine.combining import fused, smoothed
 from pytest_cam.engine.explaining import explain, methods_named
-from pytest_cam.engine.further import Further, require_known
+from pytest_cam.engine.further import Further, require_known, seed_of
 from pytest_cam.engine.layers import FusedLayers, LayerLike, LayersLike
 from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.engine.subject import Subject
@@ -261,9 +261,7 @@ def _attend(
         subject = Subject(state.model, state, len(images), class_names, further)
         layers = list(layer.layers) if isinstance(layer, FusedLayers) else layer
         maps_of = smoothed if further.get("smooth") else explain
-        found = maps_of(
-            subject, stacked(prepared), layers, methods, placed, seed=further.get("seed", 0), options=options
-        )
+        found = maps_of(subject, stacked(prepared), layers, methods, placed, seed=seed_of(further), options=options)
     if isinstance(layer, FusedLayers):
         count = len(found) // len(layer.layers)
         found = [fused(found[start::count], layer.by) for start in range(count)]

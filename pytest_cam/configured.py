@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_cam.engine.methods import method_named
+from pytest_cam.engine.methods import contested_names, method_named
 from pytest_cam.errors import MethodError, SettingError, nearest
 from pytest_cam.images.fills import require_fill
 from pytest_cam.images.style import Style
@@ -23,14 +23,16 @@ def marker_problems(node: pytest.Item) -> list[str]:
     return [problem for problem in found if problem is not None]
 
 
-def method_problem(config: pytest.Config) -> str | None:
-    """Return what is wrong with the method of the command line or the ini file.
+def method_problems(config: pytest.Config) -> list[str]:
+    """Return what is wrong with the method of the command line or the ini file, and with the names of entry points.
 
     A method may be registered in the conftest of a subdirectory, so it is asked for when tests have been collected.
     """
     name: str | None = from_config(config, "method")
     problem = None if name is None else _no_method(name)
-    return None if problem is None else f"--cam-method, or cam_method of the ini file: {problem}"
+    said = [] if problem is None else [f"--cam-method, or cam_method of the ini file: {problem}"]
+    contested = [_no_method(other) for other in contested_names() if other != name]
+    return said + [problem for problem in contested if problem is not None]
 
 
 def threads_from(config: pytest.Config, workers: int) -> int | None:

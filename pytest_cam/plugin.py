@@ -119,9 +119,9 @@ def pytest_make_collect_report(
 
         problems += [f"{item.nodeid}: {problem}" for item in items for problem in marker_problems(item)]
     if any("cam" in getattr(item, "fixturenames", ()) for item in items):
-        from pytest_cam.configured import method_problem
+        from pytest_cam.configured import method_problems
 
-        problems += filter(None, [method_problem(collector.config)])
+        problems += method_problems(collector.config)
     problems += _baselines_problems(collector, report)
     if problems:
         report.outcome = "failed"

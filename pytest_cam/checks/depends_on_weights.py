@@ -11,6 +11,7 @@ from pytest_cam.attending import attend
 from pytest_cam.attention import Attention
 from pytest_cam.checks.how import How, require_how
 from pytest_cam.engine.black_box import Model
+from pytest_cam.engine.further import seed_of
 from pytest_cam.engine.randomising import Twin, stages
 from pytest_cam.errors import EmptyMapError, IndependentScoreError, is_ours
 from pytest_cam.measures.similarity import pearson
@@ -115,7 +116,7 @@ def assert_attention_depends_on_weights(
 
 
 def _cascade(attention: Attention, twin: Twin, img: Any, how: How) -> list[RandomisedStage]:
-    generator = torch.Generator().manual_seed(how.get("seed", 0))
+    generator = torch.Generator().manual_seed(seed_of(how))
     found = []
     for names in stages(twin.names, _MOST_STAGES):
         for name in names:
@@ -129,7 +130,7 @@ def _draws(attention: Attention, twin: Twin, img: Any, how: How) -> list[Randomi
     """Draw all weights again, with further seeds."""
     found = []
     for draw in range(1, _DRAWS):
-        generator = torch.Generator().manual_seed(how.get("seed", 0) + draw)
+        generator = torch.Generator().manual_seed(seed_of(how) + draw)
         for name in twin.names:
             twin.randomise(name, generator)
         found.append(_stage(attention, twin, img, how, "all"))

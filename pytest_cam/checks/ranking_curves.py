@@ -15,6 +15,7 @@ import torch
 from pytest_cam.attending import placed_on_input
 from pytest_cam.attention import Attention
 from pytest_cam.engine.black_box import Model, state_of
+from pytest_cam.engine.further import seed_of
 from pytest_cam.engine.ready_targets import ClassProbability
 from pytest_cam.engine.scoring import values
 from pytest_cam.engine.subject import Subject
@@ -103,7 +104,7 @@ def curves(
         frame: As for `attend`.
         how: The keywords of `How`.
     """
-    preprocess, seed = how.get("preprocess"), how.get("seed", 0)
+    preprocess, seed = how.get("preprocess"), seed_of(how)
     with state_of(model, []) as state:
         with nullcontext() if preprocess is None else RandomState():
             prepared = prepare(img, preprocess, frame)

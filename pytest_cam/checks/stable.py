@@ -10,6 +10,7 @@ from pytest_cam.attending import attend, attend_batch
 from pytest_cam.attention import Attention
 from pytest_cam.checks.how import How, require_how
 from pytest_cam.engine.black_box import Model
+from pytest_cam.engine.further import seed_of
 from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.errors import EmptyMapError, PerturbationError, TargetError, VacuousError, is_ours
 from pytest_cam.images.perturbations import Change, Move, Perturbation, perturbation, same
@@ -130,7 +131,7 @@ def _chosen(under: Sequence[Any] | str | None, prepared: PreparedImage, how: How
     given = list(under) if isinstance(under, (list, tuple)) else [under]
     if not given:
         raise VacuousError("vacuous: under is empty; accepted: one perturbation or more")
-    chosen = [perturbation(each, how.get("seed", 0)) for each in given]
+    chosen = [perturbation(each, seed_of(how)) for each in given]
     names = [str(each) for each in chosen]
     if len(set(names)) < len(names):
         raise PerturbationError(f"under has a perturbation twice: {', '.join(names)}; accepted: each once")

@@ -11,12 +11,13 @@ import numpy.typing as npt
 import torch
 
 from pytest_cam.engine.explained import Explained
-from pytest_cam.engine.methods import Method
+from pytest_cam.engine.memory import is_shortage
+from pytest_cam.engine.methods import RESOURCES, Method
 from pytest_cam.engine.resources import Resources
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import Trace
-from pytest_cam.errors import MethodError, NonFiniteError, is_ours
+from pytest_cam.errors import CamError, CamWarning, MethodError, NonFiniteError, is_ours
 
 __tracebackhide__ = is_ours
 
@@ -85,17 +86,17 @@ class Ask:
         """Return a method's maps for one of the layers.
 
         Raises:
-            MethodError: A registered method returns something else than maps.
+            MethodError: A registered method fails, or returns something else than maps.
             NonFiniteError: A map is not finite.
         """
         part = question.parts[number] if method.takes_a_layer else None
         options = {name: value for name, value in self.options.items() if name in method.options}
         if method.takes_batches:
-            maps = method(**_handed(method, part), **options)
+            maps = _called(method, _handed(method, part), options)
         else:
-            maps = torch.cat(
-                [self._of_one(method, question, part, index, options) for index in range(len(self.inputs))]
-            )
+            each = [self._of_one(method, question, part, index, options) for index in range(len(self.inputs))]
+            _require_one_size(method, each)
+            maps = torch.cat(each)
         return _found(method, maps, part, question.explained, self.inputs)
 
     def _of_one(
@@ -106,7 +107,7 @@ class Ask:
         resources = Resources(
             self.subject, self.inputs, index, target, explained, part, question.logits, self.seed, method.name
         )
-        maps: torch.Tensor = method(**_handed(method, resources), **options)
+        maps: torch.Tensor = _called(method, _handed(method, resources), options)
         _require_maps(method, maps, 1, None if part is None else part.layout.grid)
         return maps
 
@@ -119,6 +120,25 @@ def _handed(method: Method, source: Trace | Resources | None) -> dict[str, Any]:
     return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
 
 
+def _called(method: Method, handed: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """Return what a method returns; an error of a registered one says whose it is."""
+    if method.is_built_in:
+        return method(**handed, **options)
+    try:
+        return method(**handed, **options)
+    except (CamError, CamWarning):
+        raise
+    except Exception as error:
+        if is_shortage(error):
+            raise
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        asked = " and ".join(repr(name) for name in RESOURCES if name in method.needs)
+        raise MethodError(
+            f"method {method.name!r} raised {text}. It gets what its parameters name, which is {asked}; accepted: "
+            f"{', '.join(map(repr, RESOURCES))}"
+        ) from error
+
+
 def _resolved(given: Target, explained: Explained) -> Target:
     """Return the target such that it means the same for another input."""
     return given if explained.target is None else explained.target
@@ -126,7 +146,7 @@ def _resolved(given: Target, explained: Explained) -> Target:
 
 def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explained], inputs: torch.Tensor) -> Found:
     _require_maps(method, maps, len(inputs), None if part is None else part.layout.grid)
-    values = maps.to("cpu", torch.float32).numpy()
+    values = maps.detach().to("cpu", torch.float32).resolve_neg().numpy()
     if not np.isfinite(np.add.reduce(values, axis=None)) and not np.isfinite(values).all():
         where = _place_of(method) if part is None else part.layer
         raise NonFiniteError(
@@ -151,11 +171,36 @@ def _place_of(method: Method) -> str:
 
 
 def _require_maps(method: Method, maps: Any, batch: int, grid: tuple[int, int] | None) -> None:
-    shape = tuple(maps.shape) if isinstance(maps, torch.Tensor) else None
-    if shape is not None and len(shape) == 3 and shape[0] == batch and grid in (None, shape[1:]):
-        return
-    given = f"a {type(maps).__name__}" if shape is None else f"a tensor {shape}"
-    wanted = f"({batch}, h, w)" if grid is None else f"({batch}, {grid[0]}, {grid[1]})"
+    if isinstance(maps, torch.Tensor) and not _strangeness(maps) and maps.ndim == 3 and maps.shape[0] == batch:
+        cells = tuple(maps.shape[1:])
+        if cells == grid or (grid is None and min(cells) > 0):
+            return
+    wanted = f"({batch}, h, w), h and w from 1" if grid is None else f"({batch}, {grid[0]}, {grid[1]})"
     raise MethodError(
-        f"method {method.name!r} returned {given}; accepted: a tensor {wanted}, one map (h, w) for each image"
+        f"method {method.name!r} returned {_described(maps)}; accepted: a tensor {wanted}, one map (h, w) for each "
+        "image, dense and of real numbers"
     )
+
+
+def _require_one_size(method: Method, maps: list[torch.Tensor]) -> None:
+    sizes = list(dict.fromkeys(tuple(each.shape[1:]) for each in maps))
+    if len(sizes) > 1:
+        raise MethodError(
+            f"method {method.name!r} returned maps {' and '.join(map(str, sizes))} for the images of one batch; "
+            "accepted: maps (h, w) of one size"
+        )
+
+
+def _described(maps: Any) -> str:
+    if not isinstance(maps, torch.Tensor):
+        return f"a {type(maps).__name__}"
+    return "a nested tensor" if maps.is_nested else f"a tensor {tuple(maps.shape)}{_strangeness(maps)}"
+
+
+def _strangeness(maps: torch.Tensor) -> str:
+    """Return in which way a tensor holds something else than one real number for each cell, or ""."""
+    if maps.is_meta:
+        return " on the meta device"
+    if maps.layout is not torch.strided or maps.is_nested:
+        return f" of {maps.layout}"
+    return f" of {maps.dtype}" if maps.is_complex() or maps.is_quantized else ""

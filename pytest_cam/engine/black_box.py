@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from pytest_cam.engine.methods import METHODS, Method
+from pytest_cam.engine.methods import Method, names_for_any_callable
 from pytest_cam.engine.state import ModelState
 from pytest_cam.errors import ModelError, is_ours
 from pytest_cam.randomness import RandomState
@@ -72,13 +72,13 @@ def state_of(model: Model, methods: Sequence[Method]) -> State:
         ModelError: The model is none of these, or the methods need a module and it is another callable.
     """
     opaque = _is_frozen(model) or not isinstance(model, (nn.Module, torch.export.ExportedProgram))
-    needing = [method.name for method in methods if method.takes_a_layer or method.takes_gradients]
+    needing = [method.name for method in methods if not method.takes_any_callable]
     if opaque and not isinstance(model, type) and (callable(model) or _is_session(model)):
         if needing:
-            able = [name for name, method in METHODS.items() if not (method.takes_a_layer or method.takes_gradients)]
+            *first, last = map(repr, names_for_any_callable())
             raise ModelError(
                 f"model is a {type(model).__name__}, and {needing[0]} needs the layers of a torch.nn.Module; methods "
-                f"for any callable are {' and '.join(map(repr, able))}"
+                f"for any callable are {', '.join(first)} and {last}"
             )
         return BlackBox(model)
     return ModelState(model, opens=bool(needing))  # type: ignore[arg-type]  # what is no module is refused there

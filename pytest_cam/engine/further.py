@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from numbers import Integral
 from typing import Any, TypedDict
 
 import torch
@@ -70,10 +71,15 @@ def require_known(further: Mapping[str, Any], verb: Callable[..., Any]) -> None:
     if options is not None and not isinstance(options, Mapping):
         raise KeywordError(f"method_options is a {type(options).__name__}; accepted: a dict from name to value")
     seed = further.get("seed", 0)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not -(2**63) <= seed < 2**64:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not -(2**63) <= int(seed) < 2**64:
         raise KeywordError(f"seed is {seed!r}; accepted: an integer of 64 bits")
     if not isinstance(further.get("smooth", False), bool):
         raise KeywordError(f"smooth is {further.get('smooth')!r}; accepted: True or False")
+
+
+def seed_of(further: Mapping[str, Any]) -> int:
+    """Return the seed as a number of Python: one of NumPy's overflows, and torch takes none."""
+    return int(further.get("seed", 0))
 
 
 @lru_cache(maxsize=32)

@@ -72,9 +72,9 @@ def no_class_scores(output: Any, batch: int) -> OutputError:
             f"Say which: output={next(iter(found))!r}, for instance"
         )
     return OutputError(
-        f"the model returned {described(output)}; accepted: class scores (B, K), here ({batch}, K), alone or in a "
-        f"dict or tuple. For other outputs pass target=<callable>, which gets the image's own part of the output and "
-        f"returns a scalar tensor{_hint(output)}"
+        f"the model returned {described(output)}; accepted: class scores (B, K), here ({batch}, K), in floating point, "
+        f"alone or in a dict or tuple. For other outputs pass target=<callable>, which gets the image's own part of "
+        f"the output and returns a scalar tensor{_hint(output)}"
     )
 
 
@@ -98,9 +98,9 @@ def own_part(output: Any, index: int, batch: int) -> Any:
 
 
 def described(output: Any) -> str:
-    """Return what an output is, with the shapes in it: "a dict with 'logits' (1, 10), 'features' (1, 512)"."""
+    """Return what an output is, with the shapes in it: "a dict with 'logits' (1, 10), 'labels' (1,) of torch.int64"."""
     if isinstance(output, torch.Tensor):
-        return f"a tensor {tuple(output.shape)}"
+        return f"a tensor {_shape(output)}"
     entries = _entries(output)
     text = f"a {type(output).__name__}"
     if isinstance(output, (list, tuple)):
@@ -112,7 +112,12 @@ def described(output: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    return str(tuple(value.shape)) if isinstance(value, torch.Tensor) else f"({type(value).__name__})"
+    return _shape(value) if isinstance(value, torch.Tensor) else f"({type(value).__name__})"
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    """Return a tensor's shape, and its type where no scores are of it."""
+    return f"{tuple(tensor.shape)}{'' if tensor.is_floating_point() else f' of {tensor.dtype}'}"
 
 
 def _hint(output: Any) -> str:

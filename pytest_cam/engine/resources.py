@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -83,13 +84,25 @@ class Resources:
         return None if tensor is None else tensor[self._index : self._index + 1]
 
     def class_gradients(self, weights: torch.Tensor) -> torch.Tensor:
-        """Return the gradient of sum(weights * logits) in A, (1, C, h, w), for weights (1, K)."""
+        """Return the gradient of sum(weights * logits) in A, (1, C, h, w), for weights (1, K).
+
+        Raises:
+            MethodError: The model's output has no class scores, or the weights are not one for each.
+        """
         found = self._layer_part()
         assert found.class_gradients is not None  # since the method asks for them
         if found.logits is None:
             raise MethodError(
                 f"method {self._name!r} asks for the gradients of class scores, and the model's output has none; "
                 "accepted: a model with class scores (B, K), or a method of activations and gradients"
+            )
+        wanted = (1, found.logits.shape[1])
+        shape = tuple(weights.shape) if isinstance(weights, torch.Tensor) else None
+        if shape != wanted:
+            given = f"a {type(weights).__name__}" if shape is None else f"a tensor {shape}"
+            raise MethodError(
+                f"method {self._name!r} calls class_gradients with {given}; accepted: weights {wanted}, one for each "
+                "class"
             )
         all_weights = torch.zeros_like(found.logits)
         all_weights[self._index] = weights.to(all_weights)[0]
@@ -106,9 +119,13 @@ class Resources:
         """Return the explained score of other inputs, (count,), on the CPU.
 
         Args:
-            count: How many there are.
+            count: How many there are, at least 1.
             make: Returns those from start to stop, (stop - start, C, H, W), on the model's device.
+
+        Raises:
+            MethodError: The count is no number from 1.
         """
+        count = self._counted("score_inputs", count)
         return self._in_batches(
             lambda inputs: self._values(self._subject.call(inputs, self._index), inputs), count, make
         )
@@ -117,9 +134,13 @@ class Resources:
         """Return the explained score for other outputs of the layer, (count,), on the CPU.
 
         Args:
-            count: How many there are.
+            count: How many there are, at least 1.
             make: Returns those from start to stop, (stop - start, C, h, w), on the model's device.
+
+        Raises:
+            MethodError: The count is no number from 1.
         """
+        count = self._counted("score_activations", count)
         found, subject = self._layer_part(), self._subject
         output = found.output[self._index : self._index + 1]
         module = subject.module if found.layer == "(the model)" else subject.module.get_submodule(found.layer)
@@ -172,9 +193,13 @@ class Resources:
         """Return activations and gradients for other inputs, each (count, C, h, w), on the CPU.
 
         Args:
-            count: How many there are.
+            count: How many there are, at least 1.
             make: Returns those from start to stop, (stop - start, C, H, W), on the model's device.
+
+        Raises:
+            MethodError: The count is no number from 1.
         """
+        count = self._counted("trace_inputs", count)
         found, subject = self._layer_part(), self._subject
 
         def both(inputs: torch.Tensor) -> torch.Tensor:
@@ -190,6 +215,17 @@ class Resources:
     def _layer_part(self) -> Trace:
         assert self._found is not None  # since what asks for a layer's part takes a layer
         return self._found
+
+    def _counted(self, verb: str, count: Any) -> int:
+        try:
+            number = operator.index(count)
+        except TypeError:
+            number = 0
+        if number < 1:
+            raise MethodError(
+                f"method {self._name!r} calls {verb} with a count of {count!r}; accepted: a whole number from 1"
+            )
+        return number
 
     def _in_batches(self, score: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make) -> torch.Tensor:
         state = self._subject.state

@@ -60,11 +60,16 @@ def _forgotten() -> Iterator[None]:
     """Runs in this process find nothing in its registry, and leave nothing there."""
     registered = dict(registry._registered)
     registry._registered.clear()
-    registry._found.clear()
+    forget_entry_points()
     yield
     registry._registered.clear()
     registry._registered.update(registered)
+    forget_entry_points()
+
+
+def forget_entry_points():
     registry._found.clear()
+    registry.entry_points.cache_clear()
 
 
 def add_to_conftest(project, source, directory="."):
@@ -73,14 +78,14 @@ def add_to_conftest(project, source, directory="."):
     path.write_text((path.read_text(encoding="utf-8") if path.exists() else "") + source, encoding="utf-8")
 
 
-def distribute(project, entry_points, **modules):
+def distribute(project, entry_points, name="ourcams", **modules):
     """Put a distribution where Python finds it: its metadata, and its modules."""
-    directory = project.path / "ourcams-1.0.dist-info"
+    directory = project.path / f"{name}-1.0.dist-info"
     directory.mkdir()
-    (directory / "METADATA").write_text("Metadata-Version: 2.1\nName: ourcams\nVersion: 1.0\n", encoding="utf-8")
+    (directory / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
     (directory / "entry_points.txt").write_text(f"[pytest_cam.methods]\n{entry_points}\n", encoding="utf-8")
-    for name, source in modules.items():
-        (project.path / f"{name}.py").write_text(source, encoding="utf-8")
+    for module, source in modules.items():
+        (project.path / f"{module}.py").write_text(source, encoding="utf-8")
     project.pytester.syspathinsert()
 
 
@@ -227,18 +232,20 @@ def test_broken_methods_of_another_package_are_errors_where_they_are_used(projec
         "missing": ("cams_a:bright", "ModuleNotFoundError: No module named 'notthere'"),
         "unnamed": ("cams_b:dim", "AttributeError: module 'cams_b' has no attribute 'dim'"),
         "broken": ("cams_c:bright", "ZeroDivisionError: division by zero"),
+        "ending": ("cams_d:bright", "SystemExit: 3"),
     }
     entry_points = "\n".join(f"{name} = {entry}" for name, (entry, _) in causes.items())
     distribute(
         project,
-        f"{entry_points}\ngreedy = cams_b:greedy\nbright = cams_b:bright",
+        f"{entry_points}\ngreedy = cams_b:greedy\nnumber = cams_b:number\nbright = cams_b:bright",
         cams_a="import notthere",
-        cams_b=BRIGHT.replace("@", "# ") + "\n\ndef greedy(activation): return activation",
+        cams_b=BRIGHT.replace("@", "# ") + "\n\ndef greedy(activation): return activation\n\n\nnumber = 3",
         cams_c="1 / 0",
+        cams_d="raise SystemExit(3)",
     )
     project.write(
         test_broken="""
-        @pytest.mark.parametrize("name", ["missing", "unnamed", "broken", "greedy", "bright"])
+        @pytest.mark.parametrize("name", ["missing", "unnamed", "broken", "ending", "greedy", "number", "bright"])
         def test_it(cam, model, photo, name):
             assert cam(model, photo, method=name, layer="0").method == name
         """
@@ -246,16 +253,125 @@ def test_broken_methods_of_another_package_are_errors_where_they_are_used(projec
 
     result = project.run()
 
-    result.assert_outcomes(passed=1, failed=4)
+    result.assert_outcomes(passed=1, failed=6)
     result.stdout.fnmatch_lines_random(
         [
             "*The above exception was the direct cause of the following exception:*",
             "E *MethodError: method 'greedy' asks for 'activation', which there is not. Did you mean 'activations'*",
+            "E *MethodError: method 'number' is a int; accepted: a function",
             *(f"E *{cause}" for _, cause in causes.values()),
             *(
-                f"E *MethodError: method '{name}', the entry point {entry} in the group pytest_cam.methods, cannot be "
-                f"loaded: {cause}"
+                f"E *MethodError: method '{name}', the entry point {entry} of ourcams in the group "
+                f"pytest_cam.methods, cannot be loaded: {cause}"
                 for name, (entry, cause) in causes.items()
             ),
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (
+            "notthere:cam",
+            "method 'ep-cam', the entry point notthere:cam of ourcams in the group pytest_cam.methods, cannot be "
+            "loaded: ModuleNotFoundError: No module named 'notthere'",
+        ),
+        (
+            "ourcams:greedy",
+            "method 'ep-cam' asks for 'activation', which there is not. Did you mean 'activations'*",
+        ),
+        ("ourcams:number", "method 'ep-cam' is a int; accepted: a function"),
+    ],
+)
+def test_broken_method_of_another_package_is_a_collection_error_where_it_is_named(project, entry, said):
+    distribute(project, f"ep-cam = {entry}", ourcams="def greedy(activation): return activation\n\n\nnumber = 3")
+    project.write(
+        test_default=DEFAULT,
+        test_marker="""
+        @pytest.mark.cam(method=["gradcam", "ep-cam"])
+        def test_marker():
+            pass
+        """,
+        test_good="def test_good(): pass",
+    )
+
+    result = project.run("--cam-method=ep-cam")
+
+    require_red(result, project)
+    assert result.parseoutcomes()["errors"] == 2
+    result.stdout.fnmatch_lines_random(
+        [
+            f"--cam-method, or cam_method of the ini file: {said}",
+            f"test_marker.py::test_marker: @pytest.mark.cam(method=[[]'gradcam', 'ep-cam']): {said}",
+        ]
+    )
+
+
+def test_names_that_entry_points_share_with_other_methods_are_collection_errors(project):
+    add_to_conftest(project, BRIGHT)
+    distribute(
+        project,
+        "gradcam = ourcams:dark\nbright = ourcams:dark\ndark = ourcams:dark",
+        ourcams=DARK.replace("@", "# "),
+    )
+    distribute(project, "dark = theircams:dark", name="theircams", theircams=DARK.replace("@", "# "))
+    project.write(
+        test_fixture="def test_fixture(cam): pass",
+        test_marker="""
+        @pytest.mark.cam(method="gradcam")
+        def test_marker():
+            pass
+        """,
+        test_good="def test_good(): pass",
+    )
+
+    result = project.run()
+
+    require_red(result, project)
+    assert result.parseoutcomes()["errors"] == 2
+    theirs = "the entry point ourcams:dark of ourcams in the group pytest_cam.methods"
+    result.stdout.fnmatch_lines_random(
+        [
+            f"there is a method 'gradcam' already, a built-in one, and {theirs} has the same name",
+            f"there is a method 'bright' already, a registered one, and {theirs} has the same name; register yours "
+            "under another name",
+            "there is a method 'dark' already, the entry point *, and the entry point * has the same name",
+            "test_marker.py::test_marker: @pytest.mark.cam(method='gradcam'): there is a method 'gradcam' already, a *",
+        ]
+    )
+
+
+def test_name_that_an_entry_point_shares_is_an_error_in_calls_and_listed_once(project):
+    distribute(project, "gradcam = ourcams:dark\nbright = ourcams:bright", ourcams=BRIGHT + DARK)
+    project.write(
+        test_calls="""
+        def test_gradcam(model, photo):
+            attend(model, photo, method="gradcam")
+
+        def test_bright_and_others(model, photo):
+            from pytest_cam.engine.methods import method_names
+
+            for method in ("bright", "bright", "gradcam++"):
+                assert attend(model, photo, method=method, layer="0").method == method
+            assert sorted(method_names()) == sorted(set(method_names()))
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["E *MethodError: there is a method 'gradcam' already, a built-in one, and the entry *"]
+    )
+
+
+def test_package_may_register_what_its_entry_point_stands_for(project):
+    distribute(project, "bright = ourcams:bright", ourcams=BRIGHT)
+    project.write(test_uses=USES + DEFAULT)
+    project.run("--cam-method=bright").assert_outcomes(passed=5, failed=1)
+
+    # As well as where a conftest imports it first.
+    forget_entry_points()
+    add_to_conftest(project, "\nimport ourcams\n")
+    project.run("--cam-method=bright").assert_outcomes(passed=5, failed=1)

@@ -10,17 +10,15 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any, TypeVar
 
-from pytest_cam.errors import CamError, MethodError, is_ours, nearest
+from pytest_cam.engine.entry_points import described, entry_points, loaded
+from pytest_cam.errors import MethodError, is_ours, nearest
 
 __tracebackhide__ = is_ours
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
-
-# What other packages bring: a function, named as the entry point is.
-ENTRY_POINTS = "pytest_cam.methods"
 
 RESOURCES = {
     "activations": "A, the layer's output, (B, C, h, w), float32 or float64",
@@ -60,7 +58,7 @@ class Method:
     def function(self) -> Callable[..., Any]:
         """From the resources that its parameters name to maps (B, h, w), all >= 0."""
         function = self.load()
-        _require_resources(self.name, function)
+        _require_function(self.name, function)
         return function
 
     @property
@@ -92,6 +90,11 @@ class Method:
     def takes_gradients(self) -> bool:
         """Whether it differentiates the score."""
         return not self.needs <= _WITHOUT_A_GRADIENT
+
+    @property
+    def takes_any_callable(self) -> bool:
+        """Whether it explains what is no module, too."""
+        return not (self.takes_a_layer or self.takes_gradients)
 
     @cached_property
     def takes_a_target(self) -> bool:
@@ -144,6 +147,7 @@ def register_method(name: str) -> Callable[[AnyFunction], AnyFunction]:
     - and those that the built-in methods use: see `pytest_cam.engine.methods.RESOURCES`.
 
     It returns maps (B, h, w), which are measured as they are where they are positive; what is negative counts as zero.
+    What it raises becomes a `MethodError` that names it, chained from the error; a shortage of memory stays what it is.
 
     Args:
         name: What `method=` and `--cam-method` take.
@@ -158,13 +162,11 @@ def register_method(name: str) -> Callable[[AnyFunction], AnyFunction]:
         raise MethodError(f"a method is registered under {name!r}; accepted: a name, as in register_method('mine')")
 
     def register(function: AnyFunction) -> AnyFunction:
-        if not callable(function):
-            raise MethodError(f"method {name!r} is a {type(function).__name__}; accepted: a function")
+        _require_function(name, function)
         known = _registered.get(name)
         # A conftest that is imported a second time brings the same function again.
         if name in METHODS or (known is not None and not _is_same(known.function, function)):
             raise MethodError(f"there is a method {name!r} already; register yours under another name")
-        _require_resources(name, function)
         _registered[name] = Method(name, lambda: function)
         return function
 
@@ -178,41 +180,65 @@ def method_named(name: object) -> Method:
         name: That of a built-in method, of a registered one, or of an entry point in the group `pytest_cam.methods`.
 
     Raises:
-        MethodError: There is no such method, or an entry point cannot be loaded.
+        MethodError: There is no such method or more than one, or what an entry point stands for is no method.
     """
     if isinstance(name, str):
-        found = METHODS.get(name) or _registered.get(name) or _from_entry_points().get(name)
+        found = METHODS.get(name) or _registered.get(name)
+        if name in entry_points():
+            found = _from_entry_points(name)
         if found is not None:
             return found
     raise MethodError(f"there is no method {name!r}. {nearest(name, method_names())}")
 
 
 def method_names() -> list[str]:
-    """Return the names of all methods that there are."""
-    return [*METHODS, *_registered, *(name for name in _from_entry_points() if name not in _registered)]
+    """Return the names of all methods that there are, each once."""
+    return list(dict.fromkeys([*METHODS, *_registered, *entry_points()]))
+
+
+def names_for_any_callable() -> list[str]:
+    """Return the names of the methods that explain any callable; of entry points, those that are in use."""
+    known = {**METHODS, **_found, **_registered}
+    return [name for name, method in known.items() if method.takes_any_callable]
+
+
+def contested_names() -> list[str]:
+    """Return the names of entry points that another method has, too; it may be the same one, registered as well."""
+    return [
+        name for name, points in entry_points().items() if len(points) > 1 or name in METHODS or name in _registered
+    ]
 
 
 _found: dict[str, Method] = {}
 
 
-def _from_entry_points() -> dict[str, Method]:
-    if not _found:
-        for point in metadata.entry_points(group=ENTRY_POINTS):
-            _found[point.name] = Method(point.name, partial(_loaded, point))
-    return _found
+def _from_entry_points(name: str) -> Method:
+    """Return the method that an entry point stands for, after checking that no other one has its name."""
+    first, *others = entry_points()[name]
+    if name in METHODS or others:
+        raise _taken(name)
+    method = _found.get(name) or Method(name, partial(loaded, first))
+    function = method.function
+    _found[name] = method
+    # A package may register what its entry point stands for, too: then it did when it was imported.
+    registered = _registered.get(name)
+    if registered is not None and not _is_same(registered.function, function):
+        raise _taken(name)
+    return method if registered is None else registered
 
 
-def _loaded(point: metadata.EntryPoint) -> Callable[..., Any]:
-    try:
-        function: Callable[..., Any] = point.load()
-        return function
-    except CamError:
-        raise
-    except Exception as error:
-        raise MethodError(
-            f"method {point.name!r}, the entry point {point.value} in the group {ENTRY_POINTS}, cannot be loaded: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+def _taken(name: str) -> MethodError:
+    points = list(map(described, entry_points()[name]))
+    advice = ""
+    if name in METHODS:
+        holder = "a built-in one"
+    elif name in _registered:
+        holder, advice = "a registered one", "; register yours under another name"
+    else:
+        holder = points.pop(0)
+    return MethodError(
+        f"there is a method {name!r} already, {holder}, and {' and '.join(points)} has the same name{advice}"
+    )
 
 
 def _is_same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
@@ -242,7 +268,9 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
         return inspect.Signature()
 
 
-def _require_resources(name: str, function: Callable[..., Any]) -> None:
+def _require_function(name: str, function: Callable[..., Any]) -> None:
+    if not callable(function):
+        raise MethodError(f"method {name!r} is a {type(function).__name__}; accepted: a function")
     asked, _ = _parameters(function)
     for kind in _signature(function).parameters.values():
         if kind.kind in (kind.POSITIONAL_ONLY, kind.VAR_POSITIONAL):

@@ -85,6 +85,8 @@ def serve(descriptor: int) -> None:
         (Path(directory) / "test_warm.py").write_text(WARM)
         pytest.main([directory, f"--rootdir={directory}", "-p", "no:hypothesispytest", "-p", "no:anyio"])
         sys.modules.pop("test_warm", None)
+        # Forks have distributions of their own.
+        sys.modules["pytest_cam.engine.entry_points"].entry_points.cache_clear()
         sys.path[:] = [path for path in sys.path if path != directory]
     gc.freeze()  # the collector would write to what is shared with the forks
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a fork ended

@@ -105,6 +105,13 @@ def test_one_seed_gives_one_answer_and_another_another() -> None:
     assert first == again != other
 
 
+def test_seeds_that_follow_one_of_numpys_do_not_overflow() -> None:
+    first, again = (
+        assert_attention_depends_on_weights(Columns(), GREY, seed=seed, **HOW).pearson for seed in (255, np.uint8(255))
+    )
+    assert first == again
+
+
 def test_a_layer_given_as_a_module_is_found_in_the_copy() -> None:
     model = Columns()
     result = assert_attention_depends_on_weights(model, GREY, layer=model.look, method="gradcam", target=0)

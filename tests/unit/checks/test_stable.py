@@ -131,7 +131,8 @@ def test_own_functions_and_values() -> None:
 def test_noise_is_the_seeds_and_leaves_the_global_generators_alone() -> None:
     state = torch.get_rng_state()
     first, again, other = (
-        assert_attention_stable(Bright(), spot(), "noise", seed=seed, **HOW).under[0].pearson for seed in (0, 0, 1)
+        assert_attention_stable(Bright(), spot(), "noise", seed=seed, **HOW).under[0].pearson
+        for seed in (0, np.int64(0), 1)
     )
     assert first == again != other
     assert torch.equal(state, torch.get_rng_state())

@@ -16,7 +16,8 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_cam import AttentionError, assert_attention_in_region, attend, attend_batch
+import pytest_cam.engine.methods as registry
+from pytest_cam import AttentionError, assert_attention_in_region, attend, attend_batch, register_method
 from pytest_cam.attention import Attention
 from pytest_cam.errors import MethodError, ModelError, OutputError
 
@@ -174,6 +175,18 @@ def test_occlusion_of_a_callable_by_hand() -> None:
     assert (found.target, found.score) == (0, 10)
 
 
+def test_registered_methods_for_any_callable_are_named(
+    network: nn.Sequential, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_registered", {})
+    register_method("bright")(lambda inputs: inputs.sum(dim=1))
+    register_method("deep")(lambda activations: activations.sum(dim=1))
+    with pytest.raises(ModelError, match=r"methods for any callable are 'rise', 'occlusion' and 'bright'$"):
+        attend(lambda images: network(images), picture, method="deep")
+    found = attend(lambda images: network(images), picture, method="bright")
+    assert found.map.shape == picture.shape[2:]
+
+
 def test_layers_of_a_callable_are_asked_for_in_vain(network: nn.Sequential, picture: torch.Tensor) -> None:
     needs = "needs the layers of a torch.nn.Module; methods for any callable are 'rise' and 'occlusion'"
     with pytest.raises(ModelError, match=rf"^model is a function, and gradcam\+\+ {needs}$"):
@@ -213,7 +226,15 @@ def test_a_setting_may_name_the_automatic_layer(network: nn.Sequential, picture:
         (lambda scores: "a cat", r"the model returned a str; accepted: class scores \(B, K\), here \(1, K\)"),
         (lambda scores: None, "the model returned a NoneType; accepted"),
         (lambda scores: scores.tolist(), r"the model returned a list of 1 with 0 \(list\); accepted"),
-        (lambda scores: scores.argmax(dim=1), r"the model returned a tensor \(1,\); accepted"),
+        (lambda scores: scores.argmax(dim=1), r"the model returned a tensor \(1,\) of torch\.int64; accepted"),
+        (
+            lambda scores: (10 * scores).long().numpy(),
+            r"the model returned a tensor \(1, 5\) of torch\.int64; accepted: .* here \(1, K\), in floating point",
+        ),
+        (
+            lambda scores: {"scores": scores > 0, "features": None},
+            r"returned a dict with 'scores' \(1, 5\) of torch\.bool, 'features' \(NoneType\); accepted",
+        ),
         (lambda scores: scores[:0], r"the model returned a tensor \(0, 5\); accepted"),
         (lambda scores: scores[:1], r"the model returned a tensor \(1, 5\); accepted: .* here \(\d\d, K\)"),
         (lambda scores: torch.cat([scores, scores]), r"the model returned a tensor \(2, 5\); accepted"),

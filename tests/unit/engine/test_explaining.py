@@ -80,6 +80,9 @@ def test_a_list_of_one_gives_a_list_of_one(classifier: nn.Sequential, picture: t
         ({"method_options": {"sample": 3}}, MethodError, r"gradcam\+\+ has no option 'sample'. It has none"),
         ({"method_options": 3}, KeywordError, "method_options is a int; accepted: a dict"),
         ({"seed": 1.5}, KeywordError, "seed is 1.5; accepted: an integer"),
+        ({"seed": True}, KeywordError, "seed is True; accepted: an integer"),
+        ({"seed": np.bool_(True)}, KeywordError, "seed is .*True.*; accepted: an integer"),
+        ({"seed": np.float64(3)}, KeywordError, "seed is .*3.0.*; accepted: an integer"),
         ({"smooth": "yes"}, KeywordError, "smooth is 'yes'; accepted: True or False"),
     ],
 )
@@ -333,6 +336,15 @@ def test_a_registered_method_may_write_to_the_input_that_it_gets(
     before = picture.clone()
     attend(classifier, picture, method="clearing")
     assert torch.equal(picture, before)
+
+
+@pytest.mark.parametrize("seed", [np.int64(3), np.uint8(3)])
+def test_a_seed_of_numpys_is_the_same_seed(classifier: nn.Sequential, picture: torch.Tensor, seed: Any) -> None:
+    expected, other, found = (
+        attend(classifier, picture, layer="layer", method="random", seed=each).map for each in (3, 4, seed)
+    )
+    np.testing.assert_array_equal(found, expected)
+    assert (found != other).any()
 
 
 def test_finercam_of_a_callable_and_a_seed_of_too_many_bits_are_errors(

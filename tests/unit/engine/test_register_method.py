@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
@@ -15,8 +17,8 @@ import torch
 from torch import nn
 
 import pytest_cam.engine.methods as registry
-from pytest_cam import attend, register_method
-from pytest_cam.errors import MethodError, NonFiniteError
+from pytest_cam import attend, attend_batch, register_method
+from pytest_cam.errors import LayerError, MethodError, NonFiniteError, ProbabilityWarning
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +133,24 @@ def nan(activations: torch.Tensor) -> Any:
     return activations[:, 0] * float("nan")
 
 
+def sparse(activations: torch.Tensor) -> Any:
+    return activations[:, 0].to_sparse()
+
+
+def imaginary(activations: torch.Tensor) -> Any:
+    return activations[:, 0] * 1j
+
+
+def nested(activations: torch.Tensor) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls it a prototype
+        return torch.nested.nested_tensor(list(activations[:, 0]))
+
+
+def unreal(activations: torch.Tensor) -> Any:
+    return activations[:, 0].to("meta")
+
+
 @pytest.mark.parametrize(
     ("function", "error", "said"),
     [
@@ -138,6 +158,14 @@ def nan(activations: torch.Tensor) -> Any:
         (too_small, MethodError, r"returned a tensor \(1, 7, 8\); accepted: a tensor \(1, 8, 8\)"),
         (array, MethodError, r"returned a ndarray; accepted: a tensor \(1, 8, 8\)"),
         (one_at_a_time, MethodError, r"returned a tensor \(8, 8\); accepted: a tensor \(1, 8, 8\)"),
+        (
+            sparse,
+            MethodError,
+            r"'wrong' returned a tensor \(1, 8, 8\) of torch\.sparse_coo; accepted: .*dense and of real",
+        ),
+        (imaginary, MethodError, r"returned a tensor \(1, 8, 8\) of torch\.complex64; accepted: a tensor \(1, 8, 8\)"),
+        (nested, MethodError, r"returned a nested tensor; accepted: a tensor \(1, 8, 8\)"),
+        (unreal, MethodError, r"returned a tensor \(1, 8, 8\) on the meta device; accepted: a tensor \(1, 8, 8\)"),
         (nan, NonFiniteError, "the method that is registered under this name returned NaN or infinity"),
     ],
 )
@@ -149,13 +177,163 @@ def test_what_is_no_map_is_named(
         attend(classifier, picture, layer="layer", method="wrong")
 
 
-def test_an_error_of_the_users_is_the_users(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+@pytest.mark.parametrize(
+    ("method", "dtype"),
+    [
+        (lambda activations: activations.requires_grad_().sum(dim=1), torch.float32),
+        (lambda activations: activations.sum(dim=1) > 0, torch.bool),
+        (lambda activations: activations.sum(dim=1).round().long(), torch.int64),
+        # The imaginary part of a conjugate keeps its sign for later, which NumPy knows nothing of.
+        (lambda activations: torch.complex(activations[:, 0], activations[:, 1]).conj().imag, torch.float32),
+    ],
+)
+@pytest.mark.parametrize("alone", [False, True])
+def test_maps_of_any_real_kind_are_read(
+    classifier: nn.Sequential, picture: torch.Tensor, method: Any, dtype: torch.dtype, alone: bool
+) -> None:
+    returned: list[torch.Tensor] = []
+
+    def keeping(activations: torch.Tensor) -> torch.Tensor:
+        returned.append(method(activations))
+        return returned[-1]
+
+    def keeping_alone(activations: torch.Tensor, score: float) -> torch.Tensor:
+        return keeping(activations)
+
+    register_method("real")(keeping_alone if alone else keeping)
+    found = attend(classifier, picture, layer="layer", method="real")
+    assert returned[0].dtype == dtype
+    np.testing.assert_array_equal(found.map, returned[0][0].detach().float().clamp(min=0).resolve_neg().numpy())
+    assert found.map.max() > 0
+
+
+@pytest.mark.parametrize("shape", [(1, 0, 5), (1, 5, 0), (0, 5, 5), (1, 5)])
+def test_map_without_cells_of_a_method_without_a_layer(
+    classifier: nn.Sequential, picture: torch.Tensor, shape: tuple[int, ...]
+) -> None:
+    register_method("hollow")(lambda inputs: torch.zeros(shape))
+    given = re.escape(f"method 'hollow' returned a tensor {shape}; accepted: a tensor (1, h, w), h and w from 1")
+    with pytest.raises(MethodError, match=given):
+        attend(classifier, picture, method="hollow")
+
+
+def test_maps_of_two_sizes_in_one_batch(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    register_method("growing")(lambda inputs, score: torch.ones(1, 2 if inputs.sum() == 0 else 3, 4))
+    images = torch.cat([picture, torch.zeros_like(picture)])
+    with pytest.raises(
+        MethodError, match=r"'growing' returned maps \(3, 4\) and \(2, 4\) for the images of one batch; "
+    ):
+        attend_batch(classifier, images, method="growing", target=0)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, None])
+@pytest.mark.parametrize("verb", ["score_inputs", "score_activations", "trace_inputs"])
+def test_versions_are_counted_from_one(classifier: nn.Sequential, picture: torch.Tensor, verb: str, count: Any) -> None:
+    namespace: dict[str, Any] = {"count": count, "torch": torch}
+    exec(
+        f"def counting(activations, {verb}): return {verb}(count, lambda start, stop: torch.ones(stop - start))",
+        namespace,
+    )
+    register_method("counting")(namespace["counting"])
+    said = f"method 'counting' calls {verb} with a count of {count}; accepted: a whole number from 1"
+    with pytest.raises(MethodError, match=f"^{re.escape(said)}$"):
+        attend(classifier, picture, layer="layer", method="counting")
+
+
+@pytest.mark.parametrize("count", [np.int64(9), torch.tensor(9)])
+def test_versions_may_be_counted_in_whole_numbers_of_any_kind(
+    classifier: nn.Sequential, picture: torch.Tensor, count: Any
+) -> None:
+    @register_method("counting")
+    def counting(inputs: torch.Tensor, score_inputs: Callable[..., torch.Tensor]) -> torch.Tensor:
+        return score_inputs(count, lambda start, stop: inputs.expand(stop - start, -1, -1, -1)).view(1, 3, 3)
+
+    found = attend(classifier, picture, method="counting", target=lambda row: row[0] ** 2)
+    np.testing.assert_allclose(found.map, np.full((3, 3), found.score), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        (torch.zeros(1, 99), r"a tensor \(1, 99\)"),
+        (torch.zeros(5), r"a tensor \(5,\)"),
+        (torch.zeros(2, 5), r"a tensor \(2, 5\)"),
+        ([0.0] * 5, "a list"),
+    ],
+)
+def test_weights_of_classes_that_there_are_not(
+    classifier: nn.Sequential, picture: torch.Tensor, weights: Any, said: str
+) -> None:
+    @register_method("of-classes")
+    def of_classes(activations: torch.Tensor, class_gradients: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        return class_gradients(weights).sum(dim=1)
+
+    expected = (
+        rf"^method 'of-classes' calls class_gradients with {said}; accepted: weights \(1, 5\), one for each class$"
+    )
+    with pytest.raises(MethodError, match=expected):
+        attend(classifier, picture, layer="layer", method="of-classes")
+
+
+def forgetful(activations: torch.Tensor) -> Any:
+    return activations.grad.sum(1)  # type: ignore[union-attr]
+
+
+def forgetful_alone(inputs: torch.Tensor, activations: torch.Tensor) -> Any:
+    return forgetful(activations)
+
+
+@pytest.mark.parametrize(
+    ("method", "asked"), [(forgetful, "'activations'"), (forgetful_alone, "'activations' and 'inputs'")]
+)
+def test_an_error_within_a_method_names_what_it_asked_for(
+    classifier: nn.Sequential, picture: torch.Tensor, method: Any, asked: str
+) -> None:
+    register_method("forgetful")(method)
+    with pytest.raises(MethodError) as caught:
+        attend(classifier, picture, layer="layer", method="forgetful")
+    assert str(caught.value) == (
+        "method 'forgetful' raised AttributeError: 'NoneType' object has no attribute 'sum'. It gets what its "
+        f"parameters name, which is {asked}; accepted: 'activations', 'gradients', 'curvature', 'inputs', 'score', "
+        "'target', 'logits', 'class_gradients', 'score_inputs', 'score_activations', 'trace_inputs', "
+        "'attention_gradients', 'generator'"
+    )
+    assert isinstance(caught.value.__cause__, AttributeError)
+
+
+def test_an_error_without_words_within_a_method(classifier: nn.Sequential, picture: torch.Tensor) -> None:
     @register_method("broken")
     def broken(activations: torch.Tensor) -> torch.Tensor:
-        raise ZeroDivisionError("of mine")
+        raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError, match="of mine"):
+    with pytest.raises(MethodError, match=r"^method 'broken' raised ZeroDivisionError\. It gets what"):
         attend(classifier, picture, layer="layer", method="broken")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        pytest.skip.Exception("not today"),
+        pytest.fail.Exception("of mine"),
+        MemoryError("of mine"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        LayerError("of mine"),
+        ProbabilityWarning("of mine"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_is_no_mistake_of_a_method_passes_through_it(
+    classifier: nn.Sequential, picture: torch.Tensor, error: BaseException, alone: bool
+) -> None:
+    def ending(activations: torch.Tensor) -> torch.Tensor:
+        raise error
+
+    register_method("ending")((lambda activations, score: ending(activations)) if alone else ending)
+    with pytest.raises(type(error)) as caught:
+        attend(classifier, picture, layer="layer", method="ending")
+    assert caught.value is error
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_wrong_class_names_are_an_error(target: Any, names: list[str], message: 
         (torch.zeros(1, 5, 2, 2), r"a tensor \(1, 5, 2, 2\)"),
         ({"logits": LOGITS[0], "loss": None}, r"a dict with 'logits' \(2,\), 'loss' \(NoneType\)"),
         ({"logits": torch.zeros(1, 5, 2, 2), "features": LOGITS}, r"a dict with 'logits' \(1, 5, 2, 2\), .*"),
-        ({"labels": torch.tensor([1])}, r"a dict with 'labels' \(1,\)"),
+        ({"labels": torch.tensor([1])}, r"a dict with 'labels' \(1,\) of torch\.int64"),
         (None, "a NoneType"),
     ],
 )
