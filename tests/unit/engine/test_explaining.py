@@ -391,3 +391,19 @@ def test_smoothing_mirrors_what_lies_in_the_image() -> None:
         found = attend(model, torch.ones(1, 3, 8, 8), layer=layer, method="hirescam", target=target, smooth=True)
         assert (found.map[:, :4] > 0).all()
         assert not found.map[:, 4:].any()
+
+
+def test_ablation_goes_on_where_two_images_do_not_fit(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    class Short(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = classifier
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if len(images) > 1:
+                raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            return self.inner(images)
+
+    expected = attend(classifier, picture, layer="layer", method="ablationcam", target=1).map
+    found = attend(Short().eval(), picture, layer="inner.layer", method="ablationcam", target=1).map
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
