@@ -12,6 +12,7 @@ from torch import nn
 
 from pytest_cam.engine.attention_gradients import attention_gradients
 from pytest_cam.engine.explained import Explained
+from pytest_cam.engine.finite import not_finite
 from pytest_cam.engine.forward import plainly
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layouts import with_tensor
@@ -55,7 +56,7 @@ class Resources:
         name: str,
     ) -> None:
         self._subject, self._index, self._found, self._name = subject, index, found, name
-        self._resolved = target
+        self._resolved, self._target_name = target, explained.name
         self.inputs = inputs[index : index + 1]
         self.score = explained.score
         self.target = explained.target
@@ -106,10 +107,16 @@ class Resources:
         Args:
             count: How many there are.
             make: Returns those from start to stop, (stop - start, C, H, W), on the model's device.
+
+        Raises:
+            NonFiniteError: A score is not finite.
+            CamError: As for `in_batches` and `values_of`.
         """
-        return self._in_batches(
-            lambda inputs: self._values(self._subject.call(inputs, self._index), inputs), count, make
-        )
+
+        def score(inputs: torch.Tensor) -> torch.Tensor:
+            return self._values(self._subject.call(inputs, self._index), inputs)
+
+        return self._in_batches(score, count, make, "inputs")
 
     def score_activations(self, count: int, make: Make) -> torch.Tensor:
         """Return the explained score for other outputs of the layer, (count,), on the CPU.
@@ -117,6 +124,10 @@ class Resources:
         Args:
             count: How many there are.
             make: Returns those from start to stop, (stop - start, C, h, w), on the model's device.
+
+        Raises:
+            NonFiniteError: A score is not finite.
+            CamError: As for `in_batches` and `values_of`.
         """
         found, subject = self._layer_part(), self._subject
         output = found.output[self._index : self._index + 1]
@@ -127,7 +138,7 @@ class Resources:
             changed = found.layout.off_grid(cells, output).to(output)
             return self._values(run(changed), cells)
 
-        return self._in_batches(score, count, make)
+        return self._in_batches(score, count, make, f"outputs of layer {found.layer}")
 
     def _replay(self, module: nn.Module) -> Replay:
         subject = self._subject
@@ -179,7 +190,9 @@ class Resources:
         assert self._found is not None  # since what asks for a layer's part takes a layer
         return self._found
 
-    def _in_batches(self, score: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make) -> torch.Tensor:
+    def _in_batches(
+        self, score: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make, changed: str
+    ) -> torch.Tensor:
         state = self._subject.state
         without_users = state.is_known and isinstance(state, ModelState) and not state.has_hooks()
 
@@ -189,7 +202,12 @@ class Resources:
             with plainly(state), torch.inference_mode() if without_users else torch.no_grad():
                 return score(batch)
 
-        return self._batched(run, count, make)
+        scores = self._batched(run, count, make)
+        if not bool(scores.isfinite().all()):
+            raise not_finite(
+                "scores", scores, f"of target {self._target_name} for the changed {changed} of {self._name}"
+            )
+        return scores
 
     def _batched(self, run: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make) -> torch.Tensor:
         # What one image takes in a network is some tens of times its input: 224 x 224 x 3 floats are 0.6 MB, and the
