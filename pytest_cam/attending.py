@@ -13,7 +13,7 @@ from pytest_cam.attention import Attention
 from pytest_cam.engine.asking import Found
 from pytest_cam.engine.black_box import Model, state_of
 from pytest_cam.engine.combining import fused, smoothed
-from pytest_cam.engine.explaining import explain, methods_named
+from pytest_cam.engine.explaining import explain, methods_named, tell_of_ignored_targets
 from pytest_cam.engine.further import Further, require_known, seed_of
 from pytest_cam.engine.layers import FusedLayers, LayerLike, LayersLike
 from pytest_cam.engine.ready_targets import ReadyTarget
@@ -259,6 +259,7 @@ def _attend(
             [placed_on_input(target, item) for target, item in zip(each, prepared, strict=True)] for each in targets
         ]
         subject = Subject(state.model, state, len(images), class_names, further)
+        tell_of_ignored_targets(methods, placed)
         layers = list(layer.layers) if isinstance(layer, FusedLayers) else layer
         maps_of = smoothed if further.get("smooth") else explain
         found = maps_of(subject, stacked(prepared), layers, methods, placed, seed=seed_of(further), options=options)

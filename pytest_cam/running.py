@@ -5,7 +5,10 @@ Standard library only, and little of it, so that the plugin may import it.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 CheckRecord = dict[str, Any]
@@ -52,12 +55,14 @@ class Running:
         agreed: What the limits file gives.
         records: What the checks of the test noted, until a report takes it.
         asked: Which entries of the limits file they asked for, until a report takes it.
+        terminal: The path of the terminal that pytest writes to, and what it writes with; None where there is none.
     """
 
     def __init__(self, test: str = "", function: str = "", source: str = "") -> None:
         self.is_calibrating = False
         self.agreed: Mapping[Key, Agreed] = {}
         self.source = source
+        self.terminal: tuple[str, Any] | None = None
         self.begin(test, function)
 
     def become(self, other: Running) -> None:
@@ -73,6 +78,16 @@ class Running:
     def end(self) -> None:
         """End the test."""
         self.begin("", "")
+
+    def see_terminal(self, writer: Any) -> None:
+        """Note the terminal that pytest writes to, before anything of a test is captured.
+
+        Args:
+            writer: What it writes with, a `TerminalWriter`.
+        """
+        # Windows has no ttyname, and what is a terminal may have no descriptor or no path.
+        with suppress(AttributeError, OSError, ValueError):
+            self.terminal = os.ttyname(sys.stdout.fileno()), writer
 
     @property
     def is_recording(self) -> bool:

@@ -148,15 +148,8 @@ def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explai
     _require_maps(method, maps, len(inputs), None if part is None else part.layout.grid)
     values = maps.detach().to("cpu", torch.float32).resolve_neg().numpy()
     if not np.isfinite(np.add.reduce(values, axis=None)) and not np.isfinite(values).all():
-        where = _place_of(method) if part is None else part.layer
-        raise NonFiniteError(
-            f"the {method.name} map at layer {where} is not finite although activations and gradients are: "
-            + (
-                "their products leave the range of float32. Scale the score"
-                if method.is_built_in
-                else "the method that is registered under this name returned NaN or infinity"
-            )
-        )
+        where = _place_of(method) if part is None else f"layer {part.layer}"
+        raise NonFiniteError(f"the {method.name} map at {where} is not finite although {_finite(method)}")
     if not method.is_built_in:
         values = np.maximum(values, 0)
     if part is None:
@@ -164,6 +157,17 @@ def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explai
         kind = "input" if _place_of(method) == NO_LAYER else "tokens"
         return Found(_place_of(method), 1, 1, f"{kind}, {rows} x {columns}", method.name, values, explained)
     return Found(part.layer, part.call, part.calls, str(part.layout), method.name, values, explained)
+
+
+def _finite(method: Method) -> str:
+    """Return what is finite of what a map comes from, and why the map is not."""
+    if method.needs.isdisjoint({"score_inputs", "score_activations"}):
+        known, made = "activations and gradients", "their products leave"
+    else:
+        known, made = "the scores", "what is made of them leaves"
+    if not method.is_built_in:
+        return f"{known} are: the method that is registered under this name returned NaN or infinity"
+    return f"{known} are: {made} the range of float32. Scale the score"
 
 
 def _place_of(method: Method) -> str:

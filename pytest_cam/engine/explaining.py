@@ -89,7 +89,6 @@ def explain(
         CamError: As for `trace`.
     """
     inputs = subject.placed(inputs)
-    _tell_of_ignored_targets(methods, targets)
     without = [method for method in methods if not method.takes_a_layer]
     if without:
         _require_no_layer(without, layer)
@@ -170,7 +169,13 @@ def _require_no_layer(methods: list[Method], layer: LayersLike) -> None:
         )
 
 
-def _tell_of_ignored_targets(methods: Sequence[Method], targets: list[list[Target]]) -> None:
+def tell_of_ignored_targets(methods: Sequence[Method], targets: list[list[Target]]) -> None:
+    """Warn, once for each method, where targets are given to one whose map is the same for every target.
+
+    Args:
+        methods: What is computed.
+        targets: Those that the user gave, for each of them one for each image.
+    """
     if all(target is None for each in targets for target in each):
         return
     for method in methods:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 
+from pytest_cam.engine.explained import Explained
 from pytest_cam.errors import NonFiniteError, is_ours
 
 __tracebackhide__ = is_ours
@@ -35,6 +37,18 @@ def largest(what: str, tensor: torch.Tensor, where: list[str]) -> list[float]:
         if not math.isfinite(value):
             raise not_finite(what, rows[index], f"{where[index]}{of_batch(index, len(where))}")
     return found
+
+
+def require_scores(explained: Sequence[Explained]) -> None:
+    """Check that the explained score of each image is finite.
+
+    Raises:
+        NonFiniteError: It is NaN or infinite.
+    """
+    for index, item in enumerate(explained):
+        if not math.isfinite(item.score):
+            where = f"of target {item.name}{of_batch(index, len(explained))}"
+            raise not_finite("scores", torch.tensor([item.score]), where)
 
 
 def not_finite(what: str, values: torch.Tensor, where: str) -> NonFiniteError:

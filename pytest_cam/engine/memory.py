@@ -10,6 +10,8 @@ import torch
 
 # Of torch's own errors: the allocators of the CPU on Linux and on Windows, those of CUDA, cuDNN, cuBLAS and MPS.
 _SHORTAGE = ("can't allocate memory", "not enough memory", "out of memory", "alloc_failed")
+# Of those of ONNX Runtime, which also hands on what the C++ libraries of Linux and of Windows say.
+_SHORTAGE_OF_SESSIONS = (*_SHORTAGE, "failed to allocate memory", "bad_alloc", "bad allocation")
 
 # What is assumed to be free of a machine's memory where the system does not say, and where even that is unknown.
 _FREE_OF_TOTAL = 0.25
@@ -59,7 +61,11 @@ def is_shortage(error: BaseException) -> bool:
     """Return whether an error says that memory ran out."""
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SHORTAGE)
+    words: tuple[str, ...] = _SHORTAGE if isinstance(error, RuntimeError) else ()
+    # Its errors have no base of their own, and it need not be there.
+    if type(error).__module__.startswith("onnxruntime"):
+        words = _SHORTAGE_OF_SESSIONS
+    return any(each in str(error).lower() for each in words)
 
 
 def _meminfo(path: Path) -> int | None:

@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
+from pytest_cam.engine.line_below import LineBelow
 from pytest_cam.engine.memory import free_bytes, is_shortage
 from pytest_cam.errors import MemoryShortError, OutputError, is_ours
+from pytest_cam.running import RUNNING
 
 __tracebackhide__ = is_ours
 
@@ -39,7 +42,9 @@ def in_batches(
     """Return what a function gives for many samples, run in batches.
 
     Where memory runs out the batch is halved, and work goes on from where it was. Work of more than two seconds shows
-    its progress where stderr is a terminal, unless the environment variable CI is set.
+    its progress where stderr is a terminal; where pytest captures that, on the line below the one that pytest writes to
+    a terminal, but for workers of pytest-xdist, Windows and TERM=dumb. Where the environment variable CI is set it is
+    not shown.
 
     Args:
         run: From samples (n, ...) to their values (n,) or (n, ...).
@@ -128,11 +133,23 @@ def _too_large(what: str, unit_bytes: int, error: Exception) -> MemoryShortError
 
 @contextmanager
 def _progress(count: int, what: str) -> Iterator[Callable[[int], object]]:
-    stream = sys.stderr
-    if stream is None or not stream.isatty() or os.environ.get("CI"):
+    stream, columns = _terminal()
+    if stream is None:
         yield lambda number: None
         return
     from tqdm import tqdm
 
-    with tqdm(total=count, desc=what, delay=_PATIENCE, leave=False, file=stream) as bar:
+    with tqdm(total=count, desc=what, delay=_PATIENCE, leave=False, file=stream, ncols=columns) as bar:
         yield bar.update
+
+
+def _terminal() -> tuple[Any, int | None]:
+    """Return the stream that progress is shown on, or None, and how many columns it has where it cannot be asked."""
+    if os.environ.get("CI"):
+        return None, None
+    if sys.stderr is not None and sys.stderr.isatty():
+        return sys.stderr, None
+    if RUNNING.terminal is None or os.environ.get("TERM") == "dumb":
+        return None, None
+    below = LineBelow(*RUNNING.terminal)
+    return below, below.columns

@@ -14,6 +14,7 @@ from torch import nn
 from pytest_cam.engine.attention_gradients import attention_gradients
 from pytest_cam.engine.coupling import uncoupled
 from pytest_cam.engine.explained import Explained
+from pytest_cam.engine.finite import not_finite
 from pytest_cam.engine.forward import plainly
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layouts import with_tensor
@@ -57,9 +58,8 @@ class Resources:
         name: str,
     ) -> None:
         self._subject, self._index, self._found, self._name = subject, index, found, name
-        self._resolved = target
+        self._resolved, self._target_name = target, explained.name
         self.inputs = inputs[index : index + 1]
-        self._explained = explained
         self.score = explained.score
         self.target = explained.target
         self.logits = None if logits is None else logits[index : index + 1]
@@ -124,11 +124,15 @@ class Resources:
 
         Raises:
             MethodError: The count is no number from 1.
+            NonFiniteError: A score is not finite.
+            CamError: As for `in_batches` and `values_of`.
         """
         count = self._counted("score_inputs", count)
-        return self._in_batches(
-            lambda inputs: self._values(self._subject.call(inputs, self._index), inputs), count, make
-        )
+
+        def score(inputs: torch.Tensor) -> torch.Tensor:
+            return self._values(self._subject.call(inputs, self._index), inputs)
+
+        return self._in_batches(score, count, make, "inputs")
 
     def score_activations(self, count: int, make: Make) -> torch.Tensor:
         """Return the explained score for other outputs of the layer, (count,), on the CPU.
@@ -139,6 +143,9 @@ class Resources:
 
         Raises:
             MethodError: The count is no number from 1.
+            IndependentScoreError: The score does not depend on the layer.
+            NonFiniteError: A score is not finite.
+            CamError: As for `in_batches` and `values_of`.
         """
         count = self._counted("score_activations", count)
         found, subject = self._layer_part(), self._subject
@@ -150,17 +157,20 @@ class Resources:
             changed = found.layout.off_grid(cells, output).to(output)
             return self._values(run(changed), cells)
 
-        self._require_dependent(score, found)
-        return self._in_batches(score, count, make)
+        if self._is_independent(score, found):
+            sign = "it stays exactly what it is with other values at"
+            raise independent(found.layer, found.layout, self._target_name, sign=sign)
+        return self._in_batches(score, count, make, f"outputs of layer {found.layer}")
 
-    def _require_dependent(self, score: Callable[[torch.Tensor], torch.Tensor], found: Trace) -> None:
-        # Rounding apart, a score that does not read the layer is the same whatever it returns.
+    def _is_independent(self, score: Callable[[torch.Tensor], torch.Tensor], found: Trace) -> bool:
+        """Return whether a score is the same to the bit for very different outputs of the layer."""
         own = found.activations[self._index : self._index + 1]
         others = torch.cat([own, torch.zeros_like(own), own.neg()])
-        values = self._in_batches(score, len(others), lambda start, stop: others[start:stop])
-        if bool(own.any()) and bool((values == values[0]).all()):
-            sign = "it stays exactly what it is with other values at"
-            raise independent(found.layer, found.layout, self._explained.name, sign=sign)
+        try:
+            values = self._scores(score, len(others), lambda start, stop: others[start:stop])
+        except Exception:  # what the model does not take is no version that anybody asked for
+            return False
+        return bool(own.any()) and bool((values == values[0]).all())
 
     def _replay(self, module: nn.Module) -> Replay:
         subject = self._subject
@@ -227,7 +237,17 @@ class Resources:
             )
         return number
 
-    def _in_batches(self, score: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make) -> torch.Tensor:
+    def _in_batches(
+        self, score: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make, changed: str
+    ) -> torch.Tensor:
+        scores = self._scores(score, count, make)
+        if not bool(scores.isfinite().all()):
+            raise not_finite(
+                "scores", scores, f"of target {self._target_name} for the changed {changed} of {self._name}"
+            )
+        return scores
+
+    def _scores(self, score: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make) -> torch.Tensor:
         state = self._subject.state
         without_users = state.is_known and isinstance(state, ModelState) and not state.has_hooks()
 

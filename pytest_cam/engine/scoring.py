@@ -9,7 +9,7 @@ import torch
 
 from pytest_cam.engine.coupling import uncoupled
 from pytest_cam.engine.explained import Explained
-from pytest_cam.engine.finite import not_finite
+from pytest_cam.engine.finite import not_finite, require_scores
 from pytest_cam.engine.forward import plainly
 from pytest_cam.engine.methods.resources import Make
 from pytest_cam.engine.perturbing import in_batches
@@ -43,11 +43,17 @@ def scored(subject: Subject, inputs: torch.Tensor, targets: list[list[Target]]) 
         subject: The model.
         inputs: The batch (B, C, H, W), where the model is.
         targets: For each target one for each image.
+
+    Raises:
+        NonFiniteError: A score is not finite.
+        CamError: As for `scores_of`.
     """
     with plainly(subject.state), torch.no_grad():
         output = subject.call(inputs)
     scores = [subject.scores(output, each) for each in targets]
     subject.state.rewind()
+    for each in scores:
+        require_scores(each.explained)
     return scores
 
 

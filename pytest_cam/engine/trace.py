@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from pytest_cam.engine.backward import curvatures_at, gradients_at, weighted_gradients_at
 from pytest_cam.engine.coupling import require_uncoupled
 from pytest_cam.engine.explained import Explained
-from pytest_cam.engine.finite import is_something, largest, not_finite, of_batch
+from pytest_cam.engine.finite import is_something, largest, of_batch, require_scores
 from pytest_cam.engine.forward import Run
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layers import LayersLike, listed, resolve_all
@@ -270,9 +270,7 @@ def independent(
 
 
 def _require_finite(seen: list[Seen], scores: Scores) -> None:
-    for index, item in enumerate(scores.explained):
-        if not math.isfinite(item.score):
-            for one in seen:  # where it came from says more than where it ended
-                largest("activations", exact(one.tensor.detach()), [f"at layer {one.name}"] * len(scores.explained))
-            value = torch.tensor([item.score])
-            raise not_finite("scores", value, f"of target {item.name}{of_batch(index, len(scores.explained))}")
+    if not all(math.isfinite(item.score) for item in scores.explained):
+        for one in seen:  # where it came from says more than where it ended
+            largest("activations", exact(one.tensor.detach()), [f"at layer {one.name}"] * len(scores.explained))
+    require_scores(scores.explained)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -179,6 +180,25 @@ def test_a_target_that_is_ignored_is_told_once(
     again = attend(classifier, picture, layer="layer", method="brightest", target=3)  # an error if it warned
     assert np.array_equal(told.map, again.map)
     assert (told.target, again.target) == (2, 3)
+
+
+@pytest.mark.parametrize("method", ["random", "eigencam", ["eigencam", "random", "gradcam"]])
+def test_smoothing_tells_of_the_targets_that_were_given(
+    classifier: nn.Sequential, picture: torch.Tensor, method: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explaining, "_told", set())
+    given: dict[str, Any] = {"layer": "layer", "method": method, "smooth": True}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        attend(classifier, picture, **given)
+        assert not told, "no target is given"
+        attend(classifier, picture, target=2, **given)
+        attend(classifier, picture, target=3, **given)
+    ignored = [name for name in ([method] if isinstance(method, str) else method) if name != "gradcam"]
+    assert [str(each.message).partition(" changes")[0] for each in told] == [
+        f"{name} has the same map for every target: target=2" for name in ignored
+    ]
+    assert {each.filename for each in told} == {__file__}
 
 
 def test_perturbation_explains_the_same_target_as_gradients_do(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
 from pytest_cam.engine.memory import available_bytes, free_bytes, is_shortage
 
@@ -107,6 +108,12 @@ def test_shortage_on_the_cpu_is_told_from_other_errors() -> None:
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."), True),
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
         (ValueError("out of memory"), False),
+        (Fail("BFCArena::AllocateRawInternal(size_t) Failed to allocate memory for requested buffer of size 9"), True),
+        (RuntimeException("Status Message: std::bad_alloc"), True),
+        (RuntimeException("Status Message: bad allocation"), True),
+        (RuntimeException("CUDA failure 2: out of memory"), True),
+        (Fail("Status Message: axis must be in [-3, 2]"), False),
+        (ValueError("std::bad_alloc"), False),
     ],
 )
 def test_shortage_is_known_by_its_kind_or_its_words(error: Exception, is_one: bool) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
+from onnx import helper as h
 from torch import nn
 
 from pytest_cam import attend
@@ -69,3 +72,53 @@ def test_memory_that_is_too_short_for_one_is_named(classifier: nn.Sequential, pi
     assert model.training
     assert not model.body.training, "the flags are the ones of before"
     assert not model.body.layer._forward_hooks
+
+
+def hungry_session(most: int, *, arena: bool = True) -> onnxruntime.InferenceSession:
+    """Return a session of three class scores, the channels' means, that fills 2^50 numbers for each image too many."""
+    nodes = [
+        h.make_node("ReduceMean", ["image"], ["means"], axes=[2, 3], keepdims=0),
+        h.make_node("Shape", ["image"], ["images"], end=1),
+        h.make_node("Sub", ["images", "most"], ["over"]),
+        h.make_node("Max", ["over", "none"], ["too_many"]),
+        h.make_node("Mul", ["too_many", "each"], ["size"]),
+        h.make_node("ConstantOfShape", ["size"], ["filled"]),
+        h.make_node("ReduceSum", ["filled"], ["nothing"], keepdims=0),
+        h.make_node("Add", ["means", "nothing"], ["logits"]),
+    ]
+    image = h.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["N", 3, 8, 8])
+    logits = h.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["N", 3])
+    numbers = {"most": most, "none": 0, "each": 2**50}
+    stored = [onnx.numpy_helper.from_array(np.array([value]), name) for name, value in numbers.items()]
+    graph = h.make_graph(nodes, "hungry", [image], [logits], stored)
+    model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.enable_cpu_mem_arena = arena
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("arena", [True, False])
+def test_batches_shrink_where_a_session_runs_out_of_memory(picture: torch.Tensor, arena: bool) -> None:
+    def means(images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(2, 3))
+
+    options = {"window": 3}
+    expected = attend(means, picture, method="occlusion", target=1, method_options=options)
+    found = attend(hungry_session(3, arena=arena), picture, method="occlusion", target=1, method_options=options)
+    np.testing.assert_allclose(found.map, expected.map, rtol=1e-3, atol=1e-7)
+
+
+def test_session_that_is_short_of_memory_for_one_image_is_named(picture: torch.Tensor) -> None:
+    enough, short = hungry_session(1), hungry_session(0)
+    sessions = iter([enough])
+    said = "memory ran out with one of the inputs of rise at a time, .*allocator said: .*Failed to allocate memory"
+    with pytest.raises(MemoryShortError, match=said) as caught:
+        attend(
+            lambda images: next(sessions, short).run(None, {"image": images.numpy()})[0],
+            picture,
+            method="rise",
+            method_options={"masks": 8, "cells": 4},
+        )
+    assert type(caught.value.__cause__).__module__.startswith("onnxruntime")
