@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_cam.engine.methods import contested_names, method_named
-from pytest_cam.errors import MethodError, SettingError, nearest
+from pytest_cam.errors import CamError, SettingError, nearest
 from pytest_cam.images.fills import require_fill
 from pytest_cam.images.style import Style
 from pytest_cam.options import MARKER_KEYS, from_config
@@ -116,6 +116,6 @@ def _no_fill(name: Any) -> str | None:
 def _no_method(name: object) -> str | None:
     try:
         method_named(name)
-    except MethodError as error:
+    except CamError as error:
         return str(error)
     return None

@@ -77,7 +77,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Try settings and the artifacts directory before any test runs, and before xdist starts its workers."""
     said = options.said_in(session.config)
     SHARING.is_on = "no-cache" not in said
-    if getattr(session.config.pluginmanager.getplugin("terminalreporter"), "isatty", False):
+    is_shown = getattr(session.config.pluginmanager.getplugin("terminalreporter"), "isatty", False)
+    if is_shown and session.config.getoption("capture", "no") != "no":
         RUNNING.see_terminal(session.config.get_terminal_writer())
     if said - {"no-cache"}:
         from pytest_cam.reporting.run_start import begin_run

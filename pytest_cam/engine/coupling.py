@@ -16,13 +16,12 @@ __tracebackhide__ = is_ours
 
 Run = Callable[[torch.Tensor], torch.Tensor]
 
-# What a value of one row may differ by when others run beside it: a share of what rows differ by, or of the value
-# itself, for its rounding: on the CPU, on other devices, in half precision.
-_OF_SPREAD = 0.05
-_ROUNDING, _ROUNDING_ELSEWHERE, _ROUNDING_OF_HALF = 1e-4, 1e-3, 2e-2
+# What a row's values may differ by with another row beside it: a share of what the rows differ by, or of the values.
+# And by how much of the values where none is beside it, when other kernels may run.
+_OF_SPREAD, _ROUNDING, _ROUNDING_ALONE = 0.05, 1e-5, 0.05
 
 
-def require_uncoupled(state: ModelState, images: int) -> None:
+def require_uncoupled(state: State, images: int) -> None:
     """Check that a model does not normalise over the images of a batch.
 
     Args:
@@ -32,22 +31,24 @@ def require_uncoupled(state: ModelState, images: int) -> None:
     Raises:
         ModelError: It does.
     """
-    found = None if images < 2 else _batch_norm(state.modules)
+    if images < 2 or not isinstance(state, ModelState):
+        return
+    found = _batch_norm(state.modules)
     if found is not None:
         name = next(name for name, module in state.model.named_modules() if module is found)
         raise ModelError(
             f"the model normalises over the batch: {type(found).__name__} {name!r} keeps no running statistics "
-            f"(track_running_stats=False), so the {images} images of a batch would change one another's maps; "
-            "accepted: one image a call, attend(model, img)"
+            f"(track_running_stats=False), so the {images} images of a batch would change one another's scores; "
+            "accepted: one image a call, attend(model, img), or a batch norm with running statistics"
         )
 
 
 def uncoupled(run: Run, state: State) -> Run:
     """Return what runs samples in a batch, or one at a time where a model's scores depend on what is beside them.
 
-    A model that normalises over the batch is known by its modules. Of one that is not made of torch's own modules, the
-    first batch tells: its first and its last row must have alone the values that they have within it. (A model that
-    branches by values of the whole batch, and not yet in the first, goes unseen.)
+    A model that normalises over the batch is known by its modules. Of one that is not made of torch's own modules, two
+    rows of the first batch tell: beside the other, one must have the values that it has beside a copy of itself, and
+    nearly those that it has alone. (A model that branches by values of the whole batch, and not yet there, goes unseen.)
 
     Args:
         run: From samples (n, ...) to their values (n, ...).
@@ -61,13 +62,9 @@ def uncoupled(run: Run, state: State) -> Run:
         if len(samples) == 1:
             return run(samples)
         if not coupled:
-            values = run(samples)
-            if told or values.shape[:1] != samples.shape[:1]:
-                return values
-            ends = torch.cat([run(samples[:1]), run(samples[-1:])])
-            coupled, told = _differ(ends, values[[0, -1]], state), True
-            if not coupled:
-                return values
+            coupled, told = not told and _is_coupled(run, samples), True
+        if not coupled:
+            return run(samples)
         return torch.cat([run(samples[index : index + 1]) for index in range(len(samples))])
 
     return checked
@@ -77,13 +74,19 @@ def _batch_norm(modules: list[nn.Module]) -> nn.Module | None:
     return next((each for each in modules if isinstance(each, _BatchNorm) and each.running_mean is None), None)
 
 
-def _differ(alone: torch.Tensor, together: torch.Tensor, state: State) -> bool:
+def _is_coupled(run: Run, samples: torch.Tensor) -> bool:
+    first = samples[:1]
+    differing = int((samples - first).abs().flatten(1).sum(dim=1).argmax())
+    # Two batches of one shape, so that the same kernels run and rounding is the same.
+    beside = run(torch.cat([first, samples[differing : differing + 1]]))
+    if beside.shape[:1] != (2,):
+        return False
+    rows = torch.cat([beside, run(torch.cat([first, first]))[:1], run(first)]).detach().cpu().double()
     # Of a row of several parts, as activations and gradients are, each is looked at: their sizes differ by much.
-    parts = alone.shape[1] if alone.ndim > 1 else 1
-    alone, together = (values.detach().double().reshape(2, parts, -1) for values in (alone, together))
-    spread = (together[0] - together[1]).abs().amax(dim=1)
-    size = together.abs().amax(dim=(0, 2))
-    rounding = _ROUNDING if state.device.type == "cpu" else _ROUNDING_ELSEWHERE
-    if state.dtype in (torch.float16, torch.bfloat16) or torch.is_autocast_enabled(state.device.type):
-        rounding = _ROUNDING_OF_HALF
-    return bool(((alone - together).abs().amax(dim=(0, 2)) > (_OF_SPREAD * spread).maximum(rounding * size)).any())
+    own, other, twice, alone = rows.reshape(4, rows.shape[1] if rows.ndim > 1 else 1, -1)
+    size = own.abs().maximum(other.abs()).amax(dim=1)
+    of_others = (own - twice).abs().amax(dim=1) > (_OF_SPREAD * (own - other).abs().amax(dim=1)).maximum(
+        _ROUNDING * size
+    )
+    of_number = (own - alone).abs().amax(dim=1) > _ROUNDING_ALONE * size
+    return bool((of_others | of_number).any())

@@ -144,8 +144,8 @@ class PassCache:
     def _is_sure(self, entry: _Entry) -> bool:
         # A write to weights that nothing else shows goes unseen within one test; the next one looks at every value.
         if SHARING.test not in (entry.test, self._shelf.test):
-            if self._shelf.fingerprint.content() != self._shelf.content:
-                del _SHELVES[self._subject.module]
+            if not _holds(self._shelf):
+                _SHELVES.pop(self._subject.module, None)
                 shelf = _shelf_of(self._subject.module, self._subject.module_state)
                 self._entry, self._shelf, self.is_on = None, shelf or self._shelf, shelf is not None
                 return False
@@ -172,6 +172,13 @@ def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf | None:
     except Exception:  # tensors of kinds of their own may refuse any question, and objects any comparison
         shelf = _SHELVES[model] = None
     return shelf
+
+
+def _holds(shelf: _Shelf) -> bool:
+    try:
+        return shelf.fingerprint.content() == shelf.content
+    except Exception:  # as above; on a GPU memory may be short, too
+        return False
 
 
 def _bits(inputs: torch.Tensor) -> Bits:
@@ -215,10 +222,6 @@ def _is_shareable(subject: Subject) -> bool:
         # A hook of the user sees what runs, and may change it.
         and not subject.state.has_hooks()
     )
-
-
-def _is_script(module: nn.Module) -> bool:
-    return isinstance(module, torch.jit.ScriptModule)
 
 
 def _plain(value: Any) -> Hashable:

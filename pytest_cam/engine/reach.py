@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
+    CodeType,
     FunctionType,
     GetSetDescriptorType,
     MemberDescriptorType,
@@ -26,9 +27,8 @@ import numpy as np
 import torch
 from torch import nn
 
-# How deep containers and objects are looked into, and how much there may be.
-_DEPTH = 6
-_MOST = 20_000
+# How much may be reached beside what the modules themselves hold, and about how much each of these does.
+_MOST, _OF_A_MODULE = 20_000, 60
 
 # What holds nothing else, or nothing that a model reads.
 _ENDS = (
@@ -60,7 +60,8 @@ def reached_from(values: list[Any], modules: list[nn.Module]) -> list[Any]:
     found, level = list(values), values
     seen = set(map(id, modules))
     functions: list[FunctionType] = []
-    for _ in range(_DEPTH):
+    most = _MOST + _OF_A_MODULE * len(modules)
+    while level:
         inner: list[Any] = []
         for value in level:
             inside = _way_into(type(value))  # type: ignore[arg-type]  # mypy takes no type for hashable
@@ -69,14 +70,22 @@ def reached_from(values: list[Any], modules: list[nn.Module]) -> list[Any]:
                 inner += inside(value)
         functions += [value for value in inner if isinstance(value, FunctionType)]
         found += inner
-        if len(found) > _MOST:
-            raise UnreadableError(f"more than {_MOST} values are reached from the attributes")
-        if not inner:
-            break
+        if len(found) > most:
+            raise UnreadableError(f"more than {most} values are reached from the attributes")
         level = inner
     functions += [value for value in values if isinstance(value, FunctionType)]
-    # Not what containers among these hold: a list that passes are counted in would change with each.
-    return [*found, *(item for function in functions for item in _read_by(function))]
+    for function in functions:  # which grows meanwhile
+        # Not what containers among these hold: a list that passes are counted in would change with each.
+        read = _read_by(function)
+        found += read
+        for value in read:
+            if isinstance(value, _GENERATORS):
+                _refused(value)
+            # What a decorator has wrapped.
+            if isinstance(value, FunctionType) and id(value) not in seen and value in _closure_of(function):
+                seen.add(id(value))
+                functions.append(value)
+    return found
 
 
 @lru_cache(maxsize=4096)
@@ -116,8 +125,19 @@ def _names(slots: Any) -> Iterable[str]:
 def _read_by(function: FunctionType) -> list[Any]:
     """Return what a function finds outside of itself: the values of its closure, and globals by the names it uses."""
     known = function.__globals__
-    found = [known[name] for name in function.__code__.co_names if name in known]
+    return [*(known[name] for name in _names_in(function.__code__) if name in known), *_closure_of(function)]
+
+
+def _closure_of(function: FunctionType) -> list[Any]:
+    found = []
     for cell in function.__closure__ or ():
         with suppress(ValueError):  # an empty one, whose variable is not set yet
             found.append(cell.cell_contents)
     return found
+
+
+@lru_cache(maxsize=4096)
+def _names_in(code: CodeType) -> tuple[str, ...]:
+    """Return the names that some code uses, and what is defined in it: lambdas, generators."""
+    within = (name for part in code.co_consts if isinstance(part, CodeType) for name in _names_in(part))
+    return tuple(dict.fromkeys([*code.co_names, *within]))

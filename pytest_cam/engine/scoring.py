@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from pytest_cam.engine.coupling import uncoupled
+from pytest_cam.engine.coupling import require_uncoupled, uncoupled
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import not_finite, require_scores
 from pytest_cam.engine.forward import plainly
@@ -45,9 +45,11 @@ def scored(subject: Subject, inputs: torch.Tensor, targets: list[list[Target]]) 
         targets: For each target one for each image.
 
     Raises:
+        ModelError: The model normalises over the images of the batch.
         NonFiniteError: A score is not finite.
         CamError: As for `scores_of`.
     """
+    require_uncoupled(subject.state, len(inputs))
     with plainly(subject.state), torch.no_grad():
         output = subject.call(inputs)
     scores = [subject.scores(output, each) for each in targets]
@@ -67,10 +69,12 @@ def versions(subject: Subject, inputs: torch.Tensor, target: Target, names: list
         names: What the versions are called in errors: "the image as it is".
 
     Raises:
+        ModelError: The model normalises over the images of the batch.
         NonFiniteError: A score is not finite.
         CamError: As for `scores_of`.
     """
     count = len(inputs)
+    require_uncoupled(subject.state, count)
     repeated = subject.for_copies_of(0, count)
     with plainly(subject.state), torch.no_grad():
         output = repeated.call(subject.placed(inputs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,7 +24,7 @@ from pytest_cam.engine.listing import explainable_layers, index_of, layer_at
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.tap import LastTap, Prelude, Seen, Taps
 from pytest_cam.engine.targets import Scores, Target, exact
-from pytest_cam.errors import IndependentScoreError, is_ours
+from pytest_cam.errors import IndependentScoreError, ModelError, NonFiniteError, is_ours
 
 __tracebackhide__ = is_ours
 
@@ -88,7 +89,8 @@ def trace(
             module whose output has spatial extent (the outermost one where several return that same output; adaptive
             pooling, which only changes the grid, does not count). Where the score does not depend on the patches in
             that output, as after the last attention of a vision transformer that reads its class token, it is the
-            last normalisation where it does; finding it takes a second pass, and so does an index.
+            last normalisation where it does; finding it takes a second pass, a third one for what needs no gradients,
+            and an index takes a second one.
         targets: For each target one for each image: a class index, a class name, a callable on the image's own part of
             the output, or None for the predicted class. None for the predicted class of each image.
         needs: What will be asked of the traces, of `methods.RESOURCES`.
@@ -123,9 +125,11 @@ def trace(
 
     taps, scores = run(place)
     if isinstance(taps, LastTap) and taps.norms and not _differentiates(needs) and taps.seen()[0].layout.prefix:
-        # Only gradients show whether the score reads more of these tokens than the class token.
-        subject.state.rewind()
-        return trace(subject, inputs, layer, targets, needs | GRADIENTS)
+        # Only gradients show whether the score reads more of these tokens than the class token. Where there are none,
+        # methods that need none take the last tokens.
+        with suppress(IndependentScoreError, NonFiniteError, ModelError):
+            subject.state.rewind()
+            return trace(subject, inputs, layer, targets, needs | GRADIENTS)
     try:
         return _traces(taps, scores, needs)
     except IndependentScoreError:

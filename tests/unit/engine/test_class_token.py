@@ -48,3 +48,20 @@ def test_all_methods_explain_the_same_layer(
 def test_ablating_what_no_score_reads_is_an_error(layer: str, transformer: nn.Module, photo: torch.Tensor) -> None:
     with pytest.raises(IndependentScoreError, match=rf"class 1 does not depend on layer {layer}: it stays exactly"):
         attend(transformer, photo, layer=layer, method="ablationcam", target=1)
+
+
+class Unread(nn.Module):
+    """Lets no gradient through to a transformer."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.inner(images).detach()
+
+
+def test_without_gradients_the_last_tokens_are_explained(transformer: nn.Module, photo: torch.Tensor) -> None:
+    assert attend(Unread(transformer).eval(), photo, method="scorecam", target=1).layer == "inner.encoder"
+    with pytest.raises(IndependentScoreError):
+        attend(Unread(transformer).eval(), photo, method="gradcam", target=1)

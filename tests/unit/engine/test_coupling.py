@@ -95,4 +95,6 @@ def test_a_batch_for_a_model_that_normalises_over_it_is_refused() -> None:
     model, images = _normalising(), torch.rand(2, 3, 48, 48)
     with pytest.raises(ModelError, match=r"BatchNorm2d 'bn1' keeps no running statistics.*the 2 images.*attend\(model"):
         attend_batch(model, images, layer="layer3")
+    with pytest.raises(ModelError, match="the 2 images"):
+        attend_batch(model, images, method="occlusion")
     assert attend_batch(model, images[:1], layer="layer3")[0].map.any()

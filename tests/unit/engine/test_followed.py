@@ -98,6 +98,11 @@ HELD: dict[str, tuple[Callable[[], Any], Callable[[Any, torch.Tensor], torch.Ten
     ),
     "a deque": (lambda: deque([1.0]), lambda thing, seen: seen * thing[0], lambda thing: thing.__setitem__(0, 2.0)),
     "a layer in a plain list": (lambda: [nn.Linear(4, 4)], by_layer, lambda thing: _double(thing[0].weight)),
+    "a network in a plain list": (
+        lambda: [torchvision.models.resnet18(num_classes=4, weights=None).eval()],
+        lambda thing, seen: seen + thing[0](seen[:, :3, None, None].expand(-1, -1, 32, 32)),
+        lambda thing: _double(thing[0].layer2[1].conv2.weight),
+    ),
     "a filter of it through data": (lambda: [nn.Linear(4, 4)], by_layer, lambda thing: thing[0].weight.data[1].zero_()),
     "a sparse tensor": (
         lambda: torch.eye(4).to_sparse(),
@@ -116,6 +121,26 @@ def test_what_a_model_holds_is_followed(what: str, picture: torch.Tensor) -> Non
     after = attend(model, picture, layer="look", target=1).score
     SHARING.is_on = False
     assert after == attend(model, picture, layer="look", target=1).score != before
+
+
+FACTOR = 1.0
+
+
+def _decorated(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    return lambda self, images: function(self, images)
+
+
+class Decorated(Holding):
+    @_decorated
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return sum(Holding.forward(self, images) * FACTOR for _ in range(1))  # type: ignore[return-value]
+
+
+def test_what_a_decorated_forward_names_is_followed(picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Decorated(1.0, times).eval()
+    before = attend(model, picture, layer="look", target=1).score
+    monkeypatch.setitem(globals(), "FACTOR", 2.0)
+    assert attend(model, picture, layer="look", target=1).score == pytest.approx(2 * before)
 
 
 def test_what_its_class_holds_is_followed(picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
