@@ -48,7 +48,7 @@ def uncoupled(run: Run, state: State) -> Run:
 
     A model that normalises over the batch is known by its modules. Of one that is not made of torch's own modules, two
     rows of the first batch tell: beside the other, one must have the values that it has beside a copy of itself, and
-    nearly those that it has alone. (A model that branches by values of the whole batch, and not yet there, goes unseen.)
+    nearly those that it has alone. (A branch by values of the whole batch that is not taken there goes unseen.)
 
     Args:
         run: From samples (n, ...) to their values (n, ...).
@@ -85,8 +85,7 @@ def _is_coupled(run: Run, samples: torch.Tensor) -> bool:
     # Of a row of several parts, as activations and gradients are, each is looked at: their sizes differ by much.
     own, other, twice, alone = rows.reshape(4, rows.shape[1] if rows.ndim > 1 else 1, -1)
     size = own.abs().maximum(other.abs()).amax(dim=1)
-    of_others = (own - twice).abs().amax(dim=1) > (_OF_SPREAD * (own - other).abs().amax(dim=1)).maximum(
-        _ROUNDING * size
-    )
+    spread = (own - other).abs().amax(dim=1)
+    of_others = (own - twice).abs().amax(dim=1) > (_OF_SPREAD * spread).maximum(_ROUNDING * size)
     of_number = (own - alone).abs().amax(dim=1) > _ROUNDING_ALONE * size
     return bool((of_others | of_number).any())
