@@ -12,7 +12,7 @@ import torch
 import torchvision
 from torch import nn
 
-from pytest_cam import attend, attend_batch
+from pytest_cam import assert_prediction_needs_region, attend, attend_batch
 from pytest_cam.engine import perturbing
 from pytest_cam.errors import ModelError
 
@@ -98,3 +98,8 @@ def test_a_batch_for_a_model_that_normalises_over_it_is_refused() -> None:
     with pytest.raises(ModelError, match="the 2 images"):
         attend_batch(model, images, method="occlusion")
     assert attend_batch(model, images[:1], layer="layer3")[0].map.any()
+
+
+def test_versions_of_an_image_for_a_model_that_normalises_over_them_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"BatchNorm2d 'bn1' keeps no running statistics"):
+        assert_prediction_needs_region(_normalising(), torch.rand(3, 48, 48), (8, 8, 24, 24), fill="mean")
