@@ -9,6 +9,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pytest_cam.engine.black_box import State
+from pytest_cam.engine.methods.resources import Make
+from pytest_cam.engine.perturbing import in_batches
 from pytest_cam.engine.state import ModelState
 from pytest_cam.errors import ModelError, is_ours
 
@@ -19,6 +21,10 @@ Run = Callable[[torch.Tensor], torch.Tensor]
 # What a row's values may differ by with another row beside it: a share of what the rows differ by, or of the values.
 # And by how much of the values where none is beside it, when other kernels may run.
 _OF_SPREAD, _ROUNDING, _ROUNDING_ALONE = 0.05, 1e-5, 0.05
+
+# What one image takes in a network is some tens of times its input: 224 x 224 x 3 floats are 0.6 MB, and the largest
+# two outputs of a ResNet-50 that are alive together 6 MB, of a VGG-16 26 MB.
+_ACTIVATIONS_PER_INPUT = 50
 
 
 def require_uncoupled(state: State, images: int) -> None:
@@ -54,20 +60,36 @@ def uncoupled(run: Run, state: State) -> Run:
         run: From samples (n, ...) to their values (n, ...).
         state: The model's state.
     """
-    coupled = _batch_norm(state.modules) is not None if isinstance(state, ModelState) else False
-    told = coupled or state.is_known
+    coupled = False if state.is_known else None
+    if isinstance(state, ModelState) and _batch_norm(state.modules) is not None:
+        coupled = True
 
     def checked(samples: torch.Tensor) -> torch.Tensor:
-        nonlocal coupled, told
-        if len(samples) == 1:
-            return run(samples)
-        if not coupled:
-            coupled, told = not told and _is_coupled(run, samples), True
-        if not coupled:
+        nonlocal coupled
+        if len(samples) > 1 and coupled is None:
+            coupled = _is_coupled(run, samples)
+        if len(samples) == 1 or not coupled:
             return run(samples)
         return torch.cat([run(samples[index : index + 1]) for index in range(len(samples))])
 
     return checked
+
+
+def in_uncoupled_batches(
+    run: Run, make: Make, count: int, state: State, *, what: str, input_bytes: int
+) -> torch.Tensor:
+    """Return the values of many versions of one image, in batches that fit into memory: `in_batches` of `uncoupled`.
+
+    Args:
+        run: From versions (n, ...) to their values (n, ...).
+        make: Returns the versions from start to stop, (stop - start, ...).
+        count: How many there are, at least 1.
+        state: The model's state.
+        what: What they are, in the plural, for the progress bar and for errors.
+        input_bytes: How many bytes one input of the model has.
+    """
+    unit = input_bytes * _ACTIVATIONS_PER_INPUT
+    return in_batches(uncoupled(run, state), make, count, what=what, unit_bytes=unit, device=state.device)
 
 
 def _batch_norm(modules: list[nn.Module]) -> nn.Module | None:

@@ -76,13 +76,14 @@ def reached_from(values: list[Any], modules: list[nn.Module]) -> list[Any]:
     functions += [value for value in values if isinstance(value, FunctionType)]
     for function in functions:  # which grows meanwhile
         # Not what containers among these hold: a list that passes are counted in would change with each.
-        read = _read_by(function)
+        closure = _closure_of(function)
+        read = [*_globals_of(function), *closure]
         found += read
         for value in read:
             if isinstance(value, _GENERATORS):
                 _refused(value)
-            # What a decorator has wrapped.
-            if isinstance(value, FunctionType) and id(value) not in seen and value in _closure_of(function):
+        for value in closure:  # as what a decorator has wrapped
+            if isinstance(value, FunctionType) and id(value) not in seen:
                 seen.add(id(value))
                 functions.append(value)
     return found
@@ -122,10 +123,10 @@ def _names(slots: Any) -> Iterable[str]:
     return (slots,) if isinstance(slots, str) else slots
 
 
-def _read_by(function: FunctionType) -> list[Any]:
-    """Return what a function finds outside of itself: the values of its closure, and globals by the names it uses."""
+def _globals_of(function: FunctionType) -> list[Any]:
+    """Return the globals that a function names."""
     known = function.__globals__
-    return [*(known[name] for name in _names_in(function.__code__) if name in known), *_closure_of(function)]
+    return [known[name] for name in _names_in(function.__code__) if name in known]
 
 
 def _closure_of(function: FunctionType) -> list[Any]:

@@ -7,21 +7,16 @@ from typing import NamedTuple
 
 import torch
 
-from pytest_cam.engine.coupling import require_uncoupled, uncoupled
+from pytest_cam.engine.coupling import in_uncoupled_batches, require_uncoupled
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import not_finite, require_scores
 from pytest_cam.engine.forward import plainly
 from pytest_cam.engine.methods.resources import Make
-from pytest_cam.engine.perturbing import in_batches
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Scores, Target
 from pytest_cam.errors import NonFiniteError, is_ours
 
 __tracebackhide__ = is_ours
-
-
-# What one image takes in a network is some tens of times its input: see `Resources`.
-ACTIVATIONS_PER_INPUT = 50
 
 
 class Version(NamedTuple):
@@ -110,9 +105,7 @@ def values(subject: Subject, target: Target, count: int, make: Make, what: str, 
         with plainly(subject.state), torch.no_grad():
             return subject.values(subject.call(subject.placed(inputs), 0), target, len(inputs))
 
-    checked = uncoupled(run, subject.state)
-    size = unit_bytes * ACTIVATIONS_PER_INPUT
-    found = in_batches(checked, make, count, what=what, unit_bytes=size, device=subject.state.device)
+    found = in_uncoupled_batches(run, make, count, subject.state, what=what, input_bytes=unit_bytes)
     if not bool(found.isfinite().all()):
         raise not_finite("scores", found, f"of {what}")
     return found

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-pty, fcntl, termios = map(pytest.importorskip, ("pty", "fcntl", "termios"))
+from tests.on_a_terminal import run_on_a_terminal
 
 # Four batches, of which the second ends when there is no more patience.
 SLOW = """
@@ -53,25 +53,9 @@ def on_a_terminal(
     left_out = {"CI", "NO_COLOR", "PY_COLORS", "FORCE_COLOR", "COLUMNS"}
     environment = {name: value for name, value in os.environ.items() if name not in left_out}
     environment |= {"TERM": "xterm", "OMP_NUM_THREADS": "1", **variables}
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     command = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", "-p", "no:anyio", *args]
-    with subprocess.Popen(
-        command, env=environment, cwd=pytester.path, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
-    ) as process:
-        os.close(theirs)
-        written = b""
-        while True:
-            try:
-                piece = os.read(ours, 65536)
-            except OSError:  # Linux says so that the other side is closed
-                break
-            if not piece:
-                break
-            written += piece
-    os.close(ours)
-    assert process.returncode == 0, written
-    return written.decode()
+    how: dict[str, Any] = {"env": environment, "cwd": pytester.path, "stdin": subprocess.DEVNULL}
+    return run_on_a_terminal(command, columns=columns, **how)[1]
 
 
 def screen(written: str) -> list[str]:

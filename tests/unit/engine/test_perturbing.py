@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 import subprocess
 import sys
 from typing import Any
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from pytest_cam.engine import perturbing
 from pytest_cam.engine.perturbing import batch_size, in_batches
 from pytest_cam.errors import CamError, MemoryShortError, OutputError
+from tests.on_a_terminal import run_on_a_terminal
 
 CPU = torch.device("cpu")
 MIB = 2**20
@@ -158,26 +158,7 @@ def ran(seconds: float, *, terminal: bool, ci: str | None = None, before: str = 
     if not terminal:
         done = subprocess.run(code, env=environment, capture_output=True, text=True, check=True)
         return done.stdout, done.stderr
-    pty, fcntl, termios = map(pytest.importorskip, ("pty", "fcntl", "termios"))
-    ours, theirs = pty.openpty()
-    # A new terminal has no rows and no columns, and tqdm finds no place in it.
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    with subprocess.Popen(code, env=environment, stdout=subprocess.PIPE, stderr=theirs, text=True) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                piece = os.read(ours, 65536)
-            except OSError:  # Linux says so that the other side is closed
-                break
-            if not piece:
-                break
-            shown += piece
-        assert process.stdout is not None
-        said = process.stdout.read()
-    os.close(ours)
-    assert process.returncode == 0, shown
-    return said, shown.decode()
+    return run_on_a_terminal(code, env=environment, stdout=subprocess.PIPE)
 
 
 def test_long_work_shows_its_progress_on_a_terminal() -> None:
