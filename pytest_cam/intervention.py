@@ -118,7 +118,7 @@ def intervene(
     frame: Frame = "image",
     how: Mapping[str, Any],
 ) -> Intervention:
-    """Ask a model of an image as it is and with part of it hidden, in one forward pass of a batch of two.
+    """Ask a model of an image as it is and with part of it hidden: one forward pass, or two, see `versions`.
 
     Args:
         model: The classifier, or any callable; it comes back as it was.

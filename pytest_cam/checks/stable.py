@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_cam.attending import attend, attend_batch
 from pytest_cam.attention import Attention
 from pytest_cam.checks.how import How, require_how
-from pytest_cam.engine.black_box import Model
+from pytest_cam.engine.black_box import Model, state_of
+from pytest_cam.engine.coupling import are_apart
 from pytest_cam.engine.further import seed_of
 from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.errors import EmptyMapError, PerturbationError, TargetError, VacuousError, is_ours
@@ -72,7 +73,8 @@ def assert_attention_stable(
     """Fail unless the map stays with what is in the image when the image is changed a little.
 
     Ask it under what the model was trained to bear: a mirrored digit or letter is another one, so "flip" is only asked
-    where it is named. All perturbed images are explained in one forward pass, after that of the original.
+    where it is named. After the original's, one forward pass explains all perturbed images of a model that is made of
+    torch's own modules; in another one the images of a batch might change one another's scores, and each has its own.
 
     Args:
         model: As for `attend`.
@@ -159,7 +161,9 @@ def _explained(model: Model, changed: list[Any], attention: Attention, how: How)
     asked: How = {**how}
     if how.get("target") is None:
         asked["target"] = attention.target
-    if how.get("model_args") or how.get("model_kwargs"):  # which are for one image
+    with state_of(model, []) as state:
+        together = are_apart(state)
+    if not together or how.get("model_args") or how.get("model_kwargs"):  # which are for one image
         return [attend(model, each, **asked) for each in changed]
     return attend_batch(model, changed, **asked)
 

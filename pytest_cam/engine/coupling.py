@@ -1,4 +1,4 @@
-"""Models in which the images of a batch change one another's scores: noticed, and run one image at a time."""
+"""Models that take no batch, or whose images change one another's scores in one: noticed, and run image by image."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pytest_cam.engine.black_box import State
+from pytest_cam.engine.memory import is_shortage
 from pytest_cam.engine.methods.resources import Make
 from pytest_cam.engine.perturbing import in_batches
 from pytest_cam.engine.state import ModelState
-from pytest_cam.errors import ModelError, is_ours
+from pytest_cam.errors import CamError, ModelError, is_ours
 
 __tracebackhide__ = is_ours
 
@@ -49,20 +50,28 @@ def require_uncoupled(state: State, images: int) -> None:
         )
 
 
+def are_apart(state: State) -> bool:
+    """Return whether it is certain that the images of a batch do not change one another's scores.
+
+    Args:
+        state: The model's state: that of torch's own modules, and no batch norm among them is of the batch.
+    """
+    return state.is_known and not _normalises(state)
+
+
 def uncoupled(run: Run, state: State) -> Run:
-    """Return what runs samples in a batch, or one at a time where a model's scores depend on what is beside them.
+    """Return what runs samples in a batch, or one at a time where a model takes no batch or mixes what is in one.
 
     A model that normalises over the batch is known by its modules. Of one that is not made of torch's own modules, two
     rows of the first batch tell: beside the other, one must have the values that it has beside a copy of itself, and
-    nearly those that it has alone. (A branch by values of the whole batch that is not taken there goes unseen.)
+    nearly those that it has alone. (A branch by values of the whole batch that is not taken there goes unseen.) One
+    that fails with two rows and not with one, as most that `torch.export` makes, takes no batch.
 
     Args:
         run: From samples (n, ...) to their values (n, ...).
         state: The model's state.
     """
-    coupled = False if state.is_known else None
-    if isinstance(state, ModelState) and _batch_norm(state.modules) is not None:
-        coupled = True
+    coupled = True if _normalises(state) else False if state.is_known else None
 
     def checked(samples: torch.Tensor) -> torch.Tensor:
         nonlocal coupled
@@ -92,6 +101,10 @@ def in_uncoupled_batches(
     return in_batches(uncoupled(run, state), make, count, what=what, unit_bytes=unit, device=state.device)
 
 
+def _normalises(state: State) -> bool:
+    return isinstance(state, ModelState) and _batch_norm(state.modules) is not None
+
+
 def _batch_norm(modules: list[nn.Module]) -> nn.Module | None:
     return next((each for each in modules if isinstance(each, _BatchNorm) and each.running_mean is None), None)
 
@@ -100,7 +113,13 @@ def _is_coupled(run: Run, samples: torch.Tensor) -> bool:
     first = samples[:1]
     differing = int((samples - first).abs().flatten(1).sum(dim=1).argmax())
     # Two batches of one shape, so that the same kernels run and rounding is the same.
-    beside = run(torch.cat([first, samples[differing : differing + 1]]))
+    try:
+        beside = run(torch.cat([first, samples[differing : differing + 1]]))
+    except Exception as error:
+        if isinstance(error, CamError) or is_shortage(error):
+            raise
+        run(first)
+        return True
     if beside.shape[:1] != (2,):
         return False
     rows = torch.cat([beside, run(torch.cat([first, first]))[:1], run(first)]).detach().cpu().double()

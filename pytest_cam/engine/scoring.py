@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from pytest_cam.engine.coupling import in_uncoupled_batches, require_uncoupled
+from pytest_cam.engine.coupling import are_apart, in_uncoupled_batches, require_uncoupled
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import not_finite, require_scores
 from pytest_cam.engine.forward import plainly
@@ -55,7 +55,10 @@ def scored(subject: Subject, inputs: torch.Tensor, targets: list[list[Target]]) 
 
 
 def versions(subject: Subject, inputs: torch.Tensor, target: Target, names: list[str]) -> list[Version]:
-    """Return what a model says of several versions of one image, from one forward pass.
+    """Return what a model says of several versions of one image, each as it is alone.
+
+    A model of torch's own modules runs once, on a batch of them; in another one the images of a batch might change one
+    another's scores, or it may take none, and each version runs by itself.
 
     Args:
         subject: The model, for a batch of one image.
@@ -64,12 +67,20 @@ def versions(subject: Subject, inputs: torch.Tensor, target: Target, names: list
         names: What the versions are called in errors: "the image as it is".
 
     Raises:
-        ModelError: The model normalises over the images of the batch.
         NonFiniteError: A score is not finite.
         CamError: As for `scores_of`.
     """
+    parts = [inputs] if are_apart(subject.state) else list(torch.split(inputs, 1))
+    found: list[Version] = []
+    for part in parts:
+        some = _versions(subject, part, target, names[len(found) : len(found) + len(part)])
+        target = some[0].explained.target if target is None else target
+        found += some
+    return found
+
+
+def _versions(subject: Subject, inputs: torch.Tensor, target: Target, names: list[str]) -> list[Version]:
     count = len(inputs)
-    require_uncoupled(subject.state, count)
     repeated = subject.for_copies_of(0, count)
     with plainly(subject.state), torch.no_grad():
         output = repeated.call(subject.placed(inputs))

@@ -48,7 +48,7 @@ def test_hiding_what_is_read_changes_the_prediction(model, image, fill):
 
     assert (found.predicted_before, found.predicted_after, found.flips, found.stays) == (1, 0, True, False)
     assert found.probability_before == pytest.approx(sigmoid(4))
-    assert model.calls == [2]  # one batch of the image as it is and with the region hidden
+    assert model.calls == [1, 1]  # the image as it is, and with the region hidden
     assert found.picture().shape == (16, 16, 3)
 
 
@@ -159,7 +159,7 @@ def test_model_and_random_numbers_come_back_as_they_were(image):
 
 def test_other_arguments_of_the_model_go_with_both_versions(model, image):
     def scaled(inputs, scale):
-        assert scale.shape == (2, 1)
+        assert scale.shape == (len(inputs), 1)
         return model(inputs) * scale
 
     assert assert_prediction_needs_region(scaled, image, LIT, model_args=(torch.ones(1, 1),)).flips
@@ -237,12 +237,12 @@ def test_input_keeps_its_type_and_what_is_left_of_it_every_bit(image, dtype, fil
 
     noisy = (image + torch.rand(1, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).to(dtype)
     assert_prediction_needs_region(model, noisy, LIT, target=1, fill=fill, drop_at_least=1e-6)
-    (batch,) = seen
-    assert batch.dtype == dtype
-    assert torch.equal(batch[0], noisy)
+    before, after = seen
+    assert before.dtype == after.dtype == dtype
+    assert torch.equal(before[0], noisy)
     outside = torch.ones(16, 16, dtype=torch.bool)
     outside[2:6, 2:6] = False
-    assert torch.equal(batch[1][:, outside], noisy[:, outside])
+    assert torch.equal(after[0][:, outside], noisy[:, outside])
 
 
 def test_a_changed_prediction_is_a_check_that_ran(model, image):

@@ -6,7 +6,17 @@ import torch
 from PIL import Image
 from torch import nn
 
-from pytest_cam import AttentionError, Brightness, DetectionBox, Flip, Jpeg, Noise, Shift, assert_attention_stable
+from pytest_cam import (
+    AttentionError,
+    Brightness,
+    DetectionBox,
+    Flip,
+    Jpeg,
+    Noise,
+    Shift,
+    assert_attention_stable,
+    attend,
+)
 from pytest_cam.errors import (
     EmptyMapError,
     KeywordError,
@@ -77,11 +87,35 @@ def test_a_map_that_stays_where_it_is_fails_when_the_image_moves() -> None:
     ]
 
 
-def test_all_perturbed_images_go_in_one_pass() -> None:
-    model = Bright()
-    result = assert_attention_stable(model, photo(), preprocess=plain, **HOW)
+def known() -> nn.Module:
+    """Return a model of torch's own modules, whose map at its first one is the image's first channel in cells."""
+    model = nn.Sequential(nn.AvgPool2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    with torch.no_grad():
+        model[3].weight.copy_(torch.tensor([[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "layer", "batches"),
+    [(known(), "0", [1, 4]), (Bright(), "look", [1, 1, 1, 1, 1])],
+    ids=["torch's own modules", "a model of the user's"],
+)
+def test_perturbed_images_go_in_one_pass_where_they_cannot_mix(
+    model: nn.Module, layer: str, batches: list[int]
+) -> None:
+    found: list[int] = []
+    model.register_forward_pre_hook(lambda _, args: found.append(len(args[0])))
+    result = assert_attention_stable(model, photo(), preprocess=plain, layer=layer, method="gradcam", target=1)
     assert [each.name for each in result.under] == ["shift", "brightness", "noise", "jpeg"]
-    assert model.batches == [1, 4]
+    assert found == batches
+
+
+def test_a_model_that_normalises_over_the_batch_is_asked_of_each_image_alone() -> None:
+    model = nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False), *known())
+    result = assert_attention_stable(model, photo(), preprocess=plain, layer="1", method="gradcam", target=1)
+    for each in result.under:
+        alone = attend(model, each.attention.image.pixels, preprocess=plain, layer="1", method="gradcam", target=1)
+        np.testing.assert_array_equal(each.attention.map, alone.map)
 
 
 def test_a_tensor_has_no_jpeg_and_is_asked_the_rest() -> None:

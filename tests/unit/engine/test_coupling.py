@@ -12,9 +12,10 @@ import torch
 import torchvision
 from torch import nn
 
-from pytest_cam import assert_prediction_needs_region, attend, attend_batch
+from pytest_cam import attend, attend_batch
 from pytest_cam.engine import perturbing
 from pytest_cam.errors import ModelError
+from pytest_cam.intervention import intervene
 
 PERTURBING = ("scorecam", "ablationcam", "smoothgradcam++", "rise", "occlusion")
 OPTIONS: dict[str, dict[str, Any]] = {"rise": {"masks": 24}}
@@ -46,6 +47,12 @@ MIXES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "norm of the batch": lambda seen: seen / seen.norm() * 10,
     "the image before": lambda seen: seen + seen.roll(1, 0),
 }
+
+
+def hiding(model: nn.Module, image: torch.Tensor, box: tuple[int, ...]) -> list[float]:
+    """Return how probable class 1 is before and after a box of the image has its mean colour."""
+    found = intervene(model, image, box, fill="mean", how={"target": 1})
+    return [found.value_before, found.value_after]
 
 
 def mapped(model: nn.Module, picture: torch.Tensor, method: str) -> Any:
@@ -100,6 +107,62 @@ def test_a_batch_for_a_model_that_normalises_over_it_is_refused() -> None:
     assert attend_batch(model, images[:1], layer="layer3")[0].map.any()
 
 
-def test_versions_of_an_image_for_a_model_that_normalises_over_them_are_refused() -> None:
-    with pytest.raises(ModelError, match=r"BatchNorm2d 'bn1' keeps no running statistics"):
-        assert_prediction_needs_region(_normalising(), torch.rand(3, 48, 48), (8, 8, 24, 24), fill="mean")
+@pytest.mark.parametrize("mix", ["batch norm", *MIXES])
+def test_versions_of_an_image_do_not_change_one_another(mix: str) -> None:
+    model = _normalising() if mix == "batch norm" else Net(MIXES[mix]).eval()
+    image, box = torch.rand(3, 48, 48), (8, 8, 24, 24)
+    hidden = image.clone()
+    hidden[:, 8:24, 8:24] = image.mean(dim=(1, 2), keepdim=True)
+    with torch.no_grad():
+        alone = [model(each[None]).softmax(1)[0, 1].item() for each in (image, hidden)]
+    assert hiding(model, image, box) == pytest.approx(alone, rel=1e-5)
+
+
+def test_versions_of_an_image_share_the_pass_of_a_model_that_cannot_mix_them() -> None:
+    model, sizes = torchvision.models.resnet18(num_classes=5).eval(), []
+    model.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    hiding(model, torch.rand(3, 48, 48), (8, 8, 24, 24))
+    assert sizes == [2]
+
+
+class OneImage(nn.Module):
+    """A network that takes one image at a time, as a module or in a wrapper of the user."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = Net(lambda seen: seen)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) != 1:
+            raise ValueError(f"expected one image, got {len(images)}")
+        found: torch.Tensor = self.net(images)
+        return found
+
+
+@pytest.mark.parametrize("method", PERTURBING)
+def test_a_model_that_takes_no_batch_is_run_image_by_image(method: str, picture: torch.Tensor) -> None:
+    model = OneImage().eval()
+    layer: dict[str, Any] = {} if method in ("rise", "occlusion") else {"layer": "net.last"}
+    found = attend(model, picture, method=method, target=1, method_options=OPTIONS.get(method), **layer).map
+    np.testing.assert_allclose(found, mapped(model.net, picture, method), rtol=1e-3, atol=1e-6)
+    assert hiding(model, picture, (4, 4, 12, 12)) == pytest.approx(hiding(model.net, picture, (4, 4, 12, 12)))
+
+
+def test_a_module_that_torch_export_made_for_one_image_is_explained(picture: torch.Tensor) -> None:
+    model = Net(lambda seen: seen).eval()
+    exported = torch.export.export(model, (picture[None],)).module()
+    with pytest.raises(AssertionError):
+        exported(torch.stack([picture, picture]))
+    np.testing.assert_allclose(mapped(exported, picture, "occlusion"), mapped(model, picture, "occlusion"), atol=1e-6)
+
+
+def test_an_error_that_one_image_raises_too_stays_what_it_is(picture: torch.Tensor) -> None:
+    class Dark(OneImage):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if bool((images == 0).all(dim=1).any()):
+                raise ArithmeticError("a black pixel")
+            found: torch.Tensor = self.net(images)
+            return found
+
+    with pytest.raises(ArithmeticError, match="a black pixel"):
+        attend(Dark().eval(), picture, method="occlusion", target=1)
