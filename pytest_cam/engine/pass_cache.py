@@ -29,6 +29,10 @@ from pytest_cam.running import SHARING
 # the last layer: the input, activations and gradients.
 MOST_BYTES = 256 * 2**20
 
+# In how many states in a row a pass may change a model that is asked for: its first pass may fill a cache of its own,
+# while one that keeps something of each pass never is in the same state again.
+_MOST_CHANGED = 3
+
 # Targets that mean the same when they are equal; what any other callable reads may have changed.
 _FIXED_TARGETS = (ClassLogit, ClassProbability, BinaryLogit, ContrastiveLogit)
 _clock = count()
@@ -62,16 +66,20 @@ class _Shelf:
         fingerprint: The state.
         content: What the weights hold, to the bit.
         test: The last test in which they were compared with that.
+        changed: In how many states in a row, this one included, a pass has changed the model.
+        is_kept: Whether it is known that a pass leaves this state.
         entries: By a few of the input's values.
     """
 
     fingerprint: Fingerprint
     content: list[int]
     test: int
+    changed: int
+    is_kept: bool
     entries: dict[Hashable, list[_Entry]] = field(default_factory=dict)
 
 
-# None for a model that cannot be followed.
+# None for a model that cannot be followed, or changes with each pass.
 _SHELVES: WeakKeyDictionary[nn.Module, _Shelf | None] = WeakKeyDictionary()
 
 
@@ -121,6 +129,8 @@ class PassCache:
             target: The target that was asked for.
             *rest: What else it depends on.
         """
+        if not self.is_on or not self._leaves_the_state():
+            return
         key = self._key(layer, target, rest)
         if key is None or not self._subject.module_state.is_untouched():
             return
@@ -131,6 +141,16 @@ class PassCache:
         self._entry.size += size
         self._entry.used = next(_clock)
         _make_room()
+
+    def _leaves_the_state(self) -> bool:
+        """Return whether the pass has left the model as it was: looked for once in each state."""
+        shelf = self._shelf
+        if not shelf.is_kept:
+            shelf.is_kept = self.is_on = _is_of(shelf, self._subject.module_state)
+            shelf.changed = 0 if shelf.is_kept else shelf.changed + 1
+            if shelf.changed == _MOST_CHANGED:
+                _SHELVES[self._subject.module] = None
+        return shelf.is_kept
 
     def _key(self, layer: LayerLike, target: Target, rest: tuple[Hashable, ...]) -> Hashable:
         if not self.is_on or not (target is None or isinstance(target, (int, str, *_FIXED_TARGETS))):
@@ -167,11 +187,18 @@ def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf | None:
     try:
         shelf = _SHELVES.get(model)
         if model not in _SHELVES or (shelf is not None and not shelf.fingerprint.is_still_that_of(state)):
-            now = Fingerprint.of(state)
-            shelf = _SHELVES[model] = _Shelf(now, now.content(), SHARING.test)
+            now, changed = Fingerprint.of(state), 0 if shelf is None else shelf.changed
+            shelf = _SHELVES[model] = _Shelf(now, now.content(), SHARING.test, changed, now.is_known)
     except Exception:  # tensors of kinds of their own may refuse any question, and objects any comparison
         shelf = _SHELVES[model] = None
     return shelf
+
+
+def _is_of(shelf: _Shelf, state: ModelState) -> bool:
+    try:
+        return shelf.fingerprint.is_still_that_of(state)
+    except Exception:  # as above
+        return False
 
 
 def _holds(shelf: _Shelf) -> bool:

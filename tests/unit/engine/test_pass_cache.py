@@ -310,6 +310,45 @@ def test_random_and_stateful_models_are_not_kept(kind: type[nn.Module], picture:
     assert passes(lambda: attend(model, picture, layer="look")) == 1
 
 
+class Keeping(Counted):
+    """Keeps something of each pass, or, where it fills a cache of its own, of the first one."""
+
+    def __init__(self, often: bool) -> None:
+        super().__init__()
+        self.often = often
+        self.kept: torch.Tensor | None = None
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.often or self.kept is None:
+            self.kept = images.detach().mean(dim=(0, 2, 3))
+        return super().forward(images)
+
+
+def test_a_model_that_keeps_something_of_each_pass_is_not_looked_at_for_ever(
+    picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Keeping(often=True).eval()
+    for count in range(3):
+        assert passes(lambda: attend(model, picture, layer="look")) == 1, count
+    monkeypatch.setattr(Fingerprint, "of", lambda _: pytest.fail("looked at the model"))
+    model.head.weight.data.mul_(2)
+    assert passes(lambda: attend(model, picture, layer="look")) == 1
+
+
+def test_a_model_that_fills_a_cache_of_its_own_is_answered_once_that_is_full(picture: torch.Tensor) -> None:
+    model = Keeping(often=False).eval()
+    assert passes(lambda: attend(model, picture, layer="look")) == 1
+    assert passes(lambda: attend(model, picture, layer="look")) == 1
+    assert passes(lambda: attend(model, picture, layer="look")) == 0
+
+
+def test_a_model_with_other_weights_each_time_is_followed_all_the_same(model: Counted, picture: torch.Tensor) -> None:
+    for count in range(6):
+        model.load_state_dict({name: value + 1 for name, value in model.state_dict().items()})
+        assert passes(lambda: attend(model, picture, layer="look")) == 1, count
+    assert passes(lambda: attend(model, picture, layer="look")) == 0
+
+
 def test_a_hook_of_the_user_sees_every_pass(model: Counted, picture: torch.Tensor) -> None:
     attend(model, picture, layer="look")
     seen: list[int] = []
