@@ -18,6 +18,7 @@ from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import Trace
 from pytest_cam.errors import CamError, CamWarning, MethodError, NonFiniteError, is_ours
+from pytest_cam.randomness import RandomState
 
 __tracebackhide__ = is_ours
 
@@ -125,7 +126,8 @@ def _called(method: Method, handed: Mapping[str, Any], options: Mapping[str, Any
     if method.is_built_in:
         return method(**handed, **options)
     try:
-        return method(**handed, **options)
+        with RandomState():  # it may draw, and not from the generator that it may ask for
+            return method(**handed, **options)
     except (CamError, CamWarning):
         raise
     except Exception as error:

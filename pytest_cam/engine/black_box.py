@@ -49,9 +49,9 @@ class BlackBox(AbstractContextManager["BlackBox"]):
     def __exit__(self, *_: object) -> None:
         self._random.put_back()
 
-    def run(self, inputs: torch.Tensor) -> Any:
-        """Run the callable on a copy of the inputs, (n, C, H, W), which it may overwrite."""
-        return self.model(inputs.clone())
+    def run(self, inputs: torch.Tensor, /, *args: Any, **kwargs: Any) -> Any:
+        """Run the callable on a copy of the inputs, (n, C, H, W), which it may overwrite, and what else it takes."""
+        return self.model(inputs.clone(), *args, **kwargs)
 
     def rewind(self) -> None:
         """Let random numbers be as they were before the first pass."""

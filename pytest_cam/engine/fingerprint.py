@@ -39,7 +39,8 @@ class Fingerprint:
         modules: What is equal to that of the same modules.
         attributes: Their attributes.
         tables: Their parameters and buffers.
-        values: What the modules' classes hold, and where that is not known what is reached from the attributes.
+        values: What the modules' classes hold; and what is reached from the attributes of a model that is not known,
+            and from those of its classes that are not torch's.
         lists: The lists among the attributes of known modules, and what those hold.
         tensors: The parameters, the buffers, and the tensors among the attributes.
         versions: Those of the ones that are not looked at whole.
@@ -132,11 +133,11 @@ def _tables(attributes: list[dict[str, Any]]) -> list[dict[str, torch.Tensor | N
 
 
 def _values(attributes: list[dict[str, Any]], state: ModelState) -> list[Any]:
-    """Return what modules' classes hold; and what is reached from that and their attributes, where it is not known."""
+    """Return what modules' classes hold; and what is reached from attributes and other classes than torch's."""
     of_kinds = _all_in(_held_by(state.tree.kinds))
     if state.is_known:
         return of_kinds
-    return reached_from(_all_in(attributes) + of_kinds, state.modules)
+    return of_kinds + reached_from(_all_in(attributes) + _all_in(_held_by(state.tree.other_kinds)), state.modules)
 
 
 def _lists(attributes: list[dict[str, Any]]) -> list[tuple[list[Any], list[Any]]]:

@@ -64,6 +64,11 @@ class ModuleTree:
         return _each_once(map(type, self.modules)) if self.kept is None else self.kept.distinct_kinds
 
     @property
+    def other_kinds(self) -> tuple[type, ...]:
+        """Those of their kinds that are not torch's and torchvision's own."""
+        return () if self.kept is not None else tuple(kind for kind in self.kinds if not _is_theirs(kind))
+
+    @property
     def attributes(self) -> list[dict[str, Any]]:
         """The dicts of the modules, which hold their attributes."""
         return list(map(vars, self.modules)) if self.kept is None else self.kept.attributes
@@ -177,8 +182,12 @@ def modules_of(model: nn.Module) -> list[nn.Module]:
     return found
 
 
+def _is_theirs(kind: type) -> bool:
+    return kind.__module__.startswith(_KNOWN)
+
+
 @lru_cache(maxsize=256)
 def _traits(kinds: frozenset[type[nn.Module]]) -> tuple[bool, tuple[type[LazyModuleMixin], ...]]:
     """Return whether all kinds are torch's and torchvision's own and draw no random numbers, and the lazy ones."""
-    known = all(kind.__module__.startswith(_KNOWN) for kind in kinds) and kinds.isdisjoint(_RANDOM)
+    known = all(map(_is_theirs, kinds)) and kinds.isdisjoint(_RANDOM)
     return known, tuple(kind for kind in kinds if issubclass(kind, LazyModuleMixin))

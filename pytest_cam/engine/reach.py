@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import operator
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -37,6 +37,9 @@ _ENDS = (
     *(ClassMethodDescriptorType, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType),
     *(WrapperDescriptorType, logging.Logger),
 )
+# Of these those that are met most often, and of those that may be empty.
+_ATOMS = {bool, int, float, str, type(None), torch.Tensor, nn.Parameter}
+_TABLES = {dict, OrderedDict, list, tuple}
 _GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 
 
@@ -63,17 +66,19 @@ def reached_from(values: list[Any], modules: list[nn.Module]) -> list[Any]:
     most = _MOST + _OF_A_MODULE * len(modules)
     while level:
         inner: list[Any] = []
-        for value in level:
+        # Of what modules hold most is one of these.
+        holding = [value for value in level if type(value) not in _ATOMS and (type(value) not in _TABLES or value)]
+        for value in holding:
             inside = _way_into(type(value))  # type: ignore[arg-type]  # mypy takes no type for hashable
             if inside is not None and id(value) not in seen:
                 seen.add(id(value))
                 inner += inside(value)
-        functions += [value for value in inner if isinstance(value, FunctionType)]
+        functions += [value for value in inner if type(value) is FunctionType]
         found += inner
         if len(found) > most:
             raise UnreadableError(f"more than {most} values are reached from the attributes")
         level = inner
-    functions += [value for value in values if isinstance(value, FunctionType)]
+    functions += [value for value in values if type(value) is FunctionType]
     for function in functions:  # which grows meanwhile
         # Not what containers among these hold: a list that passes are counted in would change with each.
         closure = _closure_of(function)
@@ -83,7 +88,7 @@ def reached_from(values: list[Any], modules: list[nn.Module]) -> list[Any]:
             if isinstance(value, _GENERATORS):
                 _refused(value)
         for value in closure:  # as what a decorator has wrapped
-            if isinstance(value, FunctionType) and id(value) not in seen:
+            if type(value) is FunctionType and id(value) not in seen:
                 seen.add(id(value))
                 functions.append(value)
     return found

@@ -34,7 +34,8 @@ class ModelState:
     `torch.inference_mode`, whose tensors no graph can use.
 
     A model made of nothing but torch's and torchvision's own modules, as they are, writes to no buffer in eval mode and
-    draws no random numbers: of it only the flags are kept. (What a hook of the user does there is the user's.)
+    draws no random numbers: of it only the flags are kept. (What a hook of the user does there is the user's.) Of
+    another one the rest is noted when it first runs.
 
     Flags are set directly, not by `model.eval()`, which a model may override with a side effect.
 
@@ -85,8 +86,8 @@ class ModelState:
         self._ordinary_mode = torch.inference_mode(False)
         self._ordinary_mode.__enter__()
         self.flags = list(self.tree.each("training")) if any(self.tree.each("training")) else None
-        self._buffers = None if self.is_known else Buffers(self.modules)
-        self._random = None if self.is_known else RandomState(self.device)
+        self._buffers: Buffers | None = None
+        self._random: RandomState | None = None
         if self.flags is not None:
             self._set_eval()
         if self.is_known:
@@ -99,7 +100,8 @@ class ModelState:
         finally:
             if self.flags is not None or not self.is_known:
                 for module, flag in zip(self.modules, self.flags or repeat(False)):  # noqa: B905  # the latter has no end
-                    module.training = flag
+                    if module.training != flag:  # to be asked is cheaper than to be told
+                        module.training = flag
             self._ordinary_mode.__exit__(*error)
             _ONE_AT_A_TIME.release()
 
@@ -108,22 +110,26 @@ class ModelState:
         return has_global_hooks() or self.tree.has_hooks()
 
     def is_untouched(self) -> bool:
-        """Return whether no random number was drawn and no buffer written to since the state was entered."""
+        """Return whether no random number was drawn and no buffer written to since the model first ran."""
         drawn = self._random is not None and not self._random.is_current()
         return not drawn and (self._buffers is None or self._buffers.are_as_before())
 
-    def run(self, inputs: torch.Tensor) -> Any:
+    def run(self, inputs: torch.Tensor, /, *args: Any, **kwargs: Any) -> Any:
         """Run the model such that the inputs stay what they are: on a copy, unless it is known to leave them alone.
 
         Args:
             inputs: (n, C, H, W).
+            *args: What else the model takes.
+            **kwargs: The same, by name.
 
         Raises:
             ModelError: The model has written to inputs that it left alone before.
         """
+        if not self.is_known and self._random is None:
+            self._buffers, self._random = Buffers(self.modules), RandomState(self.device)
         kept = self.tree.kept
-        if kept is None or not self.is_known or kept.hooked:
-            return self.model(inputs.clone())
+        if kept is None or not self.is_known or kept.hooked or args or kwargs:
+            return self.model(inputs.clone(), *args, **kwargs)
         if not kept.spares_inputs:
             with torch.inference_mode(False):  # whose tensors do not count what is written to them
                 copy = inputs.clone()

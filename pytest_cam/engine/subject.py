@@ -64,7 +64,7 @@ class Subject:
         # Copies, each time that the model runs.
         args = [self._other(value, image, len(inputs)) for value in args]
         kwargs = {name: self._other(value, image, len(inputs)) for name, value in kwargs.items()}
-        return self.model(inputs.clone(), *args, **kwargs)
+        return self.state.run(inputs, *args, **kwargs)
 
     def for_copies_of(self, image: int, count: int, layer_call: int | None = None) -> Subject:
         """Return the same for a batch of copies of one image: the model's other arguments are repeated.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -52,6 +53,21 @@ def test_what_is_not_asked_for_is_not_computed(classifier: nn.Sequential, pictur
     classifier.head.weight.data.zero_()
     assert attend(classifier, picture, layer="layer", method="mean").map.shape == (8, 8)
     assert not asked[0].requires_grad
+
+
+def test_random_numbers_that_a_method_draws_leave_the_global_generators_as_they_were(
+    classifier: nn.Sequential, picture: torch.Tensor
+) -> None:
+    @register_method("noisy")
+    def noisy(activations: torch.Tensor) -> torch.Tensor:
+        return activations.mean(dim=1).abs() + torch.rand(1) + np.random.rand() + random.random()
+
+    def states() -> list[Any]:
+        return [torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()]
+
+    before = states()
+    attend(classifier, picture, layer="layer", method="noisy")
+    assert states() == before
 
 
 def test_every_resource_is_what_it_is_said_to_be(classifier: nn.Sequential, picture: torch.Tensor) -> None:

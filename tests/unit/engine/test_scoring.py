@@ -44,7 +44,7 @@ def test_score_is_that_of_the_class_that_the_first_version_is_predicted_as():
     assert [each.explained.score for each in (first, second)] == [2.0, 1.0]
     assert [each.predicted.target for each in (first, second)] == [1, 0]
     assert second.predicted.probability == pytest.approx(math.exp(3) / (math.exp(3) + math.exp(1) + 1))
-    assert model.modes == [(2, False, False)]
+    assert model.modes == [(1, False, False)] * 2
     assert model.training
 
 
