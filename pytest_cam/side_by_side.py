@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pytest_cam.attention import Attention
-from pytest_cam.errors import EmptyMapError, ImageError, VacuousError, is_ours
+from pytest_cam.errors import EmptyMapError, ImageError, KeywordError, VacuousError, is_ours
 from pytest_cam.images import drawing
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.loading import RGB
@@ -35,6 +35,7 @@ def strip(attentions: Sequence[Attention], alpha: float = 0.5) -> RGB:
 
     Raises:
         ImageError: There are no attentions, or they are of images that differ in size or in pixels.
+        KeywordError: It is no list, or one of something else.
         DependencyError: OpenCV does not import here.
     """
     _require_some(attentions, "draw", "strip")
@@ -67,6 +68,7 @@ def table(attentions: Sequence[Attention], region: Any, *, frame: Frame = "image
 
     Raises:
         ImageError: There are no attentions, or they are of images that differ in size or in pixels.
+        KeywordError: It is no list, or one of something else.
         RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
     """
     _require_some(attentions, "list", "table")
@@ -104,6 +106,14 @@ def _numbers(attention: Attention, region: Any, frame: Frame) -> tuple[str, str,
 
 
 def _require_some(attentions: Sequence[Attention], purpose: str, what: str) -> None:
+    accepted = "accepted: a list of attentions of one image, as attend(model, img, layer=[...]) returns"
+    if isinstance(attentions, Attention):
+        raise KeywordError(f"{what} got an Attention; {accepted}, or [attention] for a single one")
+    if not isinstance(attentions, (list, tuple)):
+        raise KeywordError(f"{what} got a {type(attentions).__name__}; {accepted}")
     if not attentions:
         raise ImageError(f"there are no attentions to {purpose}; accepted: a list of attentions of one image")
+    for index, each in enumerate(attentions):
+        if not isinstance(each, Attention):
+            raise KeywordError(f"{what} got a list with a {type(each).__name__} at index {index}; {accepted}")
     require_one_image(attentions, what)

@@ -67,6 +67,15 @@ def test_what_cannot_be_one_strip_is_named() -> None:
         table([one, other], (0, 0, 8, 8))
 
 
+def test_what_is_no_list_of_attentions_is_named() -> None:
+    one = attend(network(), IMG, layer="0")
+    for draw, what in ((strip, "strip"), (lambda given: table(given, (0, 0, 8, 8)), "table")):
+        with pytest.raises(CamError, match=rf"^{what} got an Attention; accepted: a list .*, or \[attention\] for a"):
+            draw(one)
+        with pytest.raises(CamError, match=rf"^{what} got a list with a ndarray at index 1; accepted: a list of"):
+            draw([one, one.map])
+
+
 class Bright(nn.Module):
     """Class 1 grows with brightness, class 0 falls: the map of class 1 is the image."""
 
