@@ -15,7 +15,7 @@ from torch import nn
 
 from pytest_cam.engine.bits import checksum
 from pytest_cam.engine.glances import Glances
-from pytest_cam.engine.reach import UnreadableError, reached_from
+from pytest_cam.engine.reach import Reach, UnreadableError
 from pytest_cam.engine.state import ModelState
 
 _version, _place = operator.attrgetter("_version"), torch.Tensor.data_ptr
@@ -39,9 +39,9 @@ class Fingerprint:
         modules: What is equal to that of the same modules.
         attributes: Their attributes.
         tables: Their parameters and buffers.
-        values: What the modules' classes hold; and what is reached from the attributes of a model that is not known,
-            and from those of its classes that are not torch's.
+        of_kinds: What the modules' classes hold.
         lists: The lists among the attributes of known modules, and what those hold.
+        reach: What is reached from the attributes of a model that is not known, and from its own classes.
         tensors: The parameters, the buffers, and the tensors among the attributes.
         versions: Those of the ones that are not looked at whole.
         places: Where their memory is, and how it is read: shape and strides.
@@ -55,8 +55,9 @@ class Fingerprint:
     modules: object
     attributes: list[dict[str, Any]]
     tables: list[dict[str, torch.Tensor | None]]
-    values: list[Any]
+    of_kinds: list[Any]
     lists: list[tuple[list[Any], list[Any]]]
+    reach: Reach
     tensors: list[torch.Tensor]
     versions: list[int]
     places: tuple[list[Any], ...]
@@ -76,8 +77,9 @@ class Fingerprint:
             Exception: It holds a tensor of a kind that refuses to be read, whatever that raises.
         """
         attributes = state.tree.attributes
-        tables, values = _tables(attributes), _values(attributes, state)
-        held = chain(_all_in(tables), () if state.is_known else values)
+        tables = _tables(attributes)
+        reach = Reach([]) if state.is_known else Reach.of(_roots(attributes, state), state.modules)
+        held = chain(_all_in(tables), reach.values)
         tensors = list({id(value): value for value in held if isinstance(value, torch.Tensor)}.values())
         if any(tensor.layout != torch.strided or tensor.is_inference() for tensor in tensors):
             raise UnreadableError("a tensor that is sparse, or made under inference_mode, counts no writes to it")
@@ -87,13 +89,14 @@ class Fingerprint:
             state.tree.identity,
             list(map(dict, attributes)),
             list(map(dict, tables)),
-            values,
+            _of_kinds(state),
             _lists(attributes) if state.is_known else [],
+            reach,
             tensors,
             list(map(_version, glances.partly)),
             _places(tensors),
             glances,
-            [] if state.is_known else _arrays(values),
+            _arrays(reach.values),
             _surroundings(state.flags),
         )
 
@@ -111,10 +114,11 @@ class Fingerprint:
             and self.surroundings == _surroundings(state.flags)
             and _are_same(self.attributes, attributes)
             and _are_same(self.tables, _tables(attributes))
-            and _are_same(self.values, _values(attributes, state))
+            and _are_same(self.of_kinds, _of_kinds(state))
             and self.versions == list(map(_version, self.glances.partly))
             and self.places == _places(self.tensors)
             and all(_are_same(before, now) for now, before in self.lists)
+            and (self.is_known or self.reach.is_unchanged(_roots(attributes, state)))
             and all(array.tobytes() == before for array, before in self.arrays)
             and self.glances.hold()
         )
@@ -132,12 +136,12 @@ def _tables(attributes: list[dict[str, Any]]) -> list[dict[str, torch.Tensor | N
     return [*map(_parameters, attributes), *map(_buffers, attributes)]
 
 
-def _values(attributes: list[dict[str, Any]], state: ModelState) -> list[Any]:
-    """Return what modules' classes hold; and what is reached from attributes and other classes than torch's."""
-    of_kinds = _all_in(_held_by(state.tree.kinds))
-    if state.is_known:
-        return of_kinds
-    return of_kinds + reached_from(_all_in(attributes) + _all_in(_held_by(state.tree.other_kinds)), state.modules)
+def _of_kinds(state: ModelState) -> list[Any]:
+    return _all_in(_held_by(state.tree.kinds))
+
+
+def _roots(attributes: list[dict[str, Any]], state: ModelState) -> list[Mapping[str, Any]]:
+    return [*attributes, *_held_by(state.tree.other_kinds)]
 
 
 def _lists(attributes: list[dict[str, Any]]) -> list[tuple[list[Any], list[Any]]]:

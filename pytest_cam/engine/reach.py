@@ -1,19 +1,22 @@
-"""What can be reached from the attributes of a model: what it may read beside its weights."""
+"""What can be reached from the attributes of a model, which it may read beside its weights, and whether it changed."""
 
 from __future__ import annotations
 
 import logging
 import operator
 import random
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from itertools import starmap
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
     CodeType,
     FunctionType,
+    GenericAlias,
     GetSetDescriptorType,
     MemberDescriptorType,
     MethodDescriptorType,
@@ -35,63 +38,163 @@ _ENDS = (
     *(str, bytes, int, float, complex, type(None), type, ModuleType, BuiltinFunctionType, FunctionType),
     *(torch.Tensor, torch.dtype, torch.device, torch.Size, np.ndarray, np.generic, property),
     *(ClassMethodDescriptorType, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType),
-    *(WrapperDescriptorType, logging.Logger),
+    *(WrapperDescriptorType, GenericAlias, logging.Logger),
 )
-# Of these those that are met most often, and of those that may be empty.
-_ATOMS = {bool, int, float, str, type(None), torch.Tensor, nn.Parameter}
-_TABLES = {dict, OrderedDict, list, tuple}
+# Of these what never changes, and what never holds something else than it does.
+_FIXED = {str, bytes, bool, int, float, complex, type(None), torch.dtype, torch.device, torch.Size}
+_FROZEN = (tuple, frozenset, MethodType, staticmethod, classmethod, partial)
 _GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
+
+# What each module has: its weights, the modules in it and its hooks are looked at elsewhere.
+_OF_EACH_MODULE = frozenset(vars(nn.Module()))
 
 
 class UnreadableError(Exception):
     """A model holds something whose changes cannot be followed."""
 
 
-def reached_from(values: list[Any], modules: list[nn.Module]) -> list[Any]:
-    """Return some values, and what is in them.
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """What was reached from some tables, and what shows later that it still is what it was.
 
-    Containers and objects are looked into, modules too where they are not registered, and of functions what their
-    closures and the globals that they name are.
+    As long as each container, object and function that was met holds the same, no other one can be reached. So each is
+    looked at by itself, and the way is not gone again.
 
-    Args:
-        values: What modules and their classes hold.
-        modules: Those modules, which are not looked into again.
-
-    Raises:
-        UnreadableError: A generator of random numbers is among it, or more than can be compared at each call.
+    Attributes:
+        roots: The tables.
+        values: All that was reached.
     """
-    found, level = list(values), values
-    seen = set(map(id, modules))
-    functions: list[FunctionType] = []
-    most = _MOST + _OF_A_MODULE * len(modules)
-    while level:
-        inner: list[Any] = []
-        # Of what modules hold most is one of these.
-        holding = [value for value in level if type(value) not in _ATOMS and (type(value) not in _TABLES or value)]
-        for value in holding:
-            inside = _way_into(type(value))  # type: ignore[arg-type]  # mypy takes no type for hashable
-            if inside is not None and id(value) not in seen:
-                seen.add(id(value))
-                inner += inside(value)
-        functions += [value for value in inner if type(value) is FunctionType]
-        found += inner
-        if len(found) > most:
-            raise UnreadableError(f"more than {most} values are reached from the attributes")
-        level = inner
-    functions += [value for value in values if type(value) is FunctionType]
-    for function in functions:  # which grows meanwhile
-        # Not what containers among these hold: a list that passes are counted in would change with each.
-        closure = _closure_of(function)
-        read = [*_globals_of(function), *closure]
-        found += read
-        for value in read:
+
+    roots: list[Mapping[str, Any]]
+    values: list[Any] = field(default_factory=list)
+    _tables: list[dict[Any, Any]] = field(default_factory=list)
+    _lists: list[list[Any]] = field(default_factory=list)
+    _others: list[tuple[Callable[[Any], Iterable[Any]], Any]] = field(default_factory=list)
+    _owners: list[Any] = field(default_factory=list)
+    _places: list[tuple[Any, Any]] = field(default_factory=list)
+    _globals: list[tuple[dict[str, Any], list[str]]] = field(default_factory=list)
+    _closed: list[FunctionType] = field(default_factory=list)
+    _before: list[Any] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, roots: list[Mapping[str, Any]], modules: list[nn.Module]) -> Reach:
+        """Find what some tables hold, and what is in that.
+
+        Containers and objects are looked into, modules too where they are not registered, and of functions what their
+        closures and the globals that they name are.
+
+        Args:
+            roots: The attributes of modules, and what their classes hold.
+            modules: Those modules, which are not looked into again.
+
+        Raises:
+            UnreadableError: A generator of random numbers is among it, or more than can be compared at each call.
+        """
+        reach = cls(roots)
+        seen = set(map(id, modules))
+        functions: list[FunctionType] = []
+        most = _MOST + _OF_A_MODULE * len(modules)
+        level: list[Any] = []
+        for table in roots:
+            names = [name for name in table if name not in _OF_EACH_MODULE]
+            reach._note_places(table, names)
+            level += map(table.__getitem__, names)
+        while level:
+            reach.values.extend(level)
+            if len(reach.values) > most:
+                raise UnreadableError(f"more than {most} values are reached from the attributes")
+            functions += [value for value in level if type(value) is FunctionType]
+            inner: list[Any] = []
+            for value in level:
+                read = _way_into(type(value))  # type: ignore[arg-type]  # mypy takes no type for hashable
+                if read is not None and id(value) not in seen:
+                    seen.add(id(value))
+                    reach._note(value, read)
+                    inner += read(value)
+            level = inner
+        reach._follow(functions, seen)
+        now = reach._now()
+        reach._before.extend([list(map(dict, reach._tables)), list(map(list, reach._lists)), *now[2:]])
+        return reach
+
+    def is_unchanged(self, roots: list[Mapping[str, Any]]) -> bool:
+        """Return whether all that was met holds what it held, and is reached the same way.
+
+        Args:
+            roots: The tables, which may be other ones now. What they themselves hold is compared elsewhere.
+        """
+        try:
+            return all(map(operator.is_, self.roots, roots)) and bool(self._before == self._now())
+        except Exception:  # arrays that are other ones have no one truth, and what is gone is no index
+            return False
+
+    def _now(self) -> list[Any]:
+        return [
+            self._tables,
+            self._lists,
+            list(map(list, self._tables)),  # the order of their keys
+            [list(read(holder)) for read, holder in self._others],
+            list(map(id, map(vars, self._owners))),
+            list(map(id, starmap(_at, self._places))),
+            [list(map(known.get, names)) for known, names in self._globals],
+            list(map(_closure_of, self._closed)),
+        ]
+
+    def _note(self, value: Any, read: Callable[[Any], Iterable[Any]]) -> None:
+        """Note what shows whether a container or an object holds what it does."""
+        if isinstance(value, _FROZEN):
+            return
+        if isinstance(value, dict):
+            self._tables.append(value)
+            self._note_places(value, value)
+        elif isinstance(value, list):
+            self._lists.append(value)
+            self._note_places(value, range(len(value)))
+        elif type(getattr(value, "__dict__", None)) is dict:
+            self._owners.append(value)
+            self._tables.append(vars(value))
+            self._note_places(vars(value), vars(value))
+            if _slots_of(type(value)):  # type: ignore[arg-type]  # as above
+                self._others.append((read, value))
+        else:
+            self._others.append((read, value))
+
+    def _note_places(self, holder: Any, keys: Iterable[Any]) -> None:
+        """Note where something lies that may be replaced by another one that is equal now, and not later."""
+        self._places.extend((holder, key) for key in keys if not _is_fixed(holder[key]))
+
+    def _follow(self, functions: list[FunctionType], seen: set[int]) -> None:
+        """Note what functions read outside of themselves, and those that are in their closures."""
+        names: dict[int, tuple[dict[str, Any], dict[str, None]]] = {}
+        for function in functions:  # which grows meanwhile
+            known, named = names.setdefault(id(function.__globals__), (function.__globals__, {}))
+            named.update(dict.fromkeys(_names_in(function.__code__)))
+            closure = _closure_of(function)
+            if function.__closure__:
+                self._closed.append(function)
+            # Not what containers among these hold: a list that passes are counted in would change with each.
+            self.values.extend(closure)
+            for value in closure:  # as what a decorator has wrapped
+                if type(value) is FunctionType and id(value) not in seen:
+                    seen.add(id(value))
+                    functions.append(value)
+        for known, named in names.values():
+            self._globals.append((known, list(named)))
+            self.values.extend(known[name] for name in named if name in known)
+        for value in self.values:
             if isinstance(value, _GENERATORS):
                 _refused(value)
-        for value in closure:  # as what a decorator has wrapped
-            if type(value) is FunctionType and id(value) not in seen:
-                seen.add(id(value))
-                functions.append(value)
-    return found
+
+
+def _at(holder: Any, key: Any) -> Any:
+    # A dict that makes what it lacks would, if it was asked with brackets.
+    return holder[key] if isinstance(holder, list) else holder.get(key)
+
+
+def _is_fixed(value: Any, depth: int = 3) -> bool:
+    if type(value) in (tuple, list) and depth:
+        return all(_is_fixed(each, depth - 1) for each in value)
+    return type(value) in _FIXED or isinstance(value, np.generic)
 
 
 @lru_cache(maxsize=4096)
@@ -111,8 +214,13 @@ def _way_into(kind: type) -> Callable[[Any], Iterable[Any]] | None:
         return lambda value: (value.__func__,)
     if issubclass(kind, partial):
         return operator.attrgetter("func", "args", "keywords")
+    return partial(_attributes, slots=_slots_of(kind))  # type: ignore[arg-type]  # as above
+
+
+@lru_cache(maxsize=4096)
+def _slots_of(kind: type) -> list[str]:
     slots = [name for base in kind.__mro__ for name in _names(vars(base).get("__slots__", ()))]
-    return partial(_attributes, slots=[name for name in slots if not name.startswith("__")])
+    return [name for name in slots if not name.startswith("__")]
 
 
 def _refused(value: Any) -> Iterable[Any]:
@@ -126,12 +234,6 @@ def _attributes(value: Any, slots: list[str]) -> Iterable[Any]:
 
 def _names(slots: Any) -> Iterable[str]:
     return (slots,) if isinstance(slots, str) else slots
-
-
-def _globals_of(function: FunctionType) -> list[Any]:
-    """Return the globals that a function names."""
-    known = function.__globals__
-    return [known[name] for name in _names_in(function.__code__) if name in known]
 
 
 def _closure_of(function: FunctionType) -> list[Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from types import MethodType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -31,6 +33,12 @@ class Slotted:
 
     def __init__(self) -> None:
         self.factor = 1.0
+
+
+@dataclass
+class Labelled:
+    name: str
+    factor: float = field(compare=False)
 
 
 class Gain:
@@ -97,6 +105,37 @@ HELD: dict[str, tuple[Callable[[], Any], Callable[[Any, torch.Tensor], torch.Ten
         lambda thing: thing.keywords["settings"].update(factor=2.0),
     ),
     "a deque": (lambda: deque([1.0]), lambda thing, seen: seen * thing[0], lambda thing: thing.__setitem__(0, 2.0)),
+    "a list that was empty": (
+        list,
+        lambda thing, seen: seen * (thing[0] if thing else 1.0),
+        lambda thing: thing.append(2.0),
+    ),
+    "a list in a tuple": (
+        lambda: ((), ([1.0],)),
+        lambda thing, seen: seen * thing[1][0][0],
+        lambda thing: thing[1][0].__setitem__(0, 2.0),
+    ),
+    "a set": (lambda: {1.0}, lambda thing, seen: seen * sum(thing), lambda thing: thing.add(2.0)),
+    "the order of a dict": (
+        lambda: {"first": 1.0, "second": 2.0},
+        lambda thing, seen: seen * next(iter(thing.values())),
+        lambda thing: thing.update(first=thing.pop("first")),
+    ),
+    "an object that equals the one before": (
+        lambda: [Labelled("gain", 1.0)],
+        lambda thing, seen: seen * thing[0].factor,
+        lambda thing: thing.__setitem__(0, Labelled("gain", 2.0)),
+    ),
+    "an object with other attributes": (
+        Gain,
+        lambda thing, seen: thing(seen),
+        lambda thing: setattr(thing, "__dict__", {"factor": 2.0}),
+    ),
+    "an array of one value that equals the one before, and then does not": (
+        lambda: {"factor": np.ones(1, np.float32)},
+        lambda thing, seen: seen * float(thing["factor"][0]),
+        lambda thing: (thing.update(factor=np.ones(1, np.float32)), thing["factor"].fill(2)),
+    ),
     "a layer in a plain list": (lambda: [nn.Linear(4, 4)], by_layer, lambda thing: _double(thing[0].weight)),
     "a network in a plain list": (
         lambda: [torchvision.models.resnet18(num_classes=4, weights=None).eval()],
@@ -123,6 +162,25 @@ def test_what_a_model_holds_is_followed(what: str, picture: torch.Tensor) -> Non
     assert after == attend(model, picture, layer="look", target=1).score != before
 
 
+class Sized(Holding):
+    """Notes the size of each image in a new list, as window attention does."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        PASSES.append(1)
+        self.size = [images.shape[2] * 1000, (images.shape[3] * 1000, "pixels")]
+        return super().forward(images)
+
+
+PASSES: list[int] = []
+
+
+def test_a_model_that_notes_the_same_again_is_answered(picture: torch.Tensor) -> None:
+    model = Sized(1.0, times).eval()
+    for _ in range(4):
+        attend(model, picture, layer="look", target=1)
+    assert len(PASSES) == 2  # the first one makes the attribute
+
+
 FACTOR = 1.0
 
 
@@ -141,6 +199,21 @@ def test_what_a_decorated_forward_names_is_followed(picture: torch.Tensor, monke
     before = attend(model, picture, layer="look", target=1).score
     monkeypatch.setitem(globals(), "FACTOR", 2.0)
     assert attend(model, picture, layer="look", target=1).score == pytest.approx(2 * before)
+
+
+def test_what_a_closure_holds_is_followed(picture: torch.Tensor) -> None:
+    factor, shift = 1.0, np.zeros(1, np.float32)
+
+    def use(_: Any, seen: torch.Tensor) -> torch.Tensor:
+        return seen * factor + float(shift[0])
+
+    model = Holding(None, use).eval()
+    scores = [attend(model, picture, layer="look", target=1).score]
+    factor = 2.0
+    scores.append(attend(model, picture, layer="look", target=1).score)
+    shift.fill(1)
+    scores.append(attend(model, picture, layer="look", target=1).score)
+    assert len(set(scores)) == 3
 
 
 def test_what_its_class_holds_is_followed(picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
