@@ -24,7 +24,6 @@ from pytest_cam.images.batching import stacked
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
 from pytest_cam.images.preprocessing import PreparedImage, prepare
-from pytest_cam.randomness import RandomState
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -252,8 +251,7 @@ def _attend(
     methods = methods_named(method, options)
     with state_of(model, methods) as state:
         require_device(state.device, device)
-        # A preprocess may draw random numbers; the model's state need not know.
-        with nullcontext() if preprocess is None else RandomState():
+        with nullcontext() if preprocess is None else state.users_code():
             prepared = [prepare(img, preprocess, frame) for img in images]
         placed = [
             [placed_on_input(target, item) for target, item in zip(each, prepared, strict=True)] for each in targets

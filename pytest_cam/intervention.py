@@ -22,7 +22,6 @@ from pytest_cam.images.hiding import hidden, require_hideable
 from pytest_cam.images.loading import RGB, SourceImage
 from pytest_cam.images.preprocessing import PreparedImage, prepare
 from pytest_cam.images.regions import Region
-from pytest_cam.randomness import RandomState
 
 __tracebackhide__ = is_ours
 
@@ -136,7 +135,7 @@ def intervene(
     preprocess = how.get("preprocess")
     with state_of(model, []) as state:
         require_device(state.device, how.get("device"))
-        with nullcontext() if preprocess is None else RandomState():
+        with nullcontext() if preprocess is None else state.users_code():
             prepared = prepare(img, preprocess, frame)
         where = region_in_image(region, frame, prepared.geometry)
         covered = _covered(where, prepared)

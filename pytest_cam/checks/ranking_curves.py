@@ -28,7 +28,6 @@ from pytest_cam.images.preprocessing import PreparedImage, prepare
 from pytest_cam.intervention import further_of
 from pytest_cam.measures.faithfulness import Ranks, area, highest, imputed, ranks_of, share_beaten
 from pytest_cam.measures.localization import upsample
-from pytest_cam.randomness import RandomState
 
 __tracebackhide__ = is_ours
 
@@ -106,7 +105,7 @@ def curves(
     """
     preprocess, seed = how.get("preprocess"), seed_of(how)
     with state_of(model, []) as state:
-        with nullcontext() if preprocess is None else RandomState():
+        with nullcontext() if preprocess is None else state.users_code():
             prepared = prepare(img, preprocess, frame)
         subject = Subject(state.model, state, 1, how.get("class_names"), further_of(how))
         target, score = _score(attention, placed_on_input(how.get("target"), prepared))

@@ -110,7 +110,8 @@ def assert_attention_stable(
     chosen = _chosen(under, prepared, how)
     attention = attend(model, img, **how)
     attention.require_something()
-    changed = [_perturbed(each, prepared, attention) for each in chosen]
+    with RandomState():
+        changed = [_perturbed(each, prepared, attention) for each in chosen]
     found = _explained(model, changed, attention, how)
     result = Stability(
         attention,

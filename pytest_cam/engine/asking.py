@@ -18,7 +18,6 @@ from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import Trace
 from pytest_cam.errors import CamError, CamWarning, MethodError, NonFiniteError, is_ours
-from pytest_cam.randomness import RandomState
 
 __tracebackhide__ = is_ours
 
@@ -93,7 +92,7 @@ class Ask:
         part = question.parts[number] if method.takes_a_layer else None
         options = {name: value for name, value in self.options.items() if name in method.options}
         if method.takes_batches:
-            maps = _called(method, _handed(method, part), options)
+            maps = self._called(method, _handed(method, part), options)
         else:
             each = [self._of_one(method, question, part, index, options) for index in range(len(self.inputs))]
             _require_one_size(method, each)
@@ -108,9 +107,28 @@ class Ask:
         resources = Resources(
             self.subject, self.inputs, index, target, explained, part, question.logits, self.seed, method.name
         )
-        maps: torch.Tensor = _called(method, _handed(method, resources), options)
+        maps: torch.Tensor = self._called(method, _handed(method, resources), options)
         _require_maps(method, maps, 1, None if part is None else part.layout.grid)
         return maps
+
+    def _called(self, method: Method, handed: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+        """Return what a method returns; an error of a registered one says whose it is."""
+        if method.is_built_in:
+            return method(**handed, **options)
+        try:
+            with self.subject.state.users_code():
+                return method(**handed, **options)
+        except (CamError, CamWarning):
+            raise
+        except Exception as error:
+            if is_shortage(error):
+                raise
+            text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            asked = " and ".join(repr(name) for name in RESOURCES if name in method.needs)
+            raise MethodError(
+                f"method {method.name!r} raised {text}. It gets what its parameters name, which is {asked}; accepted: "
+                f"{', '.join(map(repr, RESOURCES))}"
+            ) from error
 
 
 def _handed(method: Method, source: Trace | Resources | None) -> dict[str, Any]:
@@ -119,26 +137,6 @@ def _handed(method: Method, source: Trace | Resources | None) -> dict[str, Any]:
     if method.is_built_in:
         return values
     return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
-
-
-def _called(method: Method, handed: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-    """Return what a method returns; an error of a registered one says whose it is."""
-    if method.is_built_in:
-        return method(**handed, **options)
-    try:
-        with RandomState():  # it may draw, and not from the generator that it may ask for
-            return method(**handed, **options)
-    except (CamError, CamWarning):
-        raise
-    except Exception as error:
-        if is_shortage(error):
-            raise
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        asked = " and ".join(repr(name) for name in RESOURCES if name in method.needs)
-        raise MethodError(
-            f"method {method.name!r} raised {text}. It gets what its parameters name, which is {asked}; accepted: "
-            f"{', '.join(map(repr, RESOURCES))}"
-        ) from error
 
 
 def _resolved(given: Target, explained: Explained) -> Target:

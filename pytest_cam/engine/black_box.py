@@ -49,6 +49,10 @@ class BlackBox(AbstractContextManager["BlackBox"]):
     def __exit__(self, *_: object) -> None:
         self._random.put_back()
 
+    def users_code(self) -> RandomState:
+        """Return a `with` block for other code of the user, which puts back the random numbers that it draws."""
+        return RandomState()
+
     def run(self, inputs: torch.Tensor, /, *args: Any, **kwargs: Any) -> Any:
         """Run the callable on a copy of the inputs, (n, C, H, W), which it may overwrite, and what else it takes."""
         return self.model(inputs.clone(), *args, **kwargs)

@@ -49,6 +49,10 @@ class _Values:
             return False
 
 
+def _is_peculiar(tensor: torch.Tensor) -> bool:
+    return tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_nested
+
+
 def _is_as_before(table: BufferTable, before: BufferTable) -> bool:
     same_names = list(table.keys()) == list(before)
     return same_names and all(map(operator.is_, table.values(), before.values()))
@@ -95,8 +99,8 @@ class Buffers:
                 continue
             self._tables.append((table, dict(table.items())))
             for tensor in table.values():
-                # A sparse buffer has no values end to end; it is put back only where it was replaced.
-                if tensor is not None and tensor.layout == torch.strided:
+                # One of these kinds has no values end to end; it is put back only where it was replaced.
+                if tensor is not None and not _is_peculiar(tensor):
                     alike.setdefault((tensor.dtype, tensor.device, tensor.ndim), []).append(tensor)
         with torch.no_grad():
             self._values = [_Values.of(tensors) for tensors in alike.values()]

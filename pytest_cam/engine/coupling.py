@@ -13,7 +13,7 @@ from pytest_cam.engine.memory import is_shortage
 from pytest_cam.engine.methods.resources import Make
 from pytest_cam.engine.perturbing import in_batches
 from pytest_cam.engine.state import ModelState
-from pytest_cam.errors import CamError, ModelError, is_ours
+from pytest_cam.errors import ModelError, is_ours
 
 __tracebackhide__ = is_ours
 
@@ -54,31 +54,45 @@ def are_apart(state: State) -> bool:
     """Return whether it is certain that the images of a batch do not change one another's scores.
 
     Args:
-        state: The model's state: that of torch's own modules, and no batch norm among them is of the batch.
+        state: The model's state: that of torch's own modules, without hooks of the user, and none among them works
+            along the first axis.
     """
-    return state.is_known and not _normalises(state)
+    return (
+        state.is_known
+        and isinstance(state, ModelState)
+        and not state.has_hooks()
+        and not any(map(_is_along_the_batch, state.modules))
+    )
 
 
 def uncoupled(run: Run, state: State) -> Run:
     """Return what runs samples in a batch, or one at a time where a model takes no batch or mixes what is in one.
 
-    A model that normalises over the batch is known by its modules. Of one that is not made of torch's own modules, two
+    A model that normalises over the batch is known by its modules. Of one that is not known to keep images apart, two
     rows of the first batch tell: beside the other, one must have the values that it has beside a copy of itself, and
     nearly those that it has alone. (A branch by values of the whole batch that is not taken there goes unseen.) One
-    that fails with two rows and not with one, as most that `torch.export` makes, takes no batch.
+    that fails with several rows and not with one, as most that `torch.export` makes, takes no batch.
 
     Args:
         run: From samples (n, ...) to their values (n, ...).
         state: The model's state.
     """
-    coupled = True if _normalises(state) else False if state.is_known else None
+    apart = are_apart(state)
+    coupled = True if _normalises(state) else False if apart else None
 
     def checked(samples: torch.Tensor) -> torch.Tensor:
         nonlocal coupled
-        if len(samples) > 1 and coupled is None:
-            coupled = _is_coupled(run, samples)
-        if len(samples) == 1 or not coupled:
+        if len(samples) == 1 or apart:
             return run(samples)
+        try:
+            if coupled is None:
+                coupled = _is_coupled(run, samples)
+            if not coupled:
+                return run(samples)
+        except Exception as error:
+            if is_shortage(error):
+                raise
+            coupled = True
         return torch.cat([run(samples[index : index + 1]) for index in range(len(samples))])
 
     return checked
@@ -109,19 +123,26 @@ def _batch_norm(modules: list[nn.Module]) -> nn.Module | None:
     return next((each for each in modules if isinstance(each, _BatchNorm) and each.running_mean is None), None)
 
 
+def _is_along_the_batch(module: nn.Module) -> bool:
+    """Return whether one of torch's own modules may take its input's first axis for something else than the batch."""
+    if isinstance(module, _BatchNorm):
+        return module.running_mean is None
+    dims = getattr(module, "dims", None)  # of torchvision's Permute
+    return (
+        (isinstance(dims, (list, tuple)) and dims[0] != 0)
+        or getattr(module, "batch_first", True) is False  # of recurrent networks and attention
+        or getattr(module, "start_dim", 1) == 0  # of Flatten
+        or getattr(module, "dim", 1) in (0, None)  # of Softmax, GLU, Unflatten
+    )
+
+
 def _is_coupled(run: Run, samples: torch.Tensor) -> bool:
     first = samples[:1]
     differing = int((samples - first).abs().flatten(1).sum(dim=1).argmax())
     # Two batches of one shape, so that the same kernels run and rounding is the same.
-    try:
-        beside = run(torch.cat([first, samples[differing : differing + 1]]))
-    except Exception as error:
-        if isinstance(error, CamError) or is_shortage(error):
-            raise
-        run(first)
-        return True
+    beside = run(torch.cat([first, samples[differing : differing + 1]]))
     if beside.shape[:1] != (2,):
-        return False
+        return True
     rows = torch.cat([beside, run(torch.cat([first, first]))[:1], run(first)]).detach().cpu().double()
     # Of a row of several parts, as activations and gradients are, each is looked at: their sizes differ by much.
     own, other, twice, alone = rows.reshape(4, rows.shape[1] if rows.ndim > 1 else 1, -1)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,8 @@ class Fingerprint:
         tensors = list({id(value): value for value in held if isinstance(value, torch.Tensor)}.values())
         if any(tensor.layout != torch.strided or tensor.is_inference() for tensor in tensors):
             raise UnreadableError("a tensor that is sparse, or made under inference_mode, counts no writes to it")
+        if _is_patched(state):
+            raise UnreadableError("a method of one of torch's own classes was replaced")
         glances = Glances.at(tensors)
         return cls(
             state.is_known,
@@ -138,6 +141,15 @@ def _tables(attributes: list[dict[str, Any]]) -> list[dict[str, torch.Tensor | N
 
 def _of_kinds(state: ModelState) -> list[Any]:
     return _all_in(_held_by(state.tree.kinds))
+
+
+def _is_patched(state: ModelState) -> bool:
+    """Return whether a class of torch's or torchvision's has a method that is not from there."""
+    theirs = tuple(kind for kind in state.tree.kinds if kind not in state.tree.other_kinds)
+    functions = [value for value in _all_in(_held_by(theirs)) if isinstance(value, FunctionType)]
+    # Of decorators some are from elsewhere.
+    known = ("torch.", "torchvision.", "typing_extensions", "warnings")
+    return not all(str(function.__globals__.get("__name__")).startswith(known) for function in functions)
 
 
 def _roots(attributes: list[dict[str, Any]], state: ModelState) -> list[Mapping[str, Any]]:

@@ -66,8 +66,7 @@ class _Shelf:
         fingerprint: The state.
         content: What the weights hold, to the bit.
         test: The last test in which they were compared with that.
-        changed: In how many states in a row, this one included, a pass has changed the model.
-        is_kept: Whether it is known that a pass leaves this state.
+        changed: In how many states in a row, this one included, the last pass has changed the model.
         entries: By a few of the input's values.
     """
 
@@ -75,7 +74,6 @@ class _Shelf:
     content: list[int]
     test: int
     changed: int
-    is_kept: bool
     entries: dict[Hashable, list[_Entry]] = field(default_factory=dict)
 
 
@@ -97,6 +95,7 @@ class PassCache:
     def __init__(self, subject: Subject, inputs: torch.Tensor) -> None:
         self._subject, self._inputs = subject, inputs
         self._entry: _Entry | None = None
+        self._runs = 0
         shareable = SHARING.is_on and len(inputs) == 1 and _is_shareable(subject)
         shelf = _shelf_of(subject.module, subject.module_state) if shareable else None
         self.is_on = shelf is not None
@@ -143,14 +142,14 @@ class PassCache:
         _make_room()
 
     def _leaves_the_state(self) -> bool:
-        """Return whether the pass has left the model as it was: looked for once in each state."""
-        shelf = self._shelf
-        if not shelf.is_kept:
-            shelf.is_kept = self.is_on = _is_of(shelf, self._subject.module_state)
-            shelf.changed = 0 if shelf.is_kept else shelf.changed + 1
+        """Return whether the passes until now have left the model as it was; one of torch's own modules does."""
+        shelf, state = self._shelf, self._subject.module_state
+        if self._runs != state.runs and not state.is_known:
+            self._runs, self.is_on = state.runs, _is_of(shelf, state)
+            shelf.changed = 0 if self.is_on else shelf.changed + 1
             if shelf.changed == _MOST_CHANGED:
                 _SHELVES[self._subject.module] = None
-        return shelf.is_kept
+        return self.is_on
 
     def _key(self, layer: LayerLike, target: Target, rest: tuple[Hashable, ...]) -> Hashable:
         if not self.is_on or not (target is None or isinstance(target, (int, str, *_FIXED_TARGETS))):
@@ -188,7 +187,7 @@ def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf | None:
         shelf = _SHELVES.get(model)
         if model not in _SHELVES or (shelf is not None and not shelf.fingerprint.is_still_that_of(state)):
             now, changed = Fingerprint.of(state), 0 if shelf is None else shelf.changed
-            shelf = _SHELVES[model] = _Shelf(now, now.content(), SHARING.test, changed, now.is_known)
+            shelf = _SHELVES[model] = _Shelf(now, now.content(), SHARING.test, changed)
     except Exception:  # tensors of kinds of their own may refuse any question, and objects any comparison
         shelf = _SHELVES[model] = None
     return shelf

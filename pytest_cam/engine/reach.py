@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import operator
 import random
+import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from io import IOBase
 from itertools import starmap
 from types import (
     BuiltinFunctionType,
@@ -35,18 +37,23 @@ _MOST, _OF_A_MODULE = 20_000, 60
 
 # What holds nothing else, or nothing that a model reads.
 _ENDS = (
-    *(str, bytes, int, float, complex, type(None), type, ModuleType, BuiltinFunctionType, FunctionType),
-    *(torch.Tensor, torch.dtype, torch.device, torch.Size, np.ndarray, np.generic, property),
+    *(str, bytes, int, float, complex, type(None), ModuleType, BuiltinFunctionType),
+    *(torch.Tensor, torch.dtype, torch.device, torch.Size, np.ndarray, np.generic),
     *(ClassMethodDescriptorType, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType),
     *(WrapperDescriptorType, GenericAlias, logging.Logger),
 )
 # Of these what never changes, and what never holds something else than it does.
 _FIXED = {str, bytes, bool, int, float, complex, type(None), torch.dtype, torch.device, torch.Size}
-_FROZEN = (tuple, frozenset, MethodType, staticmethod, classmethod, partial)
+_FROZEN = (tuple, frozenset, MethodType, staticmethod, classmethod, property, partial)
+# Packages whose classes nobody changes, beside those of Python itself.
+_INSTALLED = frozenset({"torch", "torchvision", "numpy", "PIL", *sys.stdlib_module_names})
 _GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 
 # What each module has: its weights, the modules in it and its hooks are looked at elsewhere.
 _OF_EACH_MODULE = frozenset(vars(nn.Module()))
+
+
+_parts_of = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
 
 
 class UnreadableError(Exception):
@@ -72,27 +79,27 @@ class Reach:
     _others: list[tuple[Callable[[Any], Iterable[Any]], Any]] = field(default_factory=list)
     _owners: list[Any] = field(default_factory=list)
     _places: list[tuple[Any, Any]] = field(default_factory=list)
+    _functions: list[FunctionType] = field(default_factory=list)
     _globals: list[tuple[dict[str, Any], list[str]]] = field(default_factory=list)
-    _closed: list[FunctionType] = field(default_factory=list)
     _before: list[Any] = field(default_factory=list)
 
     @classmethod
     def of(cls, roots: list[Mapping[str, Any]], modules: list[nn.Module]) -> Reach:
         """Find what some tables hold, and what is in that.
 
-        Containers and objects are looked into, modules too where they are not registered, and of functions what their
-        closures and the globals that they name are.
+        Containers, objects and their classes are looked into, modules too where they are not registered, and of
+        functions what their closures, their defaults and the globals that they name are.
 
         Args:
             roots: The attributes of modules, and what their classes hold.
             modules: Those modules, which are not looked into again.
 
         Raises:
-            UnreadableError: A generator of random numbers is among it, or more than can be compared at each call.
+            UnreadableError: A generator of random numbers or another iterator is among it, or more than can be
+                compared at each call.
         """
         reach = cls(roots)
         seen = set(map(id, modules))
-        functions: list[FunctionType] = []
         most = _MOST + _OF_A_MODULE * len(modules)
         level: list[Any] = []
         for table in roots:
@@ -103,16 +110,15 @@ class Reach:
             reach.values.extend(level)
             if len(reach.values) > most:
                 raise UnreadableError(f"more than {most} values are reached from the attributes")
-            functions += [value for value in level if type(value) is FunctionType]
             inner: list[Any] = []
             for value in level:
                 read = _way_into(type(value))  # type: ignore[arg-type]  # mypy takes no type for hashable
                 if read is not None and id(value) not in seen:
                     seen.add(id(value))
                     reach._note(value, read)
-                    inner += read(value)
+                    inner += (*read(value), type(value))
             level = inner
-        reach._follow(functions, seen)
+        reach._follow(seen)
         now = reach._now()
         reach._before.extend([list(map(dict, reach._tables)), list(map(list, reach._lists)), *now[2:]])
         return reach
@@ -134,10 +140,12 @@ class Reach:
             self._lists,
             list(map(list, self._tables)),  # the order of their keys
             [list(read(holder)) for read, holder in self._others],
+            list(map(type, self._owners)),
             list(map(id, map(vars, self._owners))),
             list(map(id, starmap(_at, self._places))),
             [list(map(known.get, names)) for known, names in self._globals],
-            list(map(_closure_of, self._closed)),
+            list(map(_parts_of, self._functions)),
+            [_closure_of(function) for function in self._functions if function.__closure__],
         ]
 
     def _note(self, value: Any, read: Callable[[Any], Iterable[Any]]) -> None:
@@ -150,6 +158,12 @@ class Reach:
         elif isinstance(value, list):
             self._lists.append(value)
             self._note_places(value, range(len(value)))
+        elif isinstance(value, FunctionType):
+            self._functions.append(value)
+        elif isinstance(value, type):
+            if _is_of_the_user(value):
+                self._tables.append(vars(value))  # type: ignore[arg-type]  # a view of a dict does here
+                self._note_places(vars(value), vars(value))
         elif type(getattr(value, "__dict__", None)) is dict:
             self._owners.append(value)
             self._tables.append(vars(value))
@@ -163,21 +177,19 @@ class Reach:
         """Note where something lies that may be replaced by another one that is equal now, and not later."""
         self._places.extend((holder, key) for key in keys if not _is_fixed(holder[key]))
 
-    def _follow(self, functions: list[FunctionType], seen: set[int]) -> None:
+    def _follow(self, seen: set[int]) -> None:
         """Note what functions read outside of themselves, and those that are in their closures."""
         names: dict[int, tuple[dict[str, Any], dict[str, None]]] = {}
-        for function in functions:  # which grows meanwhile
+        for function in self._functions:  # which grows meanwhile
             known, named = names.setdefault(id(function.__globals__), (function.__globals__, {}))
             named.update(dict.fromkeys(_names_in(function.__code__)))
             closure = _closure_of(function)
-            if function.__closure__:
-                self._closed.append(function)
             # Not what containers among these hold: a list that passes are counted in would change with each.
             self.values.extend(closure)
             for value in closure:  # as what a decorator has wrapped
                 if type(value) is FunctionType and id(value) not in seen:
                     seen.add(id(value))
-                    functions.append(value)
+                    self._functions.append(value)
         for known, named in names.values():
             self._globals.append((known, list(named)))
             self.values.extend(known[name] for name in named if name in known)
@@ -202,8 +214,14 @@ def _way_into(kind: type) -> Callable[[Any], Iterable[Any]] | None:
     """Return what gives the values that an object of some type holds, or None where it holds none."""
     if issubclass(kind, _ENDS):
         return None
-    if issubclass(kind, _GENERATORS):
+    if issubclass(kind, _GENERATORS) or (issubclass(kind, Iterator) and not issubclass(kind, IOBase)):
         return _refused
+    if issubclass(kind, FunctionType):
+        return operator.attrgetter("__defaults__", "__kwdefaults__")
+    if issubclass(kind, type):
+        return _of_class
+    if issubclass(kind, property):
+        return lambda value: (value.fget,)
     if issubclass(kind, Mapping):
         return operator.methodcaller("values")
     if issubclass(kind, (list, tuple, set, frozenset, deque)):
@@ -221,6 +239,14 @@ def _way_into(kind: type) -> Callable[[Any], Iterable[Any]] | None:
 def _slots_of(kind: type) -> list[str]:
     slots = [name for base in kind.__mro__ for name in _names(vars(base).get("__slots__", ()))]
     return [name for name in slots if not name.startswith("__")]
+
+
+def _is_of_the_user(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] not in _INSTALLED
+
+
+def _of_class(kind: type) -> Iterable[Any]:
+    return (*vars(kind).values(), *kind.__bases__) if _is_of_the_user(kind) else ()
 
 
 def _refused(value: Any) -> Iterable[Any]:

@@ -35,7 +35,7 @@ class ModelState:
 
     A model made of nothing but torch's and torchvision's own modules, as they are, writes to no buffer in eval mode and
     draws no random numbers: of it only the flags are kept. (What a hook of the user does there is the user's.) Of
-    another one the rest is noted when it first runs.
+    another one the rest is noted when it, or other code of the user, first runs.
 
     Flags are set directly, not by `model.eval()`, which a model may override with a side effect.
 
@@ -50,6 +50,7 @@ class ModelState:
         device: Where the model's first parameter lies, or else its first buffer.
         dtype: The floating point type of that parameter, or None.
         is_known: Whether the model is made of torch's and torchvision's own modules, uncompiled.
+        runs: How often it ran.
         flags: Each module's own training flag as it was; None where all were off.
 
     Raises:
@@ -86,6 +87,7 @@ class ModelState:
         self._ordinary_mode = torch.inference_mode(False)
         self._ordinary_mode.__enter__()
         self.flags = list(self.tree.each("training")) if any(self.tree.each("training")) else None
+        self.runs = 0
         self._buffers: Buffers | None = None
         self._random: RandomState | None = None
         if self.flags is not None:
@@ -110,9 +112,21 @@ class ModelState:
         return has_global_hooks() or self.tree.has_hooks()
 
     def is_untouched(self) -> bool:
-        """Return whether no random number was drawn and no buffer written to since the model first ran."""
+        """Return whether no random number was drawn and no buffer written to since they were noted."""
         drawn = self._random is not None and not self._random.is_current()
         return not drawn and (self._buffers is None or self._buffers.are_as_before())
+
+    def users_code(self) -> RandomState:
+        """Return a `with` block for code of the user that is not the model's: a preprocess, a registered method.
+
+        Random numbers that it draws are put back after the block, and buffers of the model when the state is left.
+        """
+        self._note()
+        return RandomState(self.device)
+
+    def _note(self) -> None:
+        if not self.is_known and self._random is None:
+            self._buffers, self._random = Buffers(self.modules), RandomState(self.device)
 
     def run(self, inputs: torch.Tensor, /, *args: Any, **kwargs: Any) -> Any:
         """Run the model such that the inputs stay what they are: on a copy, unless it is known to leave them alone.
@@ -125,8 +139,8 @@ class ModelState:
         Raises:
             ModelError: The model has written to inputs that it left alone before.
         """
-        if not self.is_known and self._random is None:
-            self._buffers, self._random = Buffers(self.modules), RandomState(self.device)
+        self._note()
+        self.runs += 1
         kept = self.tree.kept
         if kept is None or not self.is_known or kept.hooked or args or kwargs:
             return self.model(inputs.clone(), *args, **kwargs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -87,11 +88,18 @@ class Subject:
     def scores(self, output: Any, targets: list[Target]) -> Scores:
         """Pick the explained score of each image from what the model returned: see `scores_of`."""
         names, known = self._names()
-        return scores_of(output, targets, class_names=names, model_names=known, selector=self.said("output"))
+        with self._guarded(targets):
+            return scores_of(output, targets, class_names=names, model_names=known, selector=self.said("output"))
 
     def values(self, output: Any, target: Target, count: int) -> torch.Tensor:
         """Return the score of one target for each of several inputs: see `values_of`."""
-        return values_of(output, target, count, self.said("output"), *self._names())
+        with self._guarded([target]):
+            return values_of(output, target, count, self.said("output"), *self._names())
+
+    def _guarded(self, targets: list[Target]) -> AbstractContextManager[object]:
+        """Return a `with` block that puts back random numbers which functions of the user draw."""
+        asks = callable(self.said("output")) or any(callable(target) for target in targets)
+        return self.state.users_code() if asks else nullcontext()
 
     def _names(self) -> tuple[Sequence[str] | None, Sequence[str] | None]:
         names = as_names(self.class_names)

@@ -237,7 +237,6 @@ def test_a_setting_may_name_the_automatic_layer(network: nn.Sequential, picture:
             r"returned a dict with 'scores' \(1, 5\) of torch\.bool, 'features' \(NoneType\); accepted",
         ),
         (lambda scores: scores[:0], r"the model returned a tensor \(0, 5\); accepted"),
-        (lambda scores: scores[:1], r"the model returned a tensor \(1, 5\); accepted: .* here \(\d+, K\)"),
         (lambda scores: torch.cat([scores, scores]), r"the model returned a tensor \(2, 5\); accepted"),
         (lambda scores: {"a": scores, "b": scores}, "several tensors could be the class scores: 'a'"),
     ],

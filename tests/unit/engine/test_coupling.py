@@ -14,6 +14,7 @@ from torch import nn
 
 from pytest_cam import attend, attend_batch
 from pytest_cam.engine import perturbing
+from pytest_cam.engine.state import ModelState
 from pytest_cam.errors import ModelError
 from pytest_cam.intervention import intervene
 
@@ -118,10 +119,16 @@ def test_versions_of_an_image_do_not_change_one_another(mix: str) -> None:
     assert hiding(model, image, box) == pytest.approx(alone, rel=1e-5)
 
 
-def test_versions_of_an_image_share_the_pass_of_a_model_that_cannot_mix_them() -> None:
-    model, sizes = torchvision.models.resnet18(num_classes=5).eval(), []
-    model.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
-    hiding(model, torch.rand(3, 48, 48), (8, 8, 24, 24))
+def test_versions_of_an_image_share_the_pass_of_a_model_that_cannot_mix_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    run = ModelState.run
+
+    def counted(state: ModelState, inputs: torch.Tensor, /) -> Any:  # a hook would make it a model of the user's
+        sizes.append(len(inputs))
+        return run(state, inputs)
+
+    monkeypatch.setattr(ModelState, "run", counted)
+    hiding(torchvision.models.resnet18(num_classes=5).eval(), torch.rand(3, 48, 48), (8, 8, 24, 24))
     assert sizes == [2]
 
 
@@ -166,3 +173,73 @@ def test_an_error_that_one_image_raises_too_stays_what_it_is(picture: torch.Tens
 
     with pytest.raises(ArithmeticError, match="a black pixel"):
         attend(Dark().eval(), picture, method="occlusion", target=1)
+
+
+def _transformer() -> nn.Sequential:
+    """Return torch's own modules, of which one takes the first axis for the sequence, unless it is told otherwise."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 6, 6),
+        nn.Flatten(2),
+        torchvision.ops.Permute([0, 2, 1]),
+        nn.TransformerEncoderLayer(8, 2, 16),
+        nn.Flatten(1),
+        nn.Linear(128, 5),
+    ).eval()
+
+
+def _hooked() -> nn.Sequential:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)).eval()
+    model[0].register_forward_hook(lambda _, args, output: output / (1 + output.abs().amax(0, keepdim=True)))
+    return model
+
+
+def _unbatched() -> nn.Sequential:
+    torch.manual_seed(0)
+    parts = (
+        nn.Conv2d(3, 8, 3),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(0),
+        nn.Linear(8, 5),
+        nn.Unflatten(0, (1, 5)),
+    )
+    return nn.Sequential(*parts).eval()
+
+
+@pytest.mark.parametrize("make", [_transformer, _hooked, _unbatched])
+@pytest.mark.parametrize("method", ["occlusion", "rise"])
+def test_models_of_torchs_own_modules_that_mix_or_take_one_image_are_run_alone(
+    make: Callable[[], nn.Module], method: str, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make()
+    found = mapped(model, picture, method)
+    with torch.no_grad():
+        alone = model(picture[None]).softmax(1)[0, 1].item()
+    assert hiding(model, picture, (4, 4, 12, 12))[0] == pytest.approx(alone, rel=1e-5)
+    monkeypatch.setattr(perturbing, "batch_size", lambda *_: 1)
+    np.testing.assert_allclose(found, mapped(model, picture, method), rtol=1e-3, atol=1e-6)
+
+
+def _first_only(net: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda images: net(images[:1]).detach()
+
+
+def _up_to_four(net: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    def call(images: torch.Tensor) -> torch.Tensor:
+        if len(images) > 4:
+            raise ValueError("at most four")
+        found: torch.Tensor = net(images).detach()
+        return found
+
+    return call
+
+
+@pytest.mark.parametrize("wrap", [_first_only, _up_to_four])
+def test_callables_that_look_at_a_few_images_only_are_asked_of_each(
+    wrap: Callable[[nn.Module], Callable[[torch.Tensor], torch.Tensor]], picture: torch.Tensor
+) -> None:
+    net = Net(lambda seen: seen).eval()
+    found = attend(wrap(net), picture, method="occlusion", target=1).map
+    np.testing.assert_allclose(found, mapped(net, picture, "occlusion"), rtol=1e-3, atol=1e-6)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from types import MethodType, SimpleNamespace
 from typing import Any
 
@@ -50,6 +51,10 @@ class Gain:
 
 
 def _scaled(seen: torch.Tensor, settings: dict[str, float]) -> torch.Tensor:
+    return seen * settings["factor"]
+
+
+def _scaled_by_default(seen: torch.Tensor, settings: dict[str, float] = {"factor": 2.0}) -> torch.Tensor:  # noqa: B006
     return seen * settings["factor"]
 
 
@@ -136,6 +141,41 @@ HELD: dict[str, tuple[Callable[[], Any], Callable[[Any, torch.Tensor], torch.Ten
         lambda thing, seen: seen * float(thing["factor"][0]),
         lambda thing: (thing.update(factor=np.ones(1, np.float32)), thing["factor"].fill(2)),
     ),
+    "lists between which something moves": (
+        lambda: ([torch.tanh], []),
+        lambda thing, seen: seen * (1 + len(thing[0])) + len(thing[1]),
+        lambda thing: thing[1].append(thing[0].pop()),
+    ),
+    "the keys of a dict": (
+        lambda: {"factor": 2.0},
+        lambda thing, seen: seen * thing["factor"] if "factor" in thing else seen + thing["shift"],
+        lambda thing: thing.update(shift=thing.pop("factor")),
+    ),
+    "a class": (
+        lambda: type("Config", (), {"factor": 1.0, "__module__": __name__}),
+        lambda thing, seen: seen * thing.factor,
+        lambda thing: setattr(thing, "factor", 2.0),
+    ),
+    "the class of an object": (
+        lambda: type("Config", (), {"factor": 1.0, "__module__": __name__})(),
+        lambda thing, seen: seen * thing.factor,
+        lambda thing: setattr(type(thing), "factor", 2.0),
+    ),
+    "an object of another class": (
+        lambda: type("Half", (Gain,), {"__module__": __name__, "__call__": lambda self, seen: seen * 0.5})(),
+        lambda thing, seen: thing(seen),
+        lambda thing: setattr(thing, "__class__", Gain),
+    ),
+    "a default argument": (
+        lambda: _scaled_by_default,
+        lambda thing, seen: thing(seen),
+        lambda thing: thing.__defaults__[0].update(factor=3.0),
+    ),
+    "other default arguments": (
+        lambda: lambda seen, factor=1.0: seen * factor,
+        lambda thing, seen: thing(seen),
+        lambda thing: setattr(thing, "__defaults__", (2.0,)),
+    ),
     "a layer in a plain list": (lambda: [nn.Linear(4, 4)], by_layer, lambda thing: _double(thing[0].weight)),
     "a network in a plain list": (
         lambda: [torchvision.models.resnet18(num_classes=4, weights=None).eval()],
@@ -201,6 +241,19 @@ def test_what_a_decorated_forward_names_is_followed(picture: torch.Tensor, monke
     assert attend(model, picture, layer="look", target=1).score == pytest.approx(2 * before)
 
 
+class Propertied(nn.Module):
+    @property
+    def factor(self) -> float:
+        return FACTOR
+
+
+def test_what_a_property_names_is_followed(picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Holding(Propertied(), lambda thing, seen: seen * thing.factor).eval()
+    before = attend(model, picture, layer="look", target=1).score
+    monkeypatch.setitem(globals(), "FACTOR", 2.0)
+    assert attend(model, picture, layer="look", target=1).score != before
+
+
 def test_what_a_closure_holds_is_followed(picture: torch.Tensor) -> None:
     factor, shift = 1.0, np.zeros(1, np.float32)
 
@@ -231,6 +284,14 @@ def test_weights_made_under_inference_mode_are_never_answered(picture: torch.Ten
     with torch.inference_mode():
         model.thing.mul_(2)
     assert attend(model, picture, layer="look", target=1).score != before
+
+
+@pytest.mark.parametrize("make", [count, lambda: iter([1.0, 2.0, 3.0]), lambda: (float(each) for each in range(1, 4))])
+def test_a_model_that_takes_the_next_of_something_is_never_answered(
+    make: Callable[[], Any], picture: torch.Tensor
+) -> None:
+    model = Holding(make(), lambda thing, seen: seen * (1 + next(thing))).eval()
+    assert len({attend(model, picture, layer="look", target=1).score for _ in range(3)}) == 3
 
 
 def test_a_model_with_its_own_generator_is_never_answered(picture: torch.Tensor) -> None:

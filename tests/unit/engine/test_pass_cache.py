@@ -342,6 +342,35 @@ def test_a_model_that_fills_a_cache_of_its_own_is_answered_once_that_is_full(pic
     assert passes(lambda: attend(model, picture, layer="look")) == 0
 
 
+class Tracking(Counted):
+    """Is another model once it has seen a bright image."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if float(images.mean()) > 10:
+            self.factor = 3.0
+        return super().forward(images)
+
+
+def test_a_pass_that_changes_the_model_is_not_kept_even_if_another_one_does_not(picture: torch.Tensor) -> None:
+    model = Tracking().eval()
+    for _ in range(2):
+        model.factor = 1.0
+        attend(model, picture, layer="look")
+        assert passes(lambda: attend(model, picture + 20, layer="look")) == 1
+        assert model.factor == 3.0
+
+
+def test_a_model_whose_torch_class_was_patched_is_always_run(
+    picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gain = 1.0
+    monkeypatch.setattr(nn.ReLU, "forward", lambda _, seen: seen.relu() * gain)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval()
+    before = attend(model, picture, layer="0", target=1).score
+    gain = 2.0
+    assert attend(model, picture, layer="0", target=1).score != before
+
+
 def test_a_model_with_other_weights_each_time_is_followed_all_the_same(model: Counted, picture: torch.Tensor) -> None:
     for count in range(6):
         model.load_state_dict({name: value + 1 for name, value in model.state_dict().items()})

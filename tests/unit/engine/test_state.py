@@ -11,12 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torchvision.models.resnet import ResNet, resnet18
 
-from pytest_cam import attend, attend_batch
+import pytest_cam.engine.methods as registry
+from pytest_cam import attend, attend_batch, register_method
+from pytest_cam.engine import pass_cache
 from pytest_cam.engine.state import ModelState
 from pytest_cam.errors import LayerError, ModelError, TargetError
+from pytest_cam.running import SHARING
 
 
 class Restless(nn.Module):
@@ -436,3 +440,80 @@ def test_hooks_of_the_user_see_tensors_that_autograd_can_use(method: str, is_glo
         handle.remove()
     assert seen
     assert not any(seen)
+
+
+class Seen(nn.Module):
+    """Counts in a buffer what it is shown before the pass, or in small."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+        self.register_buffer("seen", torch.zeros(1))
+
+    def prepare(self, image: Image.Image) -> torch.Tensor:
+        self.seen += 1
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if images.shape[-1] < 16:
+            self.seen += 1
+        return self.head(self.look(images).relu().mean(dim=(2, 3)))
+
+
+def test_buffers_that_a_preprocess_of_the_model_writes_come_back() -> None:
+    model = Seen().eval()
+    attend(model, Image.new("RGB", (16, 16), "red"), layer="look", target=1, preprocess=model.prepare)
+    assert model.seen.item() == 0
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_buffers_of_a_model_that_a_registered_method_runs_come_back(
+    shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Seen().eval()
+    monkeypatch.setattr(SHARING, "is_on", shared)
+    monkeypatch.setattr(registry, "_registered", {})
+
+    @register_method("two-scales")
+    def two_scales(activations: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        model(nn.functional.interpolate(inputs, size=12))
+        return activations.abs().mean(dim=1)
+
+    for _ in range(2):
+        attend(
+            model, torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0)), layer="look", method="two-scales"
+        )
+        assert model.seen.item() == 0
+    pass_cache.forget()
+
+
+@pytest.mark.parametrize("given", ["target", "output"])
+def test_random_numbers_that_a_function_of_the_user_draws_come_back(given: str) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval()
+    how: dict[str, Any] = {
+        given: lambda scores: (scores * torch.rand(5)).sum() if given == "target" else scores + torch.rand(5)
+    }
+    before = torch.get_rng_state()
+    for method in ("gradcam", "occlusion"):
+        layer = {"layer": "0"} if method == "gradcam" else {}
+        attend(model, torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0)), method=method, **layer, **how)
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.filterwarnings("ignore:.*(nested tensors|quantized tensor)")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.quantize_per_tensor(torch.rand(3), 0.1, 0, torch.quint8),
+        lambda: torch.ones(4, device="meta"),
+        lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+        lambda: torch.eye(3).to_sparse(),
+    ],
+    ids=["quantised", "meta", "nested", "sparse"],
+)
+def test_buffers_of_any_kind_are_no_error(make: Any) -> None:
+    model = Seen().eval()
+    model.register_buffer("peculiar", make())
+    kept = model.peculiar
+    attend(model, torch.rand(3, 16, 16), layer="look", target=1)
+    assert model.peculiar is kept
