@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
+# So many names are listed where none is close to the given one.
+_MOST_NAMES = 24
+
 
 class CamError(Exception):
     """The base of every error that pytest-cam raises.
@@ -212,10 +215,19 @@ def nearest(given: object, accepted: Iterable[str], count: int = 3) -> str:
         One sentence, or an empty string where nothing is accepted at all.
     """
     names = list(accepted)
-    close = difflib.get_close_matches(str(given), names, n=count, cutoff=0.5)
+    # Case, hyphens and blanks are what is mistaken most often.
+    plain = {_plain(name): name for name in reversed(names)}
+    same = plain.get(_plain(str(given)))
+    close = [same] if same is not None else difflib.get_close_matches(str(given), names, n=count, cutoff=0.5)
+    if not close:
+        close = [plain[each] for each in difflib.get_close_matches(_plain(str(given)), plain, n=count, cutoff=0.5)]
     if close:
         return f"Did you mean {' or '.join(repr(name) for name in close)}?"
     if not names:
         return ""
-    shown = ", ".join(repr(name) for name in names[:12])
-    return f"Accepted: {shown}{', ...' if len(names) > 12 else ''}."
+    shown = ", ".join(repr(name) for name in names[:_MOST_NAMES])
+    return f"Accepted: {shown}{', and others' if len(names) > _MOST_NAMES else ''}."
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.casefold() if character not in " -_.")

@@ -106,7 +106,7 @@ def _evidence(found: Intervention, drop: Figure) -> Findings:
     if found.stays:
         hints.append(
             f"the model predicts {quoted(found.before.explained)} without the region, too, so it reads something else "
-            "in this image; attend(model, img).overlay() shows where"
+            "in this image; the overlay of its attention shows where"
         )
     elif not found.before.explained.is_predicted and found.value_before < (drop.limits.at_least or 0.0):
         hints.append("the probability is below the limit before anything is hidden, so it cannot fall by that much")

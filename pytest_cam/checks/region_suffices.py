@@ -110,8 +110,8 @@ def _evidence(found: Intervention, figures: list[Figure]) -> Findings:
     hints = []
     if found.flips:
         hints.append(
-            "the model reads something outside the region, or cannot read what is left: look at the picture first. "
-            "attend(model, img).overlay() shows where it looks"
+            "the model reads something outside the region, or cannot read what is left: look at the picture first, "
+            "then at the overlay of its attention"
         )
     if found.fill == "inpaint":
         hints.append(

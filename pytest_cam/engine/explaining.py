@@ -164,8 +164,8 @@ def _require_no_layer(methods: list[Method], layer: LayersLike) -> None:
     if layer is not None and layer != AUTO:
         names = " and ".join(method.name for method in methods)
         raise MethodError(
-            f"{names} explains the model as a whole and takes no layer, and layer is {layer!r}; leave it out, or pass "
-            "layer='auto' where a setting names one"
+            f"{names} explains the model as a whole and takes no layer, and layer is {layer!r}; leave it out (in a "
+            "call of its own, where other methods need one), or pass layer='auto' where a setting names one"
         )
 
 

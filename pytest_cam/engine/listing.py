@@ -10,7 +10,7 @@ from torch import nn
 from pytest_cam.engine.forward import Run
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layouts import Reader
-from pytest_cam.errors import LayerError, is_ours, nearest
+from pytest_cam.errors import LayerError, is_ours
 
 __tracebackhide__ = is_ours
 
@@ -83,8 +83,9 @@ def layer_at(index: int, layers: list[Explainable]) -> str:
     """
     if -len(layers) <= index < len(layers):
         return layers[index].name
-    known = [str(number) for number in (*range(len(layers)), *range(-len(layers), 0))]
+    end = -len(layers) if index < 0 else len(layers) - 1
+    hint = f"; the nearest is {end}, {layers[end].name}" if layers else ""
     raise LayerError(
         f"layer {index} is out of range: the model has {len(layers)} explainable layers, {-len(layers)} to "
-        f"{len(layers) - 1}. {nearest(str(index), known)}"
+        f"{len(layers) - 1}{hint}"
     )

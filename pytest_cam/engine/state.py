@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -59,10 +60,10 @@ class ModelState:
 
     def __init__(self, model: nn.Module, *, opens: bool = True) -> None:
         if not isinstance(model, nn.Module):
-            hint = ""
-            if type(model).__name__ == "ExportedProgram":
-                hint = ": an exported program has no layers to explain; pass the module that was exported"
-            raise ModelError(f"model is a {_kind(model)}; accepted: a torch.nn.Module (an instance, not a class){hint}")
+            raise ModelError(
+                f"model is a {_kind(model)}; accepted: a torch.nn.Module (an instance, not a class)"
+                f"{'' if opens else ', a callable or a session of ONNX Runtime'}{_hint(model)}"
+            )
         self.tree = tree = ModuleTree.of(model)
         self.modules = tree.modules
         parameter = _first(tree.each("_parameters"))
@@ -182,6 +183,20 @@ class ModelState:
         if any(self.tree.each("training")):
             for module in self.modules:
                 module.training = False
+
+
+def _hint(value: object) -> str:
+    if type(value).__name__ == "ExportedProgram":
+        return (
+            ": an exported program has no layers to explain; pass the module that was exported, or, to occlusion and "
+            "rise, what its method module() returns"
+        )
+    if isinstance(value, (str, os.PathLike)):
+        return (
+            f". A file is loaded first, by torch.jit.load({str(value)!r}) or onnxruntime.InferenceSession"
+            f"({str(value)!r}); occlusion and rise explain what that returns"
+        )
+    return ""
 
 
 def _kind(value: object) -> str:

@@ -265,7 +265,8 @@ def independent(
         return IndependentScoreError(
             f"{where}: {sign} all {layout.grid[0]} x {layout.grid[1]} patches. "
             "After the last attention only the class token is read; take the normalisation before that attention, "
-            "which layer=None finds"
+            "which layer=None finds. If that one has none either, the score depends on no layer: a head of zeros, as "
+            "torchvision's transformers have before they are trained"
         )
     return IndependentScoreError(
         f"{where}: {sign} all its features (a saturated or dead unit, or a part of the output that the head "

@@ -32,19 +32,22 @@ def sketch(cam: npt.NDArray[np.float32], geometry: Geometry, regions: Collection
         regions: What to outline.
     """
     shades, grid = _cells(cam)
-    outline = np.zeros((grid[0] + 2, grid[1] + 2), dtype=bool)
+    peak = peak_cell(np.asarray(cam, dtype=np.float64))
+    outline, places = np.zeros((grid[0] + 2, grid[1] + 2), dtype=bool), _places_of(peak, cam.shape, grid)
     for region in regions:
-        outline |= _ring(_inside(region, geometry, grid))
+        inside = _inside(region, geometry, grid)
+        outline |= _ring(inside)
+        # The text says whether the peak is outside of the region: the picture must not say something else.
+        is_in = _covers(region, geometry, peak, cam.shape)
+        places = [place for place in places if inside[place] == is_in] or places
     canvas = _frame(grid)
     for row in range(grid[0]):
         for column in range(grid[1]):
             canvas[row + 1][column + 1] = shades[row][column] * 2
-    peak = peak_cell(np.asarray(cam, dtype=np.float64))
-    row = int((peak[0] + 0.5) * grid[0] / cam.shape[0])
-    column = int((peak[1] + 0.5) * grid[1] / cam.shape[1])
-    canvas[row + 1][column + 1] = "X" + canvas[row + 1][column + 1][1]
     for y, x in zip(*np.nonzero(outline), strict=True):
         canvas[y][x] = _joint(outline, int(y), int(x), keep=canvas[y][x])
+    row, column = places[0]
+    canvas[row + 1][column + 1] = "X" + canvas[row + 1][column + 1][1]
     return ["".join(line).rstrip() for line in canvas]
 
 
@@ -77,15 +80,45 @@ def _block_means(length: int, blocks: int) -> npt.NDArray[np.float64]:
     return means
 
 
+def _places_of(peak: tuple[int, int], shape: tuple[int, ...], grid: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the cells of a grid in which the centre of a map's cell lies: several where it lies between them."""
+    across = []
+    for index, cells, wanted in zip(peak, shape, grid, strict=True):
+        doubled, step = (2 * index + 1) * wanted, 2 * cells
+        first = doubled // step
+        across.append([first, first - 1] if doubled % step == 0 else [first])
+    return [(row, column) for row in across[0] for column in across[1]]
+
+
+def _covers(region: Region, geometry: Geometry, peak: tuple[int, int], shape: tuple[int, ...]) -> bool:
+    """Return whether a region covers the centre of a map's cell."""
+    coverage = region.coverage(geometry)
+    row, column = (
+        (2 * index + 1) * size // (2 * cells) for index, size, cells in zip(peak, coverage.shape, shape, strict=True)
+    )
+    return bool(coverage[row, column] >= 0.5)
+
+
 def _inside(region: Region, geometry: Geometry, grid: tuple[int, int]) -> npt.NDArray[np.bool_]:
     inside = np.zeros(grid, dtype=bool)
     for part in region.separate:
         coverage = part.coverage(geometry)
+        down, across, top = coverage.max(axis=1), coverage.max(axis=0), coverage.max()
+        if top > 0 and np.allclose(coverage * top, np.outer(down, across), atol=1e-6):  # a box keeps its corners
+            rows, columns = _block_means(len(down), grid[0]) @ down, _block_means(len(across), grid[1]) @ across
+            inside |= np.outer(_mostly(rows / top), _mostly(columns / top))
+            continue
         share = _block_means(coverage.shape[0], grid[0]) @ coverage @ _block_means(coverage.shape[1], grid[1]).T
         if share.any():
             # Half of a cell along each side counts. Of a part too small for that, the cells that it covers most do.
             inside |= share >= min(0.25, 0.999 * share.max())
     return inside
+
+
+def _mostly(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    # Half of a cell counts; of what is too small for that, the cells that it covers most do.
+    mostly: npt.NDArray[np.bool_] = shares >= min(0.5, 0.999 * shares.max())
+    return mostly
 
 
 def _ring(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

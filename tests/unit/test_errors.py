@@ -29,3 +29,11 @@ def test_text_with_bytes_that_are_no_utf_8_can_be_sent() -> None:
 )
 def test_nearest_names_are_given(given: str, accepted: list[str], sentence: str) -> None:
     assert errors.nearest(given, accepted) == sentence
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("GradCAM", "gradcam"), ("Score-CAM", "scorecam"), ("RISE", "rise"), ("grad_cam++", "gradcam++")],
+)
+def test_case_and_hyphens_are_no_other_name(given: str, meant: str) -> None:
+    assert errors.nearest(given, ["gradcam++", "gradcam", "scorecam", "rise"]) == f"Did you mean {meant!r}?"

@@ -209,6 +209,22 @@ def test_what_cannot_be_called_is_no_model(model: Any, named: str, method: str, 
         attend(model, picture, method=method)
 
 
+def test_a_file_is_no_model_and_how_to_load_it_is_said(picture: torch.Tensor) -> None:
+    said = (
+        r"model is a str; accepted: .*, a callable or a session of ONNX Runtime\. A file .* torch\.jit\.load\('m\.pt'\)"
+    )
+    with pytest.raises(ModelError, match=said):
+        attend("m.pt", picture, method="occlusion")
+
+
+def test_an_exported_program_is_explained_by_its_module(network: nn.Sequential, picture: torch.Tensor) -> None:
+    program = torch.export.export(network, (picture[None] if picture.ndim == 3 else picture,))
+    with pytest.raises(ModelError, match=r"pass the module that was exported, or, to .* what its method module\(\)"):
+        attend(program, picture, method="occlusion")
+    found = explained(program.module(), picture, "occlusion", target=1).map
+    np.testing.assert_allclose(found, explained(network, picture, "occlusion", target=1).map, atol=1e-6)
+
+
 @pytest.mark.parametrize("layer", ["stem", -1, ["stem"], ["stem", "norm"], [], [None]])
 @pytest.mark.parametrize("method", METHODS)
 def test_no_layer_can_be_named(method: str, layer: Any, network: nn.Sequential, picture: torch.Tensor) -> None:

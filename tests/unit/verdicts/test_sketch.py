@@ -1,0 +1,41 @@
+"""The map in characters: boxes keep their corners, and the peak is inside of the outline where the text says so."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_cam import Box
+from pytest_cam.images.geometry import Geometry
+from pytest_cam.verdicts.sketch import sketch
+
+GEOMETRY = Geometry.identity((224, 224))
+
+
+def one_hot(row: int, column: int) -> npt.NDArray[np.float32]:
+    """Return a map of 7 x 7 cells of 32 pixels, of which one is the peak."""
+    cam = np.zeros((7, 7), dtype=np.float32)
+    cam[row, column] = 1
+    return cam
+
+
+@pytest.mark.parametrize("box", [(40, 60, 120, 180), (30, 20, 112, 112), (5, 90, 219, 101)])
+def test_a_box_that_lies_across_cells_keeps_its_corners(box: tuple[int, ...]) -> None:
+    text = "".join(sketch(one_hot(6, 6), GEOMETRY, [Box(*box)]))
+    assert [text.count(corner) for corner in "┏┓┗┛"] == [1, 1, 1, 1]
+
+
+@given(st.integers(0, 6), st.integers(0, 6), st.integers(1, 160), st.integers(1, 160), st.integers(33, 60))
+def test_the_peak_is_in_the_outline_of_a_box_where_it_is_in_the_box(
+    row: int, column: int, left: int, top: int, side: int
+) -> None:
+    lines = sketch(one_hot(row, column), GEOMETRY, [Box(left, top, left + side, top + side)])
+    x, y = 32 * column + 16, 32 * row + 16
+    (place,) = [(line.index("X"), number) for number, line in enumerate(lines) if "X" in line]
+    edges = [number for number, line in enumerate(lines) if "━" in line]
+    sides = [index for line in lines for index, character in enumerate(line) if character in "┏┓┗┛┃"]
+    within = edges[0] < place[1] < edges[-1] and min(sides) < place[0] < max(sides)
+    assert within == (left <= x < left + side and top <= y < top + side)
