@@ -103,6 +103,23 @@ class Run:
             return taps, self.read(output)
 
 
+def laid_out(inputs: torch.Tensor, state: State) -> torch.Tensor:
+    """Return a batch of inputs as the convolutions of a CPU read it fastest: with the channels last.
+
+    Many versions of one image take a quarter less time so. A model that is not made of torch's own modules may refuse
+    it, and gets what it is given.
+
+    Args:
+        inputs: (n, C, H, W).
+        state: The model's state.
+    """
+    if inputs.ndim != 4 or inputs.device.type != "cpu" or not isinstance(state, ModelState):
+        return inputs
+    if not state.is_known or state.has_hooks():
+        return inputs
+    return inputs.contiguous(memory_format=torch.channels_last)
+
+
 @contextmanager
 def plainly(state: State) -> Iterator[None]:
     """Run what is compiled in eager mode, and what is checkpointed as it stands.

@@ -15,7 +15,7 @@ from pytest_cam.engine.attention_gradients import attention_gradients
 from pytest_cam.engine.coupling import in_uncoupled_batches
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import not_finite
-from pytest_cam.engine.forward import plainly
+from pytest_cam.engine.forward import laid_out, plainly
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layouts import with_tensor
 from pytest_cam.engine.methods.resources import Make
@@ -131,7 +131,12 @@ class Resources:
         def score(inputs: torch.Tensor) -> torch.Tensor:
             return self._values(self._subject.call(inputs, self._index), inputs)
 
-        return self._in_batches(score, count, make, "inputs")
+        def made(start: int, stop: int) -> torch.Tensor:
+            versions = make(start, stop)
+            # What explains any callable has the same map for a module, to the bit.
+            return versions if self._found is None else laid_out(versions, self._subject.state)
+
+        return self._in_batches(score, count, made, "inputs")
 
     def score_activations(self, count: int, make: Make) -> torch.Tensor:
         """Return the explained score for other outputs of the layer, (count,), on the CPU.
