@@ -6,15 +6,18 @@ one process: those that such runs use are imported here, before the first of the
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2  # noqa: F401  (see above)
 import hypothesis
 import numpy.random  # noqa: F401  (see above)
 import pytest
-import torch  # noqa: F401  (see above)
+import torch
 import torchvision  # noqa: F401  (see above)
 
 import pytest_cam.checks.bound
 import pytest_cam.reporting.artifacts  # noqa: F401  (so that its classes are the same ones in every run)
+from pytest_cam.engine.state import ModelState
 
 pytest_plugins = ["pytester"]
 
@@ -28,3 +31,17 @@ def plugin_args(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """The three ways in which every integration test runs: without xdist, with it idle, and with two workers."""
     args: tuple[str, ...] = request.param
     return args
+
+
+@pytest.fixture
+def run_on(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """Return what models are run on during the test; a hook that saw it would be code of the user's."""
+    seen: list[torch.Tensor] = []
+    run = ModelState.run
+
+    def watched(state: ModelState, inputs: torch.Tensor, /, *args: Any, **kwargs: Any) -> Any:
+        seen.append(inputs)
+        return run(state, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(ModelState, "run", watched)
+    return seen

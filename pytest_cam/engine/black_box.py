@@ -49,6 +49,10 @@ class BlackBox(AbstractContextManager["BlackBox"]):
     def __exit__(self, *_: object) -> None:
         self._random.put_back()
 
+    def runs_users_code(self) -> bool:
+        """Return True: what it does is not known."""
+        return True
+
     def users_code(self) -> RandomState:
         """Return a `with` block for other code of the user, which puts back the random numbers that it draws."""
         return RandomState()

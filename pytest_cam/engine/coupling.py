@@ -58,9 +58,8 @@ def are_apart(state: State) -> bool:
             along the first axis.
     """
     return (
-        state.is_known
-        and isinstance(state, ModelState)
-        and not state.has_hooks()
+        isinstance(state, ModelState)
+        and not state.runs_users_code()
         and not any(map(_is_along_the_batch, state.modules))
     )
 
@@ -78,7 +77,7 @@ def uncoupled(run: Run, state: State) -> Run:
         state: The model's state.
     """
     apart = are_apart(state)
-    coupled = True if _normalises(state) else False if apart else None
+    coupled = True if isinstance(state, ModelState) and _batch_norm(state.modules) is not None else None
 
     def checked(samples: torch.Tensor) -> torch.Tensor:
         nonlocal coupled
@@ -115,21 +114,20 @@ def in_uncoupled_batches(
     return in_batches(uncoupled(run, state), make, count, what=what, unit_bytes=unit, device=state.device)
 
 
-def _normalises(state: State) -> bool:
-    return isinstance(state, ModelState) and _batch_norm(state.modules) is not None
+def _normalises(module: nn.Module) -> bool:
+    return isinstance(module, _BatchNorm) and module.running_mean is None
 
 
 def _batch_norm(modules: list[nn.Module]) -> nn.Module | None:
-    return next((each for each in modules if isinstance(each, _BatchNorm) and each.running_mean is None), None)
+    return next(filter(_normalises, modules), None)
 
 
 def _is_along_the_batch(module: nn.Module) -> bool:
     """Return whether one of torch's own modules may take its input's first axis for something else than the batch."""
-    if isinstance(module, _BatchNorm):
-        return module.running_mean is None
     dims = getattr(module, "dims", None)  # of torchvision's Permute
     return (
-        (isinstance(dims, (list, tuple)) and dims[0] != 0)
+        _normalises(module)
+        or (isinstance(dims, (list, tuple)) and dims[0] != 0)
         or getattr(module, "batch_first", True) is False  # of recurrent networks and attention
         or getattr(module, "start_dim", 1) == 0  # of Flatten
         or getattr(module, "dim", 1) in (0, None)  # of Softmax, GLU, Unflatten

@@ -52,7 +52,7 @@ class Run:
         if not self.differentiates:
             with torch.no_grad():
                 return self._forward(place, nullcontext)
-        if self.state.is_known and not self.state.has_hooks():
+        if not self.state.runs_users_code():
             try:
                 return self._first_way(place, torch.inference_mode)
             except RuntimeError as error:
@@ -113,9 +113,7 @@ def laid_out(inputs: torch.Tensor, state: State) -> torch.Tensor:
         inputs: (n, C, H, W).
         state: The model's state.
     """
-    if inputs.ndim != 4 or inputs.device.type != "cpu" or not isinstance(state, ModelState):
-        return inputs
-    if not state.is_known or state.has_hooks():
+    if inputs.ndim != 4 or inputs.device.type != "cpu" or state.runs_users_code():
         return inputs
     return inputs.contiguous(memory_format=torch.channels_last)
 

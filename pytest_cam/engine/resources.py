@@ -20,7 +20,6 @@ from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layouts import with_tensor
 from pytest_cam.engine.methods.resources import Make
 from pytest_cam.engine.replay import Replay
-from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import GRADIENTS, Trace, independent, trace
@@ -255,7 +254,7 @@ class Resources:
 
     def _scores(self, score: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make) -> torch.Tensor:
         state = self._subject.state
-        without_users = state.is_known and isinstance(state, ModelState) and not state.has_hooks()
+        without_users = not state.runs_users_code()
 
         def run(batch: torch.Tensor) -> torch.Tensor:
             state.rewind()

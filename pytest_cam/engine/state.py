@@ -112,6 +112,10 @@ class ModelState:
         """Return whether somebody placed a hook on a module, or on all modules of the process."""
         return has_global_hooks() or self.tree.has_hooks()
 
+    def runs_users_code(self) -> bool:
+        """Return whether a pass runs anything else than torch's and torchvision's own modules: others, or hooks."""
+        return not self.is_known or self.has_hooks()
+
     def is_untouched(self) -> bool:
         """Return whether no random number was drawn and no buffer written to since they were noted."""
         drawn = self._random is not None and not self._random.is_current()
