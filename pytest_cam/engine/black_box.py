@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import update_wrapper
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -40,7 +41,12 @@ class BlackBox(AbstractContextManager["BlackBox"]):
 
     def __init__(self, model: Callable[..., Any]) -> None:
         call = _of_session(model) if _is_session(model) else model
-        self.model: Callable[..., Any] = lambda *args, **kwargs: _as_tensors(call(*args, **kwargs))
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            return _as_tensors(call(*args, **kwargs))
+
+        # So that its signature is that of the callable.
+        self.model: Callable[..., Any] = update_wrapper(run, call, assigned=(), updated=())
 
     def __enter__(self) -> BlackBox:
         self._random = RandomState()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
@@ -76,3 +80,30 @@ def require_differentiable(
             "the model's parameters were made under torch.inference_mode, and autograd cannot use them; make or "
             "load the model outside of it"
         )
+
+
+def require_accepted(model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], error: TypeError) -> None:
+    """Check, after a call that failed, that a model takes what it was given, the image first, and nothing more.
+
+    Args:
+        model: A module or another callable.
+        args: What it was given.
+        kwargs: The same, by name.
+        error: What the call raised.
+
+    Raises:
+        ModelError: It does not, from that error.
+    """
+    try:
+        signature = inspect.signature(model.forward if isinstance(model, torch.nn.Module) else model)
+    except (TypeError, ValueError):  # of what is not written in Python
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as unbound:
+        given = [*["model_args" for _ in args[1:2]], *["model_kwargs" for _ in list(kwargs)[:1]]]
+        raise ModelError(
+            f"the model is called with the image{''.join(f' and {name}' for name in given)}, and its parameters are "
+            f"{signature}: {unbound}. Accepted: what it takes beside the image, as model_args=(...) or "
+            "model_kwargs={...}"
+        ) from error

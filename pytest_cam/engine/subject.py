@@ -14,6 +14,7 @@ from pytest_cam.engine.black_box import Model, State
 from pytest_cam.engine.class_names import as_names, names_of
 from pytest_cam.engine.further import Further, on_device
 from pytest_cam.engine.layouts import Reader
+from pytest_cam.engine.requirements import require_accepted
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.targets import Scores, Target, scores_of, values_of
 
@@ -58,14 +59,19 @@ class Subject:
         Args:
             inputs: (n, C, H, W), which stay what they are.
             image: The image of the batch whose other arguments go with all rows; None where the rows are the batch.
+
+        Raises:
+            ModelError: The model does not take the arguments that it is given, or lacks some.
         """
         args, kwargs = self.said("model_args") or (), self.said("model_kwargs") or {}
-        if not args and not kwargs:
-            return self.state.run(inputs)
         # Copies, each time that the model runs.
         args = [self._other(value, image, len(inputs)) for value in args]
         kwargs = {name: self._other(value, image, len(inputs)) for name, value in kwargs.items()}
-        return self.state.run(inputs, *args, **kwargs)
+        try:
+            return self.state.run(inputs, *args, **kwargs)
+        except TypeError as error:
+            require_accepted(self.model, (inputs, *args), kwargs, error)
+            raise
 
     def for_copies_of(self, image: int, count: int, layer_call: int | None = None) -> Subject:
         """Return the same for a batch of copies of one image: the model's other arguments are repeated.

@@ -11,7 +11,7 @@ from torch import nn
 
 from pytest_cam import assert_attention_in_region, assert_attention_not_in_region, attend, attend_batch, options
 from pytest_cam.checks.bound import Cam
-from pytest_cam.errors import CamError, KeywordError, OutputError
+from pytest_cam.errors import CamError, KeywordError, ModelError, OutputError
 
 
 class Gated(nn.Module):
@@ -97,9 +97,28 @@ def test_arguments_of_a_batch_are_those_of_all_its_images() -> None:
     assert (first.target, second.target) == (1, 0)
 
 
-def test_error_of_the_model_about_its_arguments_is_its_own() -> None:
-    with pytest.raises(TypeError, match="missing 1 required positional argument: 'gate'") as raised:
-        attend(Gated(), IMAGE)
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [
+        ({}, "called with the image, and .* missing a required argument: 'gate'. Accepted: .* model_args="),
+        ({"model_args": (1, 2)}, "the image and model_args, and its parameters are .*: too many positional"),
+        ({"model_kwargs": {"gate": 1, "scal": 2}}, "the image and model_kwargs, .* unexpected keyword argument 'scal'"),
+    ],
+)
+@pytest.mark.parametrize("method", ["gradcam", "occlusion"])
+def test_arguments_that_the_model_does_not_take_are_an_error(
+    method: str, further: dict[str, Any], message: str
+) -> None:
+    gated = Gated()
+    model: Any = gated if method == "gradcam" else lambda image, gate, *, scale=None: gated(image, gate, scale=scale)
+    with pytest.raises(ModelError, match=message) as raised:
+        attend(model, IMAGE, method=method, **further)
+    assert isinstance(raised.value.__cause__, TypeError)
+
+
+def test_error_of_the_model_about_what_it_takes_is_its_own() -> None:
+    with pytest.raises(TypeError) as raised:
+        attend(Gated(), IMAGE, model_args=(torch.ones(1),), model_kwargs={"scale": 1})
     assert not isinstance(raised.value, CamError)
 
 
