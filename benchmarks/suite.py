@@ -1,5 +1,7 @@
 """Checks in real runs of pytest: twenty of one image, one more, and two hundred of two hundred images by two workers.
 
+The twenty are asked in both ways: each by a call with the model and the image, and all of one attention.
+
 What a test costs is timed inside it, since a run's start, which imports torch, would drown it. The two hundred are
 timed as a user waits for them: from the command to its end.
 """
@@ -76,14 +78,20 @@ def test_assertions(cam, model, index):
         for box in boxes:
             cam.assert_attention_in_region(model, image, box, layer="layer4", metric="energy", at_least=1e-6)
 
+    def check_one_attention(image, boxes):
+        attention = cam(model, image, layer="layer4")
+        for box in boxes:
+            attention.assert_in_region(box, metric="energy", at_least=1e-6)
+
     drawn = torch.Generator().manual_seed(index)
-    one, other = (torch.randn(1, 3, 224, 224, generator=drawn) for _ in range(2))
+    one, other, third = (torch.randn(1, 3, 224, 224, generator=drawn) for _ in range(3))
     plain_before = seconds(plain, one)
     all_of_them = seconds(check, one, BOXES)
     plain_after = seconds(plain, other)
     first = seconds(check, other, BOXES[:1])
+    of_one = seconds(check_one_attention, third, BOXES)
     if index >= WARM_UP:
-        taken = {{"plain": (plain_before + plain_after) / 2, "all": all_of_them, "first": first}}
+        taken = {{"plain": (plain_before + plain_after) / 2, "all": all_of_them, "first": first, "of one": of_one}}
         with open("taken.jsonl", "a") as lines:
             print(json.dumps(taken), file=lines)
 """
@@ -101,17 +109,20 @@ def test_looks_somewhere(cam, model, index):
 
 def figures(setup: Setup) -> Iterator[Figure]:
     """Measure each; the cost of an assertion is of the same runs as the twenty."""
-    twenty = Figure(
-        KIND, f"{ASSERTIONS} assertions on one image in one test, over a plain pass", limit=ASSERTIONS_LIMIT
+    twenty, of_one = (
+        Figure(KIND, f"{ASSERTIONS} assertions on one {what} in one test, over a plain pass", limit=ASSERTIONS_LIMIT)
+        for what in ("image", "attention")
     )
     extra = Figure(KIND, "one more assertion on the same image", unit="ms")
     try:
         taken = _assertions(setup)
     except Exception as error:
         yield replace(twenty, failed=f"{type(error).__name__}: {error}")
+        yield replace(of_one, failed="as above")
         yield replace(extra, failed="as above")
     else:
-        yield _twenty(twenty, taken)
+        yield _twenty(twenty, taken, "all")
+        yield _twenty(of_one, taken, "of one")
         yield _extra(extra, taken)
     count = _checks(setup)
     blank = Figure(KIND, f"{count} checks on {count} images, -n{WORKERS} over plain", limit=WORKERS_LIMIT)
@@ -136,8 +147,8 @@ def _assertions(setup: Setup) -> list[dict[str, float]]:
         return [json.loads(line) for line in (made.path / "taken.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def _twenty(blank: Figure, taken: list[dict[str, float]]) -> Figure:
-    ratios = [one["all"] / one["plain"] for one in taken]
+def _twenty(blank: Figure, taken: list[dict[str, float]], way: str) -> Figure:
+    ratios = [one[way] / one["plain"] for one in taken]
     plain = statistics.median(one["plain"] for one in taken)
     return replace(
         blank,
