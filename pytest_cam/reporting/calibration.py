@@ -13,7 +13,7 @@ from pytest_cam.reporting.limits_file import Entry, write_limits
 from pytest_cam.reporting.proposals import Proposal, key_of, propose, propose_over_parameters
 from pytest_cam.running import Agreed, CheckRecord, Key, sendable
 
-_HEADS = ("check", "value", "present limit", "proposed limit", "chance", "ceiling")
+_HEADS = ("check", "value", "present limit", "proposed limit", "energy by chance", "energy at best")
 
 
 class Calibration:
@@ -116,7 +116,7 @@ def _entry(proposal: Proposal) -> Entry:
 
 
 def _of_failed(record: CheckRecord) -> Proposal:
-    return replace(propose(record, 0.0), agreed=Agreed(), reason="none: the test did not pass")
+    return replace(propose(record, 0.0), agreed=Agreed(), reason="none: the test did not pass", is_weaker=False)
 
 
 def _in_ci() -> bool:
@@ -126,7 +126,7 @@ def _in_ci() -> bool:
 def _cells(proposal: Proposal) -> tuple[str, ...]:
     sides = (("at least", proposal.agreed.at_least), ("at most", proposal.agreed.at_most))
     proposed = " and ".join(f"{words} {limit:g}" for words, limit in sides if limit is not None)
-    told = f"{proposed}{', ' if proposed and proposal.reason else ''}{proposal.reason}"
+    told = ", ".join(filter(None, (proposed, "WEAKER than now" if proposal.is_weaker else "", proposal.reason)))
     levels = ["" if level is None else f"{level:.2f}" for level in (proposal.chance, proposal.ceiling)]
     return (str(proposal.key), f"{proposal.value:.3f}", proposal.present, told, *levels)
 

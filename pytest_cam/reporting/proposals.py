@@ -25,6 +25,7 @@ class Proposal:
         reason: Why none is; or over how many parameters it is one.
         chance: The energy of a map that is the same everywhere, or None.
         ceiling: The most energy that a map can put in the region, or None.
+        is_weaker: Whether a value may pass by what is proposed that fails by the present limits.
     """
 
     key: Key
@@ -34,6 +35,7 @@ class Proposal:
     reason: str = ""
     chance: float | None = None
     ceiling: float | None = None
+    is_weaker: bool = False
 
     @property
     def is_made(self) -> bool:
@@ -56,7 +58,8 @@ def propose(record: CheckRecord, margin: float) -> Proposal:
     value, chance, ceiling = record["value"], record["chance"], record["ceiling"]
     slack = margin * _scale(record)
     agreed, reason = _limits(record, (value, value), (value - slack, value + slack), _level(record))
-    return Proposal(key_of(record), value, record["present"], agreed, reason, chance, ceiling)
+    weaker = _is_weaker(agreed, [record])
+    return Proposal(key_of(record), value, record["present"], agreed, reason, chance, ceiling, weaker)
 
 
 def propose_over_parameters(records: Iterable[CheckRecord], margin: float) -> list[Proposal]:
@@ -86,7 +89,8 @@ def _over(key: Key, group: list[CheckRecord], margin: float) -> Proposal:
     worst = (max if first["sides"] == ["at_least"] else min)(levels) if levels else None
     agreed, reason = _limits(first, inner, (low, high), worst)
     value = inner[0] if "at_least" in first["sides"] else inner[1]
-    return Proposal(key, value, present, agreed, f"{told}{': ' if reason else ''}{reason}")
+    told += f": {reason}" if reason else ""
+    return Proposal(key, value, present, agreed, told, is_weaker=_is_weaker(agreed, group))
 
 
 def _percentiles(values: list[float]) -> list[float]:
@@ -121,6 +125,14 @@ def _limits(
     if level is not None and measured[1] > level:
         return Agreed(), f"none: it is more than chance, {level:.2f}"
     return Agreed(None, at_most if level is None else min(at_most, _up(level))), ""
+
+
+def _is_weaker(agreed: Agreed, records: list[CheckRecord]) -> bool:
+    """Return whether limits let more pass than those that some check is held to now."""
+    least, most = zip(*(record["held"] for record in records), strict=True)
+    return (agreed.at_least is not None and any(each is not None and agreed.at_least < each for each in least)) or (
+        agreed.at_most is not None and any(each is not None and agreed.at_most > each for each in most)
+    )
 
 
 def _in_range(metric: str, low: float, high: float) -> tuple[float, float]:

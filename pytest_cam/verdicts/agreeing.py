@@ -42,6 +42,7 @@ def record(number: int, judged: Sequence[Judged], check: str) -> None:
 
 
 def _record(number: int, check: str, name: str, value: Judged, sides: list[str]) -> CheckRecord:
+    limits, is_unset = value.limits, value.limits.origin == UNSET
     return {
         "test": RUNNING.test,
         "function": RUNNING.function,
@@ -50,7 +51,8 @@ def _record(number: int, check: str, name: str, value: Judged, sides: list[str])
         "metric": sendable(name),
         "value": float(value.value),
         "sides": sides,
-        "present": "none" if value.limits.origin == UNSET else sendable(str(value.limits)),
+        "present": "none" if is_unset else sendable(str(limits)),
+        "held": [None, None] if is_unset else [limits.at_least, limits.at_most],
         "chance": float(value.chance) if isinstance(value, Measurement) else None,
         "ceiling": float(value.ceiling) if isinstance(value, Measurement) else None,
     }

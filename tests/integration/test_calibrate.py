@@ -71,7 +71,7 @@ def test_workflow(project):
     calibrated.stdout.fnmatch_lines(
         [
             "*pytest-cam: calibrating, limits of attention checks are recorded and not applied*",
-            "check * value *present limit *proposed limit *chance *ceiling",
+            "check * value *present limit *proposed limit *energy by chance *energy at best",
             "test_suite.py::test_fixture #1 attention in box, skill *1.000 *at least 0.25 *at least 0.9 *0.25 *1.00",
             "*limit_of_its_own #1 attention in box, skill *1.000 *at least 0.1 *at least 0.9 *0.25 *1.00",
             "*without_a_default #1 attention in box, energy *1.000 *none *at least 0.925 *0.25 *1.00",
@@ -85,6 +85,20 @@ def test_workflow(project):
     worse.stdout.fnmatch_lines(["E *AttentionError: attention in box: skill 0.71 < 0.9 (gradcam, 0)"])
     worse.stdout.fnmatch_lines(["E *limit * skill at least 0.9, limit from cam_limits.toml"])
     worse.stdout.fnmatch_lines(["E *AttentionError: attention in box: energy 0.78 < 0.925 (gradcam, 0)"])
+
+
+def test_weaker_limit_than_the_present_one_is_marked(project):
+    project.write(
+        test_suite="""
+        def test_strict(cam, model, photo):
+            cam.assert_attention_in_region(model, photo, LIT, at_least=0.95)
+            cam.assert_attention_in_region(model, photo, LIT, at_least=0.9)
+        """
+    )
+    calibrated = project.run("--cam-calibrate")
+    calibrated.stdout.fnmatch_lines(
+        ["*test_strict #1 * at least 0.9, WEAKER than now *", "*test_strict #2 * at least 0.9  *"]
+    )
 
 
 def test_nothing_fails_by_its_limit_and_all_else_does(project):

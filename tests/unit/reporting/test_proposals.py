@@ -21,6 +21,7 @@ def record(metric: str, value: float, side: str = "at_least", test: str = "a.py:
         "value": value,
         "sides": [side],
         "present": "at least 0.25",
+        "held": [0.25, None],
         "chance": 0.2,
         "ceiling": 0.6,
     } | changed
@@ -103,3 +104,25 @@ def test_parameters_of_which_one_has_no_number_share_nothing() -> None:
 
 def test_one_parameter_or_none_shares_nothing() -> None:
     assert propose_over_parameters([record("skill", 0.5), record("skill", 0.5, test="a.py::t[1]")], 0.1) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "side", "held", "is_weaker"),
+    [
+        ("skill", 0.34, "at_least", [0.25, None], True),  # at least 0.24
+        ("skill", 0.35, "at_least", [0.25, None], False),
+        ("lift", 0.5, "at_most", [None, 0.6], True),  # at most 0.7
+        ("lift", 0.4, "at_most", [None, 0.6], False),
+        ("energy", 0.5, "at_least", [None, None], False),
+        ("skill", 0.01, "at_least", [0.25, None], False),  # none is proposed
+    ],
+)
+def test_weaker_limit_is_marked(metric, value, side, held, is_weaker) -> None:
+    proposal = propose(record(metric, value, side, held=held), 0.1)
+    assert proposal.is_weaker == is_weaker
+
+
+def test_limit_over_parameters_is_weaker_than_the_strictest_of_them() -> None:
+    records = [record("skill", 0.5, test=f"a.py::t[{held}]", held=[held, None]) for held in (0.3, 0.45)]
+    (proposal,) = propose_over_parameters(records, 0.1)
+    assert (proposal.agreed, proposal.is_weaker) == (Agreed(0.4), True)
