@@ -17,9 +17,10 @@ from pytest_cam.engine.explaining import explain, methods_named, tell_of_ignored
 from pytest_cam.engine.further import Further, require_known, seed_of
 from pytest_cam.engine.layers import FusedLayers, LayerLike, LayersLike
 from pytest_cam.engine.ready_targets import ReadyTarget
+from pytest_cam.engine.requirements import require_device
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target, Targets, one_each
-from pytest_cam.errors import CamError, ImageError, LayerError, MethodError, ModelError, TargetError, is_ours
+from pytest_cam.errors import CamError, ImageError, LayerError, MethodError, TargetError, is_ours
 from pytest_cam.images.batching import stacked
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
@@ -286,22 +287,3 @@ def _attention(item: PreparedImage, found: Found, index: int) -> Attention:
         item.source,
         item.geometry,
     )
-
-
-def require_device(actual: torch.device, wanted: str | torch.device | None) -> None:
-    """Check that a model is where it is expected to be.
-
-    Raises:
-        ModelError: It is elsewhere, or there is no such device.
-    """
-    if wanted is None:
-        return
-    try:
-        device = torch.device(wanted)
-    except RuntimeError as error:
-        raise ModelError(f"device is {wanted!r}; accepted: 'cpu', 'cuda', 'cuda:0', 'mps', ... ({error})") from None
-    if device.type != actual.type or (device.index is not None and device.index != actual.index):
-        raise ModelError(
-            f"the model is on {actual}, and device is {device}: move it there first, with model.to({str(device)!r}). "
-            "In a test, take the `cam_device` fixture in the fixture that makes the model"
-        )

@@ -24,7 +24,7 @@ from pytest_cam.verdicts.judging import judge
 from pytest_cam.verdicts.likeness import LikenessLimits, Mode, rule
 from pytest_cam.verdicts.limits import IN_REGION, NOT_IN_REGION, Limits, limits_for
 from pytest_cam.verdicts.region import measure, peak_in_image
-from pytest_cam.views import attended_boxes
+from pytest_cam.views import attended_boxes, heat_map_over, nothing_in
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -162,11 +162,7 @@ class Attention:
             SettingError: There is no such colour map or normalization, or alpha is not in [0, 1].
             DependencyError: OpenCV does not import here.
         """
-        style = Style(colormap, alpha, normalization)
-        picture = self.image.rgb()
-        size = (picture.shape[1], picture.shape[0])
-        share = drawing.on_image(drawing.normalised(self.map, style.normalization), self.geometry, size)
-        return drawing.overlay(picture, share, drawing.seen_mask(self.geometry, size), style.alpha, style.colormap)
+        return heat_map_over(self, Style(colormap, alpha, normalization))
 
     def compare(self, other: Attention) -> Comparison:
         """Compare with another attention of the same image: another method, layer, target or model.
@@ -300,13 +296,5 @@ class Attention:
 
     def require_something(self) -> None:
         """Raise `EmptyMapError` where the map is zero everywhere."""
-        if float(self.map.max()) > 0:
-            return
-        what = self.explained
-        target = what.name if what.target is None else f"target {what.target}"
-        raise EmptyMapError(
-            f"no positive evidence for {target} at {self.layer} ({self.method}): the map is zero everywhere, so "
-            "there is nothing to measure. Another layer or method may show some; a score that only falls with this "
-            "layer's activations has none",
-            self.evidence(),
-        )
+        if not float(self.map.max()) > 0:
+            raise EmptyMapError(nothing_in(self), self.evidence())

@@ -47,7 +47,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
     try:
         # As `pytest --version`: before there is a terminal reporter, and instead of a run.
-        print(layers_table(place))
+        sys.stdout.write(f"{layers_table(place)}\n")
     except CamError as error:
         raise pytest.UsageError(str(error)) from None
     return 0

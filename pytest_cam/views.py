@@ -1,4 +1,4 @@
-"""What is drawn of an attention: the boxes around what it marks, and its part of a verdict over several."""
+"""What is drawn and said of an attention: the boxes around what it marks, and its part of a verdict over several."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy.typing as npt
 
 from pytest_cam.images import drawing
 from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.loading import RGB
 from pytest_cam.images.regions import Box
+from pytest_cam.images.style import Style
 from pytest_cam.measures.localization import upsample
 from pytest_cam.verdicts.findings import View
 from pytest_cam.verdicts.message import explained
@@ -42,6 +44,25 @@ def view_of(attention: Attention, name: str, title: str) -> View:
             "probability": what.probability,
             "predicted": what.predicted,
         },
+    )
+
+
+def heat_map_over(attention: Attention, style: Style) -> RGB:
+    """Return an attention's map drawn over its image, (H, W, 3) uint8."""
+    picture = attention.image.rgb()
+    size = (picture.shape[1], picture.shape[0])
+    share = drawing.on_image(drawing.normalised(attention.map, style.normalization), attention.geometry, size)
+    return drawing.overlay(picture, share, drawing.seen_mask(attention.geometry, size), style.alpha, style.colormap)
+
+
+def nothing_in(attention: Attention) -> str:
+    """Say that a map is zero everywhere, and what to do."""
+    what = attention.explained
+    target = what.name if what.target is None else f"target {what.target}"
+    return (
+        f"no positive evidence for {target} at {attention.layer} ({attention.method}): the map is zero everywhere, so "
+        "there is nothing to measure. Another layer or method may show some; a score that only falls with this "
+        "layer's activations has none"
     )
 
 

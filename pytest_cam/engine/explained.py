@@ -11,6 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 
+def sigmoid(value: float) -> float:
+    """Return the probability that a single logit stands for."""
+    # Both forms are the same number; the exponent of this one cannot overflow.
+    return 1 / (1 + math.exp(-value)) if value >= 0 else math.exp(value) / (1 + math.exp(value))
+
+
 class Softmax:
     """The softmax probability of one class, worked out when it is asked for.
 

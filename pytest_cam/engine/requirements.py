@@ -107,3 +107,22 @@ def require_accepted(model: Any, args: Sequence[Any], kwargs: Mapping[str, Any],
             f"{signature}: {unbound}. Accepted: what it takes beside the image, as model_args=(...) or "
             "model_kwargs={...}"
         ) from error
+
+
+def require_device(actual: torch.device, wanted: str | torch.device | None) -> None:
+    """Check that a model is where it is expected to be.
+
+    Raises:
+        ModelError: It is elsewhere, or there is no such device.
+    """
+    if wanted is None:
+        return
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise ModelError(f"device is {wanted!r}; accepted: 'cpu', 'cuda', 'cuda:0', 'mps', ... ({error})") from None
+    if device.type != actual.type or (device.index is not None and device.index != actual.index):
+        raise ModelError(
+            f"the model is on {actual}, and device is {device}: move it there first, with model.to({str(device)!r}). "
+            "In a test, take the `cam_device` fixture in the fixture that makes the model"
+        )

@@ -6,7 +6,7 @@ import itertools
 import operator
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -88,7 +88,6 @@ class Resources:
             MethodError: The model's output has no class scores, or the weights are not one for each.
         """
         found = self._layer_part()
-        assert found.class_gradients is not None  # since the method asks for them
         if found.logits is None:
             raise MethodError(
                 f"method {self._name!r} asks for the gradients of class scores, and the model's output has none; "
@@ -104,7 +103,8 @@ class Resources:
             )
         all_weights = torch.zeros_like(found.logits)
         all_weights[self._index] = weights.to(all_weights)[0]
-        return found.class_gradients(all_weights)[self._index : self._index + 1]
+        of_batch = cast("Callable[[torch.Tensor], torch.Tensor]", found.class_gradients)  # which the method asks for
+        return of_batch(all_weights)[self._index : self._index + 1]
 
     @property
     def attention_gradients(self) -> list[torch.Tensor]:
@@ -221,15 +221,14 @@ class Resources:
             subject.state.rewind()
             repeated = subject.for_copies_of(self._index, len(inputs), found.call)
             (traces,) = trace(repeated, inputs, found.layer, [[self._resolved] * len(inputs)], GRADIENTS)
-            assert traces[0].gradients is not None  # which GRADIENTS asks for
-            return torch.stack([traces[0].activations, traces[0].gradients], dim=1)
+            gradients = cast("torch.Tensor", traces[0].gradients)  # which GRADIENTS asks for
+            return torch.stack([traces[0].activations, gradients], dim=1)
 
         stacked = self._batched(both, count, make)
         return stacked[:, 0], stacked[:, 1]
 
     def _layer_part(self) -> Trace:
-        assert self._found is not None  # since what asks for a layer's part takes a layer
-        return self._found
+        return cast("Trace", self._found)  # what asks for a layer's part takes a layer
 
     def _counted(self, verb: str, count: Any) -> int:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -40,14 +40,12 @@ class Subject:
     @property
     def module(self) -> nn.Module:
         """The model, of which a layer is explained."""
-        assert isinstance(self.model, nn.Module)  # `state_of` lets no other model come to a layer
-        return self.model
+        return cast("nn.Module", self.model)  # `state_of` lets no other model come to a layer
 
     @property
     def module_state(self) -> ModelState:
         """The state of the model, of which a layer is explained."""
-        assert isinstance(self.state, ModelState)  # as above
-        return self.state
+        return cast("ModelState", self.state)  # as above
 
     def said(self, name: str) -> Any:
         """Return one of the further keywords, or None."""

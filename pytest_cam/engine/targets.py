@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from pytest_cam.engine.class_names import name_of
-from pytest_cam.engine.explained import Explained, Softmax
+from pytest_cam.engine.explained import Explained, Softmax, sigmoid
 from pytest_cam.engine.outputs import Selector, class_scores, no_class_scores, own_part, selected
 from pytest_cam.engine.ready_targets import BinaryLogit, ClassLogit, ReadyTarget, as_index, require_class
 from pytest_cam.errors import TargetError, is_ours
@@ -225,11 +224,6 @@ def _look_like_probabilities(values: npt.NDArray[np.floating[Any]]) -> bool:
     return bool(((values > 0) & (values < 1)).any())
 
 
-def _sigmoid(value: float) -> float:
-    # Both forms are the same number; the exponent of this one cannot overflow.
-    return 1 / (1 + math.exp(-value)) if value >= 0 else math.exp(value) / (1 + math.exp(value))
-
-
 def _is_class(target: Target) -> bool:
     return not callable(target) or isinstance(target, (ClassLogit, BinaryLogit))
 
@@ -252,11 +246,11 @@ def _explained_class(read: _Read, index: int, target: Any) -> Explained:
     name = name_of(chosen, read.names)
     if multi_label and not read.is_single:
         value = float(row[chosen])
-        return Explained(chosen, name, value, _sigmoid(value), None, None, "one of several labels")
+        return Explained(chosen, name, value, sigmoid(value), None, None, "one of several labels")
     probability: float | Softmax
     if read.is_single:
         value = float(row[0]) if chosen == 1 else -float(row[0])
-        probability, note = _sigmoid(value), "the single logit" if chosen == 1 else "minus the single logit"
+        probability, note = sigmoid(value), "the single logit" if chosen == 1 else "minus the single logit"
     else:
         value, note = float(row[chosen]), ""
         probability = value if read.are_probabilities else Softmax(row.copy(), chosen)
