@@ -19,9 +19,12 @@ __tracebackhide__ = is_ours
 
 Run = Callable[[torch.Tensor], torch.Tensor]
 
-# What a row's values may differ by with another row beside it: a share of what the rows differ by, or of the values.
-# And by how much of the values where none is beside it, when other kernels may run.
-_OF_SPREAD, _ROUNDING, _ROUNDING_ALONE = 0.05, 1e-5, 0.05
+# What a row's values may differ by in another company: a share of what the rows differ by, or of the values, and what
+# they are rounded to. And where none is beside it, when other kernels may run.
+_OF_SPREAD, _OF_VALUES, _OF_VALUES_ALONE, _EPSILONS = 1e-3, 1e-5, 1e-2, 4
+
+# Layers whose inputs are quantised as they come, with one scale for all of a batch.
+_DYNAMIC = ("torch.ao.nn.quantized.dynamic", "torch.ao.nn.intrinsic.quantized.dynamic")
 
 # What one image takes in a network is some tens of times its input: 224 x 224 x 3 floats are 0.6 MB, and the largest
 # two outputs of a ResNet-50 that are alive together 6 MB, of a VGG-16 26 MB.
@@ -67,17 +70,18 @@ def are_apart(state: State) -> bool:
 def uncoupled(run: Run, state: State) -> Run:
     """Return what runs samples in a batch, or one at a time where a model takes no batch or mixes what is in one.
 
-    A model that normalises over the batch is known by its modules. Of one that is not known to keep images apart, two
-    rows of the first batch tell: beside the other, one must have the values that it has beside a copy of itself, and
-    nearly those that it has alone. (A branch by values of the whole batch that is not taken there goes unseen.) One
-    that fails with several rows and not with one, as most that `torch.export` makes, takes no batch.
+    A model that normalises over the batch, or takes one scale for all of it, is known by its modules. Of one that is
+    not known to keep images apart, two rows of the first batch tell: before and behind the other, each must have the
+    same values, one of them also beside a copy of itself, and nearly the same alone. (A branch by values of the whole
+    batch that is not taken there goes unseen.) One that fails with several rows and not with one, as most that
+    `torch.export` makes, takes no batch.
 
     Args:
         run: From samples (n, ...) to their values (n, ...).
         state: The model's state.
     """
     apart = are_apart(state)
-    coupled = True if isinstance(state, ModelState) and _batch_norm(state.modules) is not None else None
+    coupled = True if isinstance(state, ModelState) and any(map(_takes_all_together, state.modules)) else None
 
     def checked(samples: torch.Tensor) -> torch.Tensor:
         nonlocal coupled
@@ -85,7 +89,7 @@ def uncoupled(run: Run, state: State) -> Run:
             return run(samples)
         try:
             if coupled is None:
-                coupled = _is_coupled(run, samples)
+                coupled = _is_coupled(run, samples, _epsilon(state))
             if not coupled:
                 return run(samples)
         except Exception as error:
@@ -122,11 +126,20 @@ def _batch_norm(modules: list[nn.Module]) -> nn.Module | None:
     return next(filter(_normalises, modules), None)
 
 
+def _takes_all_together(module: nn.Module) -> bool:
+    """Return whether one of torch's own modules takes statistics of a whole batch, if only its greatest value."""
+    return _normalises(module) or type(module).__module__.startswith(_DYNAMIC)
+
+
+def _epsilon(state: State) -> float:
+    return torch.finfo(state.dtype or torch.float32).eps
+
+
 def _is_along_the_batch(module: nn.Module) -> bool:
     """Return whether one of torch's own modules may take its input's first axis for something else than the batch."""
     dims = getattr(module, "dims", None)  # of torchvision's Permute
     return (
-        _normalises(module)
+        _takes_all_together(module)
         or (isinstance(dims, (list, tuple)) and dims[0] != 0)
         or getattr(module, "batch_first", True) is False  # of recurrent networks and attention
         or getattr(module, "start_dim", 1) == 0  # of Flatten
@@ -134,18 +147,26 @@ def _is_along_the_batch(module: nn.Module) -> bool:
     )
 
 
-def _is_coupled(run: Run, samples: torch.Tensor) -> bool:
+def _is_coupled(run: Run, samples: torch.Tensor, epsilon: float) -> bool:
     first = samples[:1]
     differing = int((samples - first).abs().flatten(1).sum(dim=1).argmax())
-    # Two batches of one shape, so that the same kernels run and rounding is the same.
-    beside = run(torch.cat([first, samples[differing : differing + 1]]))
-    if beside.shape[:1] != (2,):
+    second = samples[differing : differing + 1]
+    # Batches of one shape, so that the same kernels run and rounding is the same.
+    pair = run(torch.cat([first, second]))
+    if pair.shape[:1] != (2,):
         return True
-    rows = torch.cat([beside, run(torch.cat([first, first]))[:1], run(first)]).detach().cpu().double()
+    rows = [pair, run(torch.cat([second, first])), run(torch.cat([first, first])), run(first)]
+    values = torch.cat(rows).detach().cpu().double()
     # Of a row of several parts, as activations and gradients are, each is looked at: their sizes differ by much.
-    own, other, twice, alone = rows.reshape(4, rows.shape[1] if rows.ndim > 1 else 1, -1)
+    own, other, other_first, own_last, twice, again, alone = values.reshape(
+        7, values.shape[1] if values.ndim > 1 else 1, -1
+    )
     size = own.abs().maximum(other.abs()).amax(dim=1)
     spread = (own - other).abs().amax(dim=1)
-    of_others = (own - twice).abs().amax(dim=1) > (_OF_SPREAD * spread).maximum(_ROUNDING * size)
-    of_number = (own - alone).abs().amax(dim=1) > _ROUNDING_ALONE * size
-    return bool((of_others | of_number).any())
+    rounding = max(_OF_VALUES, _EPSILONS * epsilon) * size
+    of_others = torch.stack([own - own_last, other - other_first, own - twice, own - again]).abs().amax(dim=(0, 2))
+    of_number = (own - alone).abs().amax(dim=1)
+    apart = (of_others <= rounding.maximum(_OF_SPREAD * spread)) & (
+        of_number <= (_OF_VALUES_ALONE * size.maximum(spread)).maximum(rounding)
+    )
+    return not bool(apart.all())

@@ -46,7 +46,17 @@ MIXES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "batch norm of its own statistics": lambda seen: nn.functional.batch_norm(seen, None, None, training=True),
     "norm of the batch": lambda seen: seen / seen.norm() * 10,
     "the image before": lambda seen: seen + seen.roll(1, 0),
+    # The first image is as it is alone.
+    "all images before": lambda seen: seen.cumsum(0),
+    "the mean with those before": lambda seen: _over_those_before(seen),
+    # Little, as one scale for all images of a batch does.
+    "a hundredth of the mean": lambda seen: 0.99 * seen + 0.01 * seen.mean(0, keepdim=True),
 }
+
+
+def _over_those_before(seen: torch.Tensor) -> torch.Tensor:
+    """Return each image's mean with those before it, which of equal images is that image."""
+    return torch.stack([seen[: index + 1].mean(0) for index in range(len(seen))])
 
 
 def hiding(model: nn.Module, image: torch.Tensor, box: tuple[int, ...]) -> list[float]:
@@ -211,6 +221,33 @@ def test_models_of_torchs_own_modules_that_mix_or_take_one_image_are_run_alone(
     assert hiding(model, picture, (4, 4, 12, 12))[0] == pytest.approx(alone, rel=1e-5)
     monkeypatch.setattr(perturbing, "batch_size", lambda *_: 1)
     np.testing.assert_allclose(found, mapped(model, picture, method), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_layers_quantised_as_they_run_share_one_scale_and_are_run_alone(picture: torch.Tensor) -> None:
+    from torch.ao.nn.quantized import dynamic
+
+    torch.manual_seed(2)
+    head = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 5))
+    model = nn.Sequential(nn.Conv2d(3, 16, 8, 8), nn.Flatten(2), torchvision.ops.Permute([0, 2, 1]), head, _Mean())
+    for index in (0, 2, 4):
+        head[index] = dynamic.Linear.from_float(_to_quantise(head[index]))
+    sizes: list[int] = []
+    model.register_forward_hook(lambda _, args, __: sizes.append(len(args[0])))
+    assert attend(model.eval(), picture, method="occlusion", target=1).map.any()
+    assert set(sizes) == {1}
+
+
+class _Mean(nn.Module):
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens.mean(1)
+
+
+def _to_quantise(linear: nn.Module) -> nn.Module:
+    from torch.ao.quantization import default_dynamic_qconfig
+
+    linear.qconfig = default_dynamic_qconfig
+    return linear
 
 
 def _first_only(net: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
