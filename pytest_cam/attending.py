@@ -199,6 +199,8 @@ def attend_batch(
     Raises:
         TargetError: The number of targets is not that of the images.
         ImageError: There are no images, or their inputs differ in shape.
+        ModelError: The images change one another's scores. (Of a model that runs code of its own, the last image is
+            run alone once, and compared.)
         CamError: As for `attend`.
     """
     require_known(further, attend_batch)

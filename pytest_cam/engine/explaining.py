@@ -13,7 +13,7 @@ from pytest_cam.engine.layers import AUTO, LayersLike, listed, resolve_all
 from pytest_cam.engine.listing import index_of
 from pytest_cam.engine.methods import Method, method_named
 from pytest_cam.engine.pass_cache import PassCache
-from pytest_cam.engine.scoring import scored
+from pytest_cam.engine.scoring import require_apart, scored
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import trace
@@ -86,6 +86,7 @@ def explain(
     Raises:
         MethodError: A method takes no layer and one is given, or a registered method returns something else than maps.
         NonFiniteError: A map is not finite.
+        ModelError: The images of the batch change one another's scores.
         CamError: As for `trace`.
     """
     inputs = subject.placed(inputs)
@@ -111,6 +112,7 @@ def explain(
             for method in methods
             for question in questions
         ]
+        require_apart(subject, inputs, targets[0][-1], known[0].explained)
         for key, found in zip(keys, known, strict=True):
             found.maps.flags.writeable = False
             if cache.is_on and said is not None:

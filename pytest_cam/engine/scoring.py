@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import math
 from typing import NamedTuple
+from weakref import WeakSet
 
 import torch
+from torch import nn
 
 from pytest_cam.engine.coupling import are_apart, in_uncoupled_batches, require_uncoupled
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import not_finite, require_scores
 from pytest_cam.engine.forward import plainly
 from pytest_cam.engine.methods.resources import Make
+from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Scores, Target
-from pytest_cam.errors import NonFiniteError, is_ours
+from pytest_cam.errors import ModelError, NonFiniteError, is_ours
 
 __tracebackhide__ = is_ours
+
+
+# By what share of the greatest score one may differ in a batch, where other kernels may run.
+_ROUNDING = 0.05
+_SEEN_APART: WeakSet[nn.Module] = WeakSet()
 
 
 class Version(NamedTuple):
@@ -52,6 +60,50 @@ def scored(subject: Subject, inputs: torch.Tensor, targets: list[list[Target]]) 
     for each in scores:
         require_scores(each.explained)
     return scores
+
+
+def require_apart(subject: Subject, inputs: torch.Tensor, target: Target, explained: list[Explained]) -> None:
+    """Check that the last image of a batch has the score that it has alone, once for each model.
+
+    Args:
+        subject: The model.
+        inputs: The batch (B, C, H, W), where the model is.
+        target: The last image's.
+        explained: What was found for the batch.
+
+    Raises:
+        ModelError: It has another one.
+    """
+    last = len(inputs) - 1
+    if last == 0 or are_apart(subject.state) or subject.model in _SEEN_APART:
+        return
+    asked = target if explained[last].target is None else explained[last].target
+    alone = _alone(subject.for_copies_of(last, 1), inputs[last:], asked)
+    if alone is None:
+        return
+    together = explained[last].score
+    if abs(together - alone.score) > _ROUNDING * max(abs(each.score) for each in (*explained, alone)):
+        raise ModelError(
+            f"the images of a batch change one another's scores: that of {alone.name} for image {last} of the batch is "
+            f"{together:.4g}, and {alone.score:.4g} when it runs alone. A layer that takes the first axis for "
+            "something else, such as a recurrent one without batch_first=True, does that; accepted: one image a call, "
+            "attend(model, img), or a model whose first axis is the batch"
+        )
+    if isinstance(subject.model, nn.Module):
+        _SEEN_APART.add(subject.model)
+
+
+def _alone(subject: Subject, inputs: torch.Tensor, target: Target) -> Explained | None:
+    """Return the score of an image that runs alone; None where that would not be the same in any case."""
+    try:
+        with plainly(subject.state), torch.no_grad():
+            output = subject.call(inputs)
+    except Exception:  # of a model for batches of one size
+        return None
+    draws = isinstance(subject.state, ModelState) and not subject.state.is_untouched()
+    (found,) = subject.scores(output, [target]).explained
+    subject.state.rewind()
+    return None if draws else found
 
 
 def versions(subject: Subject, inputs: torch.Tensor, target: Target, names: list[str]) -> list[Version]:

@@ -117,6 +117,24 @@ def test_a_batch_for_a_model_that_normalises_over_it_is_refused() -> None:
     assert attend_batch(model, images[:1], layer="layer3")[0].map.any()
 
 
+@pytest.mark.parametrize("mix", ["norm of the batch", "all images before", "the mean with those before"])
+@pytest.mark.parametrize("method", ["gradcam", "occlusion"])
+def test_a_batch_whose_images_change_one_another_is_refused(mix: str, method: str, picture: torch.Tensor) -> None:
+    model, images = Net(MIXES[mix]).eval(), torch.stack([picture, 3 * picture, -picture])
+    given: dict[str, Any] = {"layer": "last"} if method == "gradcam" else {}
+    with pytest.raises(ModelError, match=r"change one another.s scores: that of class 1 for image 2.* runs alone"):
+        attend_batch(model, images, method=method, target=1, **given)
+    assert attend_batch(model, images[:1], method=method, target=1, **given)[0].map.any()
+
+
+def test_a_batch_is_compared_with_one_image_once_for_each_model(picture: torch.Tensor) -> None:
+    model = Net(lambda seen: seen).eval()
+    images = torch.stack([picture, -picture])
+    for _ in range(2):
+        attend_batch(model, images, layer="last")
+    assert model.sizes == [2, 1, 2]
+
+
 @pytest.mark.parametrize("mix", ["batch norm", *MIXES])
 def test_versions_of_an_image_do_not_change_one_another(mix: str) -> None:
     model = _normalising() if mix == "batch norm" else Net(MIXES[mix]).eval()

@@ -54,8 +54,9 @@ def test_one_forward_pass(classifier: nn.Sequential, picture: torch.Tensor, laye
 def test_one_forward_pass_for_a_batch(classifier: nn.Sequential, picture: torch.Tensor) -> None:
     passes = []
     classifier.register_forward_pre_hook(lambda _, args: passes.append(len(args[0])))
-    attend_batch(classifier, torch.cat([picture] * 3), layer="layer", target=[0, 1, 2])
-    assert passes == [3]
+    for _ in range(2):
+        attend_batch(classifier, torch.cat([picture] * 3), layer="layer", target=[0, 1, 2])
+    assert passes == [3, 1, 3]  # a model that runs code of the user is compared with one image, once
 
 
 @pytest.mark.parametrize("frozen_backbone", [False, True])
