@@ -124,7 +124,7 @@ def _score(attention: Attention, given: Target) -> tuple[Target, str]:
     """Return what the curves are of, and its name: a class's probability, as in the papers, else the score itself."""
     what = attention.explained
     if what.target is None:
-        return given, what.name
+        return what.for_versions(given), what.name
     if what.predicted is None or what.of_probabilities:
         return what.target, f"score of {what.name}"
     return ClassProbability(what.target), f"probability of {what.name}"

@@ -103,7 +103,7 @@ class Ask:
         self, method: Method, question: Question, part: Trace | None, index: int, options: Mapping[str, Any]
     ) -> torch.Tensor:
         explained = question.explained[index]
-        target = _resolved(question.given[index], explained)
+        target = explained.for_versions(question.given[index])
         resources = Resources(
             self.subject, self.inputs, index, target, explained, part, question.logits, self.seed, method.name
         )
@@ -137,11 +137,6 @@ def _handed(method: Method, source: Trace | Resources | None) -> dict[str, Any]:
     if method.is_built_in:
         return values
     return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
-
-
-def _resolved(given: Target, explained: Explained) -> Target:
-    """Return the target such that it means the same for another input."""
-    return given if explained.target is None else explained.target
 
 
 def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explained], inputs: torch.Tensor) -> Found:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import CheckpointError
 
+from pytest_cam.engine.answer import exact
 from pytest_cam.engine.attention_blocks import Blocks, blocks_of
 from pytest_cam.engine.attention_probabilities import SeenAttention
 from pytest_cam.engine.backward import gradients_at
@@ -18,7 +19,7 @@ from pytest_cam.engine.forward import frozen, plainly
 from pytest_cam.engine.nested import mapped
 from pytest_cam.engine.recording import each_forward
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Scores, Target, exact
+from pytest_cam.engine.targets import Scores, Target
 from pytest_cam.errors import IndependentScoreError, MethodError, ModelError, is_ours
 
 __tracebackhide__ = is_ours

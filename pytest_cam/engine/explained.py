@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -57,6 +57,7 @@ class Explained:
         predicted_name: Its name.
         note: How the score is read where it is not simply that of one class among others.
         of_probabilities: Whether the class scores look like probabilities.
+        fixed: The target as it is asked of other versions of the image, where it is not the one that was given.
     """
 
     target: int | None
@@ -67,11 +68,18 @@ class Explained:
     predicted_name: str | None
     note: str = ""
     of_probabilities: bool = False
+    fixed: Any = field(default=None, repr=False, compare=False)
 
     @property
     def probability(self) -> float | None:
         """The class's: by softmax; by sigmoid for a single logit and for one of several labels. None for a callable."""
         return self.likelihood.value if isinstance(self.likelihood, Softmax) else self.likelihood
+
+    def for_versions(self, given: Any) -> Any:
+        """Return the target, as it was given, such that it means the same for other versions of the image."""
+        if self.fixed is not None:
+            return self.fixed
+        return given if self.target is None else self.target
 
     @property
     def is_predicted(self) -> bool:

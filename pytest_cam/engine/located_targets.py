@@ -59,6 +59,12 @@ class SegmentationMask(ReadyTarget):
             return replace(self, mask=region.coverage(geometry))
         return replace(self, mask=_mask_on_input(_mask_array(self.mask), geometry))
 
+    def for_versions(self, part: Any) -> SegmentationMask:
+        """Return the target with the mask that was predicted: where a version hides an object, that is what counts."""
+        if self.mask is not None:
+            return self
+        return replace(self, mask=self._weights(_class_maps(part).detach()).cpu().numpy())
+
     def mirrored(self, width: int) -> SegmentationMask:
         """Return the target with its mask mirrored."""
         return self if self.mask is None else replace(self, mask=np.asarray(self.mask)[:, ::-1].copy())
@@ -110,6 +116,8 @@ class DetectionBox(ReadyTarget):
     geometry: Geometry | None = field(default=None, repr=False)
     # The width of the input where that is mirrored.
     mirrored_in: int | None = field(default=None, repr=False)
+    # Whether an object that is not found has a score of zero.
+    may_be_lost: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         as_region(self.box)
@@ -127,6 +135,14 @@ class DetectionBox(ReadyTarget):
         """Return the target with the way from the image to the input."""
         return replace(self, geometry=geometry)
 
+    def for_versions(self, part: Any) -> DetectionBox:
+        """Return the target with a score of zero where the object is not found any more, as in D-RISE.
+
+        Source: Petsiuk et al., "Black-box Explanation of Object Detectors via Saliency Maps", CVPR 2021, arXiv
+        2006.03204, equation 4.
+        """
+        return replace(self, may_be_lost=True)
+
     def mirrored(self, width: int) -> DetectionBox:
         """Return the target for a mirrored input."""
         return replace(self, mirrored_in=width)
@@ -136,13 +152,15 @@ class DetectionBox(ReadyTarget):
         boxes, scores, labels = _detections(part)
         if self.label is not None:
             kept = labels == as_index(self.label, None)
-            if len(labels) and not kept.any():
+            if len(labels) and not kept.any() and not self.may_be_lost:
                 raise TargetError(
                     f"the model detects nothing of label {self.label} in this image; the labels of its {len(labels)} "
                     f"detections: {', '.join(map(str, sorted(set(labels.tolist()))))}"
                 )
             boxes, scores, labels = boxes[kept], scores[kept], labels[kept]
         if len(scores) == 0:
+            if self.may_be_lost:
+                return scores.new_zeros(())
             raise TargetError(
                 "the model detects nothing in this image, so there is no score to explain; a lower score threshold of "
                 "the model may let something through"
@@ -150,6 +168,8 @@ class DetectionBox(ReadyTarget):
         overlaps = box_iou(self._on_input(boxes), boxes)[0]
         best = int(overlaps.argmax())
         if not overlaps[best] >= _SAME_OBJECT:
+            if self.may_be_lost:
+                return scores.new_zeros(())
             raise TargetError(self._missed(boxes, scores, labels, overlaps))
         return scores[best]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -52,19 +52,59 @@ def selected(output: Any, selector: Selector) -> Any:
     )
 
 
-def class_scores(output: Any, batch: int) -> torch.Tensor | None:
+# Where a tensor lies in an output: the keys on the way to it, and how many these are at most.
+_Path: TypeAlias = tuple[Any, ...]
+_DEEPEST = 5
+
+
+class Rows:
+    """Which tensors of a model's output have one row for each image: those that had in each pass until now.
+
+    A table of eight prototypes has as many rows as a batch of eight images, and not as the next one.
+    """
+
+    def __init__(self) -> None:
+        self._others: set[_Path] = set()
+
+    def see(self, output: Any, batch: int) -> None:
+        """Note which tensors of an output have another number of rows than the batch had images."""
+        for path, tensor in _tensors(output):
+            if tensor.ndim == 0 or tensor.shape[0] != batch:
+                self._others.add(path)
+
+    def are_in(self, value: Any, batch: int, path: _Path = ()) -> bool:
+        """Return whether a value, that lies at a path, is a tensor with rows for a batch, or holds one."""
+        if isinstance(value, torch.Tensor):
+            return value.ndim > 0 and value.shape[0] == batch and path not in self._others
+        within = _entries(value).items() if len(path) < _DEEPEST else ()
+        return any(self.are_in(item, batch, (*path, key)) for key, item in within)
+
+
+# What goes by the shapes of one pass alone; it sees none.
+BY_SHAPE = Rows()
+
+
+def _tensors(value: Any, path: _Path = ()) -> Iterator[tuple[_Path, torch.Tensor]]:
+    if isinstance(value, torch.Tensor):
+        yield path, value
+    elif len(path) < _DEEPEST:  # an object may lead back to itself
+        for key, item in _entries(value).items():
+            yield from _tensors(item, (*path, key))
+
+
+def class_scores(output: Any, batch: int, rows: Rows = BY_SHAPE) -> torch.Tensor | None:
     """Return the class scores (B, K) in a model's output, K = 1 for one logit an image, or None.
 
     They are the output itself, its `logits`, or the only tensor among its entries that is (B, K), or else (B,). None
     where no tensor or several could be them.
     """
-    found = _candidates(output, batch)
+    found = _candidates(output, batch, rows)
     return next(iter(found.values())) if len(found) == 1 else None
 
 
-def no_class_scores(output: Any, batch: int) -> OutputError:
+def no_class_scores(output: Any, batch: int, rows: Rows = BY_SHAPE) -> OutputError:
     """Return the error that says why there are no class scores in an output."""
-    found = _candidates(output, batch)
+    found = _candidates(output, batch, rows)
     if len(found) > 1:
         listed = ", ".join(f"{key!r} {tuple(tensor.shape)}" for key, tensor in found.items())
         return OutputError(
@@ -78,7 +118,7 @@ def no_class_scores(output: Any, batch: int) -> OutputError:
     )
 
 
-def own_part(output: Any, index: int, batch: int) -> Any:
+def own_part(output: Any, index: int, batch: int, rows: Rows = BY_SHAPE) -> Any:
     """Return one image's own part of a model's output.
 
     Of a tensor (B, ...) it is row `index`; of a dict, tuple or dataclass the same with this done to all that is in
@@ -87,14 +127,14 @@ def own_part(output: Any, index: int, batch: int) -> Any:
     Raises:
         OutputError: Nothing in the output belongs to one image.
     """
-    if isinstance(output, (list, tuple)) and len(output) == batch and _is_one_part_each(output, batch):
+    if isinstance(output, (list, tuple)) and len(output) == batch and _is_one_part_each(output, batch, rows):
         return output[index]
-    if not _is_batched(output, batch):
+    if not rows.are_in(output, batch):
         raise OutputError(
             f"the model returned {described(output)}, in which each image's own part cannot be found; accepted: "
             f"tensors (B, ...), alone or in a dict or tuple, or a list of B parts, here of length {batch}"
         )
-    return _row(output, index, batch)
+    return _row(output, index, batch, rows)
 
 
 def described(output: Any) -> str:
@@ -129,13 +169,14 @@ def _hint(output: Any) -> str:
     return ""
 
 
-def _candidates(output: Any, batch: int) -> dict[Any, torch.Tensor]:
+def _candidates(output: Any, batch: int, rows: Rows = BY_SHAPE) -> dict[Any, torch.Tensor]:
     if isinstance(output, torch.Tensor):
         found = _as_scores(output, batch)
         return {} if found is None else {"": found}
     entries = _entries(output)
     if "logits" in entries:
         entries = {"logits": entries["logits"]}
+    entries = {key: value for key, value in entries.items() if rows.are_in(value, batch, (key,))}
     scores = {key: found for key, value in entries.items() if (found := _as_scores(value, batch)) is not None}
     of_classes = {key: found for key, found in scores.items() if entries[key].ndim == 2}
     return of_classes or scores
@@ -161,30 +202,24 @@ def _entries(output: Any) -> dict[Any, Any]:
     return dict(vars(output))
 
 
-def _is_one_part_each(output: Sequence[Any], batch: int) -> bool:
+def _is_one_part_each(output: Sequence[Any], batch: int, rows: Rows = BY_SHAPE) -> bool:
     """Tell a list with one item for each image from a tuple of tensors (B, ...); both may have length B."""
-    tensors = [item for item in output if isinstance(item, torch.Tensor)]
-    batched = [item for item in tensors if _is_batched(item, batch)]
+    tensors = {key: item for key, item in enumerate(output) if isinstance(item, torch.Tensor)}
+    batched = [key for key, item in tensors.items() if rows.are_in(item, batch, (key,))]
     if not tensors or not batched:
         return True
     return isinstance(output, list) and len(tensors) == len(output) and len(batched) < len(tensors)
 
 
-def _is_batched(value: Any, batch: int) -> bool:
-    if isinstance(value, torch.Tensor):
-        return value.ndim > 0 and value.shape[0] == batch
-    return any(_is_batched(item, batch) for item in _entries(value).values())
-
-
-def _row(value: Any, index: int, batch: int) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value[index] if _is_batched(value, batch) else value
-    if not _is_batched(value, batch):
+def _row(value: Any, index: int, batch: int, rows: Rows, path: _Path = ()) -> Any:
+    if not rows.are_in(value, batch, path):
         return value
-    rows = {key: _row(item, index, batch) for key, item in _entries(value).items()}
+    if isinstance(value, torch.Tensor):
+        return value[index]
+    own = {key: _row(item, index, batch, rows, (*path, key)) for key, item in _entries(value).items()}
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **rows)
+        return replace(value, **own)
     if isinstance(value, (list, tuple)):
-        items = list(rows.values())
+        items = list(own.values())
         return value._make(items) if hasattr(value, "_make") else type(value)(items)
-    return rows if isinstance(value, Mapping) else SimpleNamespace(**rows)
+    return own if isinstance(value, Mapping) else SimpleNamespace(**own)

@@ -49,6 +49,14 @@ class ReadyTarget(ABC):
         """Return the target with what lies in pixels of the image carried to the model's input."""
         return self
 
+    def for_versions(self: _Self, part: Any) -> _Self:
+        """Return the target such that it means the same for other versions of the image.
+
+        Args:
+            part: The image's own part of the output.
+        """
+        return self
+
     def mirrored(self: _Self, width: int) -> _Self:
         """Return the target, on the input already, for the input mirrored from left to right, `width` pixels wide."""
         return self

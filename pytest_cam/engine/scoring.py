@@ -14,6 +14,7 @@ from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import not_finite, require_scores
 from pytest_cam.engine.forward import plainly
 from pytest_cam.engine.methods.resources import Make
+from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Scores, Target
@@ -22,8 +23,8 @@ from pytest_cam.errors import ModelError, NonFiniteError, is_ours
 __tracebackhide__ = is_ours
 
 
-# By what share of the greatest score one may differ in a batch, where other kernels may run.
-_ROUNDING = 0.05
+# By what share of the greatest score one may differ in a batch, where other kernels may run; and how coarse it may be.
+_ROUNDING, _EPSILONS = 2e-3, 4
 _SEEN_APART: WeakSet[nn.Module] = WeakSet()
 
 
@@ -77,12 +78,12 @@ def require_apart(subject: Subject, inputs: torch.Tensor, target: Target, explai
     last = len(inputs) - 1
     if last == 0 or are_apart(subject.state) or subject.model in _SEEN_APART:
         return
-    asked = target if explained[last].target is None else explained[last].target
-    alone = _alone(subject.for_copies_of(last, 1), inputs[last:], asked)
+    alone = _alone(subject.for_copies_of(last, 1), inputs[last:], explained[last].for_versions(target))
     if alone is None:
         return
     together = explained[last].score
-    if abs(together - alone.score) > _ROUNDING * max(abs(each.score) for each in (*explained, alone)):
+    share = max(_ROUNDING, _EPSILONS * torch.finfo(subject.state.dtype or torch.float32).eps)
+    if abs(together - alone.score) > share * max(abs(each.score) for each in (*explained, alone)):
         raise ModelError(
             f"the images of a batch change one another's scores: that of {alone.name} for image {last} of the batch is "
             f"{together:.4g}, and {alone.score:.4g} when it runs alone. A layer that takes the first axis for "
@@ -122,11 +123,13 @@ def versions(subject: Subject, inputs: torch.Tensor, target: Target, names: list
         NonFiniteError: A score is not finite.
         CamError: As for `scores_of`.
     """
-    parts = [inputs] if are_apart(subject.state) else list(torch.split(inputs, 1))
+    # What a place in the image means, the first one tells.
+    together = are_apart(subject.state) and not (isinstance(target, ReadyTarget) and not target.reads_row)
+    parts = [inputs] if together else list(torch.split(inputs, 1))
     found: list[Version] = []
     for part in parts:
         some = _versions(subject, part, target, names[len(found) : len(found) + len(part)])
-        target = some[0].explained.target if target is None else target
+        target = some[0].explained.for_versions(target) if not found else target
         found += some
     return found
 

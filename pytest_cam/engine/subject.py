@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
@@ -14,6 +14,7 @@ from pytest_cam.engine.black_box import Model, State
 from pytest_cam.engine.class_names import as_names, names_of
 from pytest_cam.engine.further import Further, on_device
 from pytest_cam.engine.layouts import Reader
+from pytest_cam.engine.outputs import Rows
 from pytest_cam.engine.requirements import require_accepted
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.targets import Scores, Target, scores_of, values_of
@@ -29,6 +30,7 @@ class Subject:
         batch: How many images the model's other arguments are for.
         class_names: The names of the K classes, see `as_names`; None takes those that the model carries.
         further: See `Further`.
+        rows: What its passes have shown of its outputs.
     """
 
     model: Model
@@ -36,6 +38,7 @@ class Subject:
     batch: int
     class_names: Any = None
     further: Further | None = None
+    rows: Rows = field(default_factory=Rows)
 
     @property
     def module(self) -> nn.Module:
@@ -93,12 +96,12 @@ class Subject:
         """Pick the explained score of each image from what the model returned: see `scores_of`."""
         names, known = self._names()
         with self._guarded(targets):
-            return scores_of(output, targets, class_names=names, model_names=known, selector=self.said("output"))
+            return scores_of(output, targets, names, known, self.said("output"), self.rows)
 
     def values(self, output: Any, target: Target, count: int) -> torch.Tensor:
         """Return the score of one target for each of several inputs: see `values_of`."""
         with self._guarded([target]):
-            return values_of(output, target, count, self.said("output"), *self._names())
+            return values_of(output, target, count, self.said("output"), *self._names(), self.rows)
 
     def _guarded(self, targets: list[Target]) -> AbstractContextManager[object]:
         """Return a `with` block that puts back random numbers which functions of the user draw."""

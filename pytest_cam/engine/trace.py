@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from pytest_cam.engine.answer import exact
 from pytest_cam.engine.backward import curvatures_at, gradients_at, weighted_gradients_at
 from pytest_cam.engine.coupling import require_uncoupled
 from pytest_cam.engine.explained import Explained
@@ -23,7 +24,7 @@ from pytest_cam.engine.layouts import Layout, Reader
 from pytest_cam.engine.listing import explainable_layers, index_of, layer_at
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.tap import LastTap, Prelude, Seen, Taps
-from pytest_cam.engine.targets import Scores, Target, exact
+from pytest_cam.engine.targets import Scores, Target
 from pytest_cam.errors import IndependentScoreError, ModelError, NonFiniteError, is_ours
 
 __tracebackhide__ = is_ours

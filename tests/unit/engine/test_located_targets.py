@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_cam import Box, DetectionBox, SegmentationMask
+from pytest_cam import Box, DetectionBox, SegmentationMask, assert_prediction_needs_region, attend
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.targets import scores_of
 from pytest_cam.errors import OutputError, RegionError, TargetError
@@ -161,3 +161,46 @@ def test_what_is_no_detection_or_box_is_an_error() -> None:
         explain(DetectionBox((0, 0, 4, 4)), [{"boxes": torch.zeros(1, 4)}])
     with pytest.raises(RegionError, match="is empty: x2 must exceed x1"):
         DetectionBox((4, 0, 0, 4))
+
+
+def test_mask_that_was_predicted_stays_for_other_versions() -> None:
+    explained = explain(SegmentationMask(1), MAPS[None])
+    # Class 1 is the arg-max nowhere any more: in the left column its mean is -2.
+    assert explain(explained.for_versions(None), MAPS[None] * torch.tensor([1.0, -1.0])[:, None, None]).score == -2
+    given = SegmentationMask(1, LEFT)
+    assert explain(given, MAPS[None]).for_versions(given).mask is LEFT
+
+
+def test_detection_that_is_lost_in_another_version_has_no_score() -> None:
+    boxes, labels = torch.tensor([[0.0, 0.0, 4.0, 4.0]]), torch.tensor([3])
+    found = [{"boxes": boxes, "scores": torch.tensor([0.75]), "labels": labels}]
+    fixed = explain(DetectionBox((0, 0, 4, 4), 3), found).for_versions(None)
+    nothing = {"boxes": boxes[:0], "scores": torch.zeros(0), "labels": labels[:0]}
+    for other in (nothing, found[0] | {"labels": labels + 1}, found[0] | {"boxes": boxes + 8}):
+        assert explain(fixed, [other]).score == 0
+        with pytest.raises(TargetError):
+            explain(DetectionBox((0, 0, 4, 4), 3), [other])
+    assert explain(fixed, found).score == 0.75
+
+
+class Spotter(torch.nn.Module):
+    """Detects a bright square, unless too little of it is there."""
+
+    def forward(self, images: torch.Tensor) -> list[dict[str, torch.Tensor]]:
+        found = []
+        for image in images:
+            score = image[:, 8:16, 8:16].mean()[None]
+            kept = score > 0.5
+            box = torch.tensor([[8.0, 8.0, 16.0, 16.0]])
+            found.append({"boxes": box[kept], "scores": score[kept], "labels": torch.ones(1, dtype=torch.int64)[kept]})
+        return found
+
+
+def test_what_hides_an_object_of_a_detector_is_a_finding() -> None:
+    image, box = torch.zeros(3, 32, 32), (8, 8, 16, 16)
+    image[:, 8:16, 8:16] = 1
+    target = DetectionBox(box)
+    drops = attend(Spotter(), image, method="occlusion", target=target, method_options={"window": 8, "stride": 8})
+    assert drops.energy_in(box) == 1
+    needed = assert_prediction_needs_region(Spotter(), image, box, target=target, fill="mean", drop_at_least=0.9)
+    assert (needed.value_before, needed.value_after) == (1, 0)

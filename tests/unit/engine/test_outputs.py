@@ -10,7 +10,7 @@ import pytest
 import torch
 from torchvision.models.googlenet import GoogLeNetOutputs
 
-from pytest_cam.engine.outputs import class_scores, own_part, selected
+from pytest_cam.engine.outputs import Rows, class_scores, own_part, selected
 from pytest_cam.engine.targets import scores_of
 from pytest_cam.errors import OutputError
 
@@ -134,6 +134,23 @@ def test_own_part_of_a_pair_of_tensors_is_a_pair(output: Any) -> None:
 @pytest.mark.parametrize("output", [[{"boxes": FEATURES}, {"boxes": GRID}], [torch.zeros(7, 4), torch.zeros(2, 4)]])
 def test_list_with_one_item_for_each_image_is_taken_apart(output: Any) -> None:
     assert own_part(output, 1, 2) is output[1]
+
+
+def test_what_has_as_many_rows_as_a_batch_by_chance_stays_whole() -> None:
+    rows, prototypes = Rows(), torch.zeros(2, 3)
+    rows.see({"deep": [LOGITS[:1]], "prototypes": prototypes}, 1)
+    output = {"deep": [LOGITS], "prototypes": prototypes}
+    part = own_part(output, 1, 2, rows)
+    assert part["deep"][0].tolist() == [8, 16, 32]
+    assert part["prototypes"] is prototypes
+    assert class_scores({"scores": LOGITS, "prototypes": prototypes}, 2, rows) is LOGITS
+
+
+def test_output_that_leads_back_to_itself_is_read() -> None:
+    output = SimpleNamespace(scores=LOGITS)
+    output.itself = output
+    Rows().see(output, 2)
+    assert own_part(output, 1, 2).scores.tolist() == [8, 16, 32]
 
 
 def test_types_with_names_keep_them() -> None:
