@@ -43,6 +43,7 @@ class Fingerprint:
         of_kinds: What the modules' classes hold.
         lists: The lists among the attributes of known modules, and what those hold.
         reach: What is reached from the attributes of a model that is not known, and from its own classes.
+        leads_back: Whether the model itself is among that, so that this keeps it alive.
         tensors: The parameters, the buffers, and the tensors among the attributes.
         versions: Those of the ones that are not looked at whole.
         places: Where their memory is, and how it is read: shape and strides.
@@ -59,6 +60,7 @@ class Fingerprint:
     of_kinds: list[Any]
     lists: list[tuple[list[Any], list[Any]]]
     reach: Reach
+    leads_back: bool
     tensors: list[torch.Tensor]
     versions: list[int]
     places: tuple[list[Any], ...]
@@ -95,6 +97,7 @@ class Fingerprint:
             _of_kinds(state),
             _lists(attributes) if state.is_known else [],
             reach,
+            any(value is state.model for value in reach.values),
             tensors,
             list(map(_version, glances.partly)),
             _places(tensors),

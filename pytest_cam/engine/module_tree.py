@@ -5,8 +5,9 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, repeat
+from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -28,7 +29,7 @@ class ModuleTree:
         modules: The model and all modules in it, each once.
         is_known: Whether all are torch's and torchvision's own, of kinds that draw no random numbers.
         lazy: Which of their kinds are lazy.
-        kept: What is kept of a known model from call to call.
+        kept: What is kept from call to call of a known model whose methods are those of its classes.
     """
 
     modules: list[nn.Module]
@@ -47,7 +48,10 @@ class ModuleTree:
         modules = modules_of(model)
         kinds = list(map(type, modules))
         known, lazy = _traits(frozenset(kinds))
-        kept = _KEPT[model] = _Kept.of(modules, kinds) if known and not lazy else None
+        if not known or lazy or any(map(_has_other_methods, modules)) or _leads_back(model, modules):
+            _KEPT.pop(model, None)
+            return cls(modules, known, lazy, None)
+        kept = _KEPT[model] = _Kept.of(modules, kinds)
         return cls(modules, known, lazy, kept)
 
     # A small network feels each step over all modules: there are few, and they run in C. The attributes of a known
@@ -107,7 +111,6 @@ class _Kept:
         children: The modules that these hold.
         childless: The tables of those that hold none. A hook of the user may run a module that is placed there.
         sizes: How many attributes each has.
-        has_other_methods: Whether one was given a method of its own in place of its class's.
         next_hook: The number that torch's next hook would have had when hooks were last looked for.
         hooked: Whether there were any.
         spares_inputs: Whether a pass has shown that the model does not write to its input.
@@ -121,7 +124,6 @@ class _Kept:
     children: list[nn.Module | None]
     childless: list[dict[str, nn.Module | None]]
     sizes: list[int]
-    has_other_methods: bool
     next_hook: int = -1
     hooked: bool = True
     spares_inputs: bool = False
@@ -139,7 +141,6 @@ class _Kept:
             _children_in(parents),
             [module._modules for module in modules if not module._modules],
             list(map(len, attributes)),
-            any(map(_has_other_methods, modules)),
         )
 
     def is_of(self, modules: list[nn.Module]) -> bool:
@@ -152,9 +153,8 @@ class _Kept:
         )
 
 
-# What is kept must not keep the model alive: known modules do not refer to the model that they are in. None is kept of
-# the others.
-_KEPT: WeakKeyDictionary[nn.Module, _Kept | None] = WeakKeyDictionary()
+# What is kept must not keep the model alive: nothing is of those that refer to themselves.
+_KEPT: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
 
 
 def _each_once(kinds: Iterable[type]) -> tuple[type, ...]:
@@ -164,6 +164,18 @@ def _each_once(kinds: Iterable[type]) -> tuple[type, ...]:
 def _has_other_methods(module: nn.Module) -> bool:
     kind = type(module)
     return "_compiled_call_impl" in vars(module) or any(callable(getattr(kind, name, None)) for name in vars(module))
+
+
+def _leads_back(model: nn.Module, modules: list[nn.Module]) -> bool:
+    """Return whether an attribute holds the model itself, or may in a closure."""
+    values = chain.from_iterable(vars(module).values() for module in modules)
+    return any(
+        value is model
+        or getattr(value, "__self__", None) is model
+        or isinstance(value, partial)
+        or (isinstance(value, FunctionType) and value.__closure__ is not None)
+        for value in values
+    )
 
 
 def _children_in(parents: list[dict[str, nn.Module | None]]) -> list[nn.Module | None]:

@@ -68,6 +68,7 @@ class _Shelf:
         test: The last test in which they were compared with that.
         changed: In how many states in a row, this one included, the last pass has changed the model.
         entries: By a few of the input's values.
+        used_in: The last test in which the model was explained.
     """
 
     fingerprint: Fingerprint
@@ -75,6 +76,7 @@ class _Shelf:
     test: int
     changed: int
     entries: dict[Hashable, list[_Entry]] = field(default_factory=dict)
+    used_in: int = 0
 
 
 # None for a model that cannot be followed, or changes with each pass.
@@ -183,6 +185,7 @@ def kept_bytes() -> int:
 
 
 def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf | None:
+    _let_go()
     try:
         shelf = _SHELVES.get(model)
         if model not in _SHELVES or (shelf is not None and not shelf.fingerprint.is_still_that_of(state)):
@@ -190,7 +193,16 @@ def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf | None:
             shelf = _SHELVES[model] = _Shelf(now, now.content(), SHARING.test, changed)
     except Exception:  # tensors of kinds of their own may refuse any question, and objects any comparison
         shelf = _SHELVES[model] = None
+    if shelf is not None:
+        shelf.used_in = SHARING.test
     return shelf
+
+
+def _let_go() -> None:
+    """Let go of models that were not used in this test, nor in the one before, and that their shelf keeps alive."""
+    for model, shelf in list(_SHELVES.items()):
+        if shelf is not None and shelf.fingerprint.leads_back and shelf.used_in < SHARING.test - 1:
+            del _SHELVES[model]
 
 
 def _is_of(shelf: _Shelf, state: ModelState) -> bool:

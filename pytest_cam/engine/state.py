@@ -71,7 +71,7 @@ class ModelState:
             require_python(model, self.modules)
         require_differentiable(self.modules, tree.lazy, parameter if opens else None)
         self.model = model
-        self.is_known = tree.kept is not None and not tree.kept.has_other_methods and not tree.is_any_given("forward")
+        self.is_known = tree.kept is not None and not tree.is_any_given("forward")
         first = parameter if parameter is not None else _first(tree.each("_buffers"))
         self.device = torch.device("cpu") if first is None else first.device
         self.dtype = parameter.dtype if parameter is not None and parameter.is_floating_point() else None

@@ -476,6 +476,33 @@ def test_a_model_that_is_gone_leaves_nothing(picture: torch.Tensor) -> None:
     assert pass_cache.kept_bytes() == 0
 
 
+class Pooling(Counted):
+    """Refers to itself by a method that it keeps, as code with a choice of pooling does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = self.mean
+
+    def mean(self, seen: torch.Tensor) -> torch.Tensor:
+        return seen.mean()
+
+
+def test_a_model_that_refers_to_itself_goes_with_the_next_tests_but_one(model: Counted, picture: torch.Tensor) -> None:
+    import gc
+    import weakref
+
+    pooling = [Pooling().eval()]
+    attend(pooling[0], picture, layer="look")
+    SHARING.test += 1
+    assert passes(lambda: attend(pooling[0], picture, layer="look")) == 0
+    gone = weakref.ref(pooling.pop())
+    for _ in range(2):
+        SHARING.test += 1
+        attend(model, picture, layer="look")
+    gc.collect()
+    assert gone() is None
+
+
 def test_nothing_is_kept_outside_of_a_session(model: Counted, picture: torch.Tensor) -> None:
     SHARING.is_on = False
     attend(model, picture, layer="look")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import warnings
+import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -517,3 +520,29 @@ def test_buffers_of_any_kind_are_no_error(make: Any) -> None:
     kept = model.peculiar
     attend(model, torch.rand(3, 16, 16), layer="look", target=1)
     assert model.peculiar is kept
+
+
+def _with_another_forward() -> nn.Module:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    first = model.forward
+    model.forward = lambda images: first(images)
+    return model
+
+
+def _with_itself_as_an_attribute() -> nn.Module:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    vars(model[0])["parent"] = model
+    return model
+
+
+@pytest.mark.parametrize("make", [_with_another_forward, _with_itself_as_an_attribute])
+def test_models_of_torchs_own_modules_that_refer_to_themselves_are_let_go(
+    make: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SHARING, "is_on", False)
+    model = make()
+    attend(model, torch.rand(3, 8, 8), layer="0", target=0)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
