@@ -54,14 +54,31 @@ def curvatures_at(places: list[torch.Tensor], gradients: list[torch.Tensor | Non
     Args:
         places: Layers' outputs, each (B, ...).
         gradients: Those of the scores there, differentiable; one that is None or has no graph is constant.
+
+    Raises:
+        RuntimeError: An operation that they come through cannot be differentiated twice.
     """
     found = []
     for place, gradient in zip(places, gradients, strict=True):
         product = None
         if gradient is not None and gradient.requires_grad:
+            _require_twice_differentiable(gradient)
             (product,) = _gradients([gradient], [place], [place.detach()])
         found.append(torch.zeros_like(place) if product is None else product)
     return found
+
+
+def _require_twice_differentiable(gradient: torch.Tensor) -> None:
+    # What is marked as differentiable once leaves a node that raises when it is run, and nothing leads on from there:
+    # on the way to a layer it is not met.
+    nodes, seen = [gradient.grad_fn], {gradient.grad_fn}
+    for node in nodes:  # which grows meanwhile
+        if node is not None and node.name() == "torch::autograd::Error":
+            raise RuntimeError("an operation is marked with @once_differentiable, so it cannot be differentiated twice")
+        inner = () if node is None else (function for function, _ in node.next_functions)
+        fresh = [function for function in inner if function not in seen]
+        seen.update(fresh)
+        nodes += fresh
 
 
 def _gradients(
@@ -78,7 +95,10 @@ def _gradients(
     process, and asks it in each call.
     """
     terms = zip(tensors, weights, strict=True)
-    ones = (torch.ones_like(tensor) if weight is None else weight for tensor, weight in terms)
+    ones = [torch.ones_like(tensor) if weight is None else weight for tensor, weight in terms]
+    if differentiable:
+        # Else an operation that cannot be differentiated twice is taken for one whose gradient is constant.
+        ones = [one.detach().requires_grad_() for one in ones]
     found: Sequence[torch.Tensor | None] = torch.autograd.Variable._execution_engine.run_backward(
         tuple(tensors),
         tuple(ones),

@@ -18,6 +18,7 @@ from pytest_cam.engine.finite import not_finite
 from pytest_cam.engine.forward import laid_out, plainly
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layouts import with_tensor
+from pytest_cam.engine.memory import is_shortage
 from pytest_cam.engine.methods.resources import Make
 from pytest_cam.engine.replay import Replay
 from pytest_cam.engine.subject import Subject
@@ -154,7 +155,8 @@ class Resources:
         found, subject = self._layer_part(), self._subject
         output = found.output[self._index : self._index + 1]
         module = subject.module if found.layer == "(the model)" else subject.module.get_submodule(found.layer)
-        run = self._replay(module) if found.call == found.calls else partial(self._replaced, module, found.call)
+        replay = self._replay(module) if found.call == found.calls else None
+        run = partial(self._replaced, module, found.call) if replay is None else replay
 
         def score(cells: torch.Tensor) -> torch.Tensor:
             changed = found.layout.off_grid(cells, output).to(output)
@@ -177,17 +179,23 @@ class Resources:
             return False
         return bool(own.any()) and bool((values == values[0]).all())
 
-    def _replay(self, module: nn.Module) -> Replay:
+    def _replay(self, module: nn.Module) -> Replay | None:
+        """Return what runs the model from a layer on; None where there is no memory for what it keeps."""
         subject = self._subject
         subject.state.rewind()
-        with plainly(subject.state):
-            return Replay(
-                subject.module,
-                module,
-                lambda inputs: subject.call(inputs, self._index),
-                self.inputs,
-                pick=subject.reader(self.inputs).find,
-            )
+        try:
+            with plainly(subject.state):
+                return Replay(
+                    subject.module,
+                    module,
+                    lambda inputs: subject.call(inputs, self._index),
+                    self.inputs,
+                    pick=subject.reader(self.inputs).find,
+                )
+        except Exception as error:
+            if not is_shortage(error):
+                raise
+            return None
 
     def _replaced(self, module: nn.Module, call: int, changed: torch.Tensor) -> Any:
         """Return what the model returns where one execution of a layer that is not its last returns something else."""

@@ -22,10 +22,11 @@ from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layers import LayersLike, listed, resolve_all
 from pytest_cam.engine.layouts import Layout, Reader
 from pytest_cam.engine.listing import explainable_layers, index_of, layer_at
+from pytest_cam.engine.memory import is_shortage
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.tap import LastTap, Prelude, Seen, Taps
 from pytest_cam.engine.targets import Scores, Target
-from pytest_cam.errors import IndependentScoreError, ModelError, NonFiniteError, is_ours
+from pytest_cam.errors import IndependentScoreError, MethodError, ModelError, NonFiniteError, is_ours
 
 __tracebackhide__ = is_ours
 
@@ -169,22 +170,35 @@ def _traces(
     for index, each in enumerate(scores):
         gradients: list[torch.Tensor | None] = [None] * len(seen)
         curvatures: list[torch.Tensor] | list[None] = [None] * len(seen)
-        if differentiates:
-            gradients = gradients_at(
-                [one.tensor for one in seen],
-                each,
-                # The last of several backward passes lets go of the graph, unless there is more to come.
-                keep_graph=index < len(scores) - 1 or "class_gradients" in needs,
-                differentiable="curvature" in needs,
-            )
+        # The last of several backward passes lets go of the graph, unless there is more to come.
+        keep_graph = index < len(scores) - 1 or "class_gradients" in needs
         if "curvature" in needs:
-            curvatures = curvatures_at([one.tensor for one in seen], gradients)
+            gradients, curvatures = _twice(seen, each, keep_graph)
+        elif differentiates:
+            gradients = gradients_at([one.tensor for one in seen], each, keep_graph=keep_graph)
         chosen = range(len(seen))
         if last_that_counts:
             counting = [number for number in chosen if _counts(seen[number], gradients[number])]
             chosen = range(len(seen))[-1:] if not counting else range(counting[-1], counting[-1] + 1)
         found.append([_trace(seen[number], gradients[number], curvatures[number], each, needs) for number in chosen])
     return found
+
+
+def _twice(seen: list[Seen], scores: Scores, keep_graph: bool) -> tuple[list[torch.Tensor | None], list[torch.Tensor]]:
+    """Return the gradients at layers and the curvatures there."""
+    places = [one.tensor for one in seen]
+    try:
+        gradients = gradients_at(places, scores, keep_graph=keep_graph, differentiable=True)
+        return gradients, curvatures_at(places, gradients)
+    except RuntimeError as error:
+        if is_shortage(error):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise MethodError(
+            f"the method needs second derivatives of the score at {' and '.join(one.name for one in seen)}, and what "
+            f"comes after has none: {reason}. Accepted: a method of first derivatives, such as gradcam++, or a layer "
+            "after that operation"
+        ) from error
 
 
 def _differentiates(needs: frozenset[str]) -> bool:

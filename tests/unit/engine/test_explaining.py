@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 from torchvision.models import VisionTransformer
+from torchvision.ops import deform_conv2d
 
 from pytest_cam import (
     ClassLogit,
@@ -381,6 +383,50 @@ def test_curvature_flows_through_attention() -> None:
     model = VisionTransformer(32, 16, 2, 2, 16, 32, num_classes=5).eval()
     nn.init.normal_(model.heads.head.weight)
     assert attend(model, torch.randn(1, 3, 32, 32), method="shapleycam").map.any()
+
+
+class _Squared(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(value)
+        return value * value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return 2 * ctx.saved_tensors[0] * gradient
+
+
+class Tail(nn.Module):
+    """A layer, and after it something that cannot be differentiated twice."""
+
+    def __init__(self, tail: nn.Module) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.tail, self.head = nn.Conv2d(3, 4, 3), tail, nn.Linear(4, 5)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.tail(self.layer(images)).mean(dim=(2, 3)))
+
+
+class Square(nn.Module):
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        return _Squared.apply(seen)
+
+
+class Deformed(nn.Module):
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        return deform_conv2d(seen, torch.zeros(1, 2, *seen.shape[2:]), torch.ones(4, 4, 1, 1))
+
+
+@pytest.mark.parametrize("tail", [Square(), Deformed()], ids=lambda tail: type(tail).__name__)
+def test_shapleycam_says_where_there_are_no_second_derivatives(tail: nn.Module, picture: torch.Tensor) -> None:
+    model = Tail(tail).eval()
+    said = r"needs second derivatives of the score at layer, .* has none: .*differentiate|double .*first derivatives"
+    with pytest.raises(MethodError, match=said):
+        attend(model, picture, layer="layer", method="shapleycam", target=0)
+    assert attend(model, picture, layer="tail", method="shapleycam", target=0).map is not None
+    assert attend(model, picture, layer="layer", method="gradcam", target=0).map is not None
 
 
 class Halves(nn.Module):

@@ -53,6 +53,22 @@ def test_batches_shrink_where_the_model_runs_out_of_memory(
     assert max(model.runs[model.runs.index(tried[-1]) + 1 :]) > 1, "one at a time is more than is needed"
 
 
+def test_ablation_runs_the_whole_model_where_there_is_no_memory_for_what_a_replay_keeps(
+    classifier: nn.Sequential, picture: torch.Tensor
+) -> None:
+    class Forgetful(Hungry):
+        def forward(self, images: torch.Tensor) -> Any:
+            # The second pass is the one that is kept.
+            self.most = 0 if len(self.runs) == 1 else 99
+            return super().forward(images)
+
+    model = Forgetful(classifier, most=99).eval()
+    found = attend(model, picture, layer="body.layer", method="ablationcam", target=1)
+    assert max(model.runs) > 1, "the model did not run, so this shows nothing"
+    expected = attend(classifier, picture, layer="layer", method="ablationcam", target=1)
+    np.testing.assert_allclose(found.map, expected.map, rtol=1e-4, atol=1e-7)
+
+
 def test_memory_that_is_too_short_for_one_is_named(classifier: nn.Sequential, picture: torch.Tensor) -> None:
     class Exhausted(Hungry):
         def forward(self, images: torch.Tensor) -> Any:
