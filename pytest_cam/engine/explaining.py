@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pytest_cam.engine.asking import Ask, Found, Question
+from pytest_cam.engine.finite import not_finite
 from pytest_cam.engine.layers import AUTO, LayersLike, listed, resolve_all
 from pytest_cam.engine.listing import index_of
 from pytest_cam.engine.methods import Method, method_named
@@ -19,6 +20,7 @@ from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import trace
 from pytest_cam.errors import (
     MethodError,
+    NonFiniteError,
     ProbabilityWarning,
     TargetIgnoredWarning,
     is_ours,
@@ -104,7 +106,12 @@ def explain(
         for key in keys
     ]
     if not keys or any(found is None for found in known):
-        questions = _questions(subject, inputs, layer, methods, targets, cache)
+        try:
+            questions = _questions(subject, inputs, layer, methods, targets, cache)
+        except NonFiniteError as error:
+            if bool(inputs.isfinite().all()):
+                raise
+            raise not_finite("input", inputs, "that the model was given") from error
         ask = Ask(subject, inputs, seed, options or {})
         known = [
             ask(method, question, number)

@@ -101,6 +101,11 @@ def resolve_all(model: nn.Module, layer: LayersLike) -> list[Layer] | None:
     if not isinstance(layer, (list, tuple)):
         found = resolve(model, layer)  # type: ignore[arg-type]  # other kinds of sequence are refused there
         return None if found is None else [found]
+    if any(isinstance(item, FusedLayers) for item in layer):
+        raise LayerError(
+            "a list of layers holds FusedLayers(...); accepted: FusedLayers alone, layer=FusedLayers(...), or a list of "
+            "names and modules"
+        )
     layers = [resolve(model, item) for item in layer]
     if not layers or None in layers:
         raise LayerError(

@@ -149,6 +149,12 @@ def test_wrong_fused_layers(make: Any, said: str) -> None:
         make()
 
 
+def test_fused_layers_stand_alone(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    layers: Any = [FusedLayers("stem", "layer"), "stem"]
+    with pytest.raises(LayerError, match=r"a list of layers holds FusedLayers\(\.\.\.\); accepted: FusedLayers alone"):
+        attend(classifier, picture, layer=layers)
+
+
 def test_smoothing_is_the_mean_over_six_versions(classifier: nn.Sequential, picture: torch.Tensor) -> None:
     maps = []
     target = attend(classifier, picture, layer="layer").target

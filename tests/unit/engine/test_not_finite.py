@@ -146,3 +146,12 @@ def test_map_that_leaves_the_range_of_float32_is_told_from_scores_that_do(
     given = {"layer": "layer"} if method == "hirescam" else {}
     with pytest.raises(NonFiniteError, match=f"the {method} map at .*{said}"):
         attend(model, picture.double() * 1e20, method=method, target=1, **given)
+
+
+@pytest.mark.parametrize("given", [{"layer": "layer"}, {"method": "occlusion"}], ids=str)
+def test_input_that_is_not_finite_is_what_is_named(given: dict[str, Any], picture: torch.Tensor) -> None:
+    model = Breaking(lambda images, means: means[:, 1] > 99, 0.0)
+    picture[0, 0, 0] = NAN
+    with pytest.raises(NonFiniteError, match=r"NaN in the input that the model was given: 1 of 192 values") as raised:
+        attend(model, picture, target=1, **given)
+    assert isinstance(raised.value.__cause__, NonFiniteError)
