@@ -103,8 +103,8 @@ def resolve_all(model: nn.Module, layer: LayersLike) -> list[Layer] | None:
         return None if found is None else [found]
     if any(isinstance(item, FusedLayers) for item in layer):
         raise LayerError(
-            "a list of layers holds FusedLayers(...); accepted: FusedLayers alone, layer=FusedLayers(...), or a list of "
-            "names and modules"
+            "a list of layers holds FusedLayers(...); accepted: FusedLayers alone, layer=FusedLayers(...), or a list "
+            "of names and modules"
         )
     layers = [resolve(model, item) for item in layer]
     if not layers or None in layers:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -33,7 +34,20 @@ _ENOUGH = 400_000
 # What to do where the pixels cannot be followed.
 _INSTEAD = "Pass the region in input pixels, with frame='input'"
 
-_found: WeakKeyDictionary[Preprocess, dict[tuple[int, int], Geometry | NotAffineError]] = WeakKeyDictionary()
+
+class _Found(NamedTuple):
+    """What was found of a preprocess at an image size.
+
+    Attributes:
+        geometry: How it moves pixels, or why that cannot be found.
+        witness: What it made of one image then: as long as it makes the same, it is the same preprocess.
+    """
+
+    geometry: Geometry | NotAffineError
+    witness: tuple[int, ...]
+
+
+_found: WeakKeyDictionary[Preprocess, dict[tuple[int, int], _Found]] = WeakKeyDictionary()
 
 
 def geometry_of(preprocess: Preprocess, image_size: tuple[int, int]) -> Geometry:
@@ -42,7 +56,8 @@ def geometry_of(preprocess: Preprocess, image_size: tuple[int, int]) -> Geometry
     Black and white images undo the per-channel scale and offset; two grey ramps, along x and along y, then
     tell for each input pixel where in the image it came from, and a least-squares fit gives the affine map.
     Padding, where black and white look alike, takes no part. A ramp has 256 levels: where the input shows less than
-    half of the image, further ramps run over that part only. The result is kept for each (preprocess, size).
+    half of the image, further ramps run over that part only. The result is kept for each (preprocess, size), for as
+    long as the preprocess, which runs once more for that, makes the same of one image.
 
     Args:
         preprocess: What `pytest_cam.images.applying.apply` can call.
@@ -60,16 +75,25 @@ def geometry_of(preprocess: Preprocess, image_size: tuple[int, int]) -> Geometry
         known = _found.setdefault(preprocess, {})
     except TypeError:  # neither hashable nor weakly referable: nothing to remember it by
         known = {}
-    if image_size not in known:
-        probe = _Probe(preprocess, image_size, is_new=not known)
+    witness = _witness(preprocess, image_size)
+    if image_size not in known or known[image_size].witness != witness:
+        probe = _Probe(preprocess, image_size, is_new=image_size in known or not known)
         try:
-            known[image_size] = probe.geometry()
+            known[image_size] = _Found(probe.geometry(), witness)
         except NotAffineError as error:
-            known[image_size] = NotAffineError(str(error))
-    geometry = known[image_size]
+            known[image_size] = _Found(NotAffineError(str(error)), witness)
+    geometry = known[image_size].geometry
     if isinstance(geometry, NotAffineError):
         raise NotAffineError(str(geometry))
     return geometry
+
+
+def _witness(preprocess: Preprocess, image_size: tuple[int, int]) -> tuple[int, ...]:
+    """Return a checksum of what a preprocess makes of an image that is nowhere the same along a row or a column."""
+    columns, rows = np.meshgrid(*(np.linspace(0, 1, length) for length in image_size))
+    grey = np.rint(255 * (2 * columns + rows) / 3).astype(np.uint8)
+    made = apply(preprocess, Image.fromarray(grey).convert("RGB"))
+    return (*made.shape, zlib.crc32(made.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data))
 
 
 @dataclass(frozen=True, eq=False)

