@@ -16,6 +16,7 @@ from pytest_cam.images.loading import RGB
 _GAP = 12
 # A sheet is as wide as a page of a browser or a notebook shows without scrolling.
 _WIDEST, _MOST_COLUMNS = 1240, 5
+_MOST_HEAD = 4  # lines
 _NARROWEST = 96  # of a column, so that titles have room for a few letters in a line
 _Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _Ink: TypeAlias = tuple[int, int, int]
@@ -59,7 +60,7 @@ def panel(tiles: Sequence[Tile], headline: str, lines: Sequence[str]) -> RGB:
 
     Args:
         tiles: The pictures, (H, W, 3) uint8; their titles are wrapped to their widths.
-        headline: The caption's first line, larger.
+        headline: What the caption begins with, larger; of a long text, what goes into four lines.
         lines: The rest of the caption; long lines are wrapped.
 
     Returns:
@@ -73,7 +74,7 @@ def panel(tiles: Sequence[Tile], headline: str, lines: Sequence[str]) -> RGB:
     tops = [_GAP]
     for row, texts in zip(rows, titles, strict=True):
         tops.append(tops[-1] + 20 * max(map(len, texts)) + max(tile.picture.shape[0] for tile in row) + _GAP)
-    head = _wrapped(headline, large, width - 2 * _GAP)
+    head = _shortened(_wrapped(headline, large, width - 2 * _GAP))
     body = [part for line in lines for part in _wrapped(line, small, width - 2 * _GAP)]
     sheet = Image.new("RGB", (width, tops[-1] + 24 * len(head) + 20 * len(body) + _GAP), _PAPER)
     pen = ImageDraw.Draw(sheet)
@@ -116,6 +117,12 @@ def _wrapped(text: str, font: _Font, width: int) -> list[str]:
         if font.getlength(lines[-1]) > width:
             lines[-1:] = _broken(lines[-1], font, width)
     return lines
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    if len(lines) <= _MOST_HEAD:
+        return lines
+    return [*lines[: _MOST_HEAD - 1], f"{lines[_MOST_HEAD - 1].rpartition(' ')[0]} ..."]
 
 
 def _broken(word: str, font: _Font, width: int) -> list[str]:

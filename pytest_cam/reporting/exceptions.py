@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_cam.errors import CamError
+from pytest_cam.errors import AttentionError, CamError
 
 if TYPE_CHECKING:
     from pytest_cam.verdicts.findings import AnyEvidence
 
 
 def evidence_in(error: BaseException) -> list[AnyEvidence]:
-    """Return all evidence in an exception, its group members, its cause and its unsuppressed context."""
+    """Return all evidence in an exception, its group members, its cause and its unsuppressed context.
+
+    That of an error which is no verdict, such as a missing baseline, says what the error says.
+    """
     found: dict[int, AnyEvidence] = {}
     for link in _links(error):
         if isinstance(link, CamError) and link.evidence is not None:
-            found[id(link.evidence)] = link.evidence
+            found[id(link.evidence)] = _told_by(link)
     return list(found.values())
+
+
+def _told_by(error: CamError) -> AnyEvidence:
+    evidence: AnyEvidence = error.evidence
+    if isinstance(error, AttentionError):
+        return evidence
+    return replace(evidence, problem=str(error).partition("\n")[0])
 
 
 def _links(error: BaseException) -> Iterator[BaseException]:

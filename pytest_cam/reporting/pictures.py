@@ -21,7 +21,7 @@ _PLAIN = Style()
 _REGION: drawing.Colour = (255, 255, 255)
 _ATTENDED: drawing.Colour = (255, 0, 255)
 _STRETCHED = "colours run from the map's minimum to its maximum"
-_LEGEND = "solid white: the region; dashed magenta: where the map exceeds half of its maximum; ring: its peak"
+_NOTHING = "the map is zero everywhere: it has no peak, and nothing exceeds half of its maximum"
 
 
 def pictures_of(findings: Findings, style: Style = _PLAIN) -> dict[str, RGB]:
@@ -101,7 +101,7 @@ def _panel(evidence: Evidence, style: Style) -> RGB:
     lines = [
         f"explained: {explained(evidence.explained)}",
         f"image: {image(evidence.image_name, evidence.geometry)}",
-        _LEGEND,
+        _legend(evidence),
     ]
     if style.normalization == "min-max":
         lines.append(_STRETCHED)
@@ -112,6 +112,15 @@ def _panel(evidence: Evidence, style: Style) -> RGB:
             f"ceiling {measurement.ceiling:.2f}",
         )
     return panel(tiles, first_line(evidence), lines)
+
+
+def _legend(evidence: Evidence) -> str:
+    """Return what the lines in a panel mean, of those that are drawn in this one."""
+    is_zero = not evidence.map.any()
+    parts = ["solid white: the region"] if _regions(evidence) else []
+    parts += [_NOTHING] if is_zero else ["dashed magenta: where the map exceeds half of its maximum"]
+    parts += ["ring: its peak"] if evidence.measurements and not is_zero else []
+    return "; ".join(parts)
 
 
 def _outlined(tile: RGB, evidence: Evidence) -> RGB:

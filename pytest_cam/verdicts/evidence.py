@@ -63,6 +63,7 @@ class Evidence:
         explained: The score that is explained.
         regions: The regions of the check, in image pixels, as the user gave them.
         measurements: The numbers, one a region and metric.
+        problem: Where there is no verdict, what the check failed of instead, in a line.
     """
 
     check: str
@@ -78,6 +79,7 @@ class Evidence:
     explained: Explained
     regions: tuple[Region, ...] = ()
     measurements: tuple[Measurement, ...] = ()
+    problem: str = ""
 
     @property
     def resolved_regions(self) -> tuple[Region, ...]:

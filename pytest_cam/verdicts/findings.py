@@ -71,6 +71,7 @@ class Findings:
         facts: What else the text says, as (name, text).
         regions: The regions of the check, in image pixels.
         hints: What to try next, where the cause is known.
+        problem: As that of `Evidence`.
     """
 
     check: str
@@ -82,6 +83,7 @@ class Findings:
     facts: tuple[tuple[str, str], ...] = ()
     regions: tuple[Region, ...] = ()
     hints: tuple[str, ...] = ()
+    problem: str = ""
 
 
 AnyEvidence: TypeAlias = Evidence | Findings

@@ -22,7 +22,12 @@ _MOST_SKETCHES = 2
 
 
 def first_line(evidence: AnyEvidence) -> str:
-    """Return the decision in a few words, since a terminal cuts it: "attention in box: skill 0.02 < 0.25 (...)"."""
+    """Return the decision in a few words, since a terminal cuts it: "attention in box: skill 0.02 < 0.25 (...)".
+
+    Where there is no verdict, what the check failed of stands in its place.
+    """
+    if evidence.problem:
+        return evidence.problem
     if isinstance(evidence, Findings):
         decisions = "; ".join(
             figure.words or _decision(figure.name, figure) for figure in evidence.figures if not figure.passed

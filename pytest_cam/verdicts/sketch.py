@@ -46,8 +46,9 @@ def sketch(cam: npt.NDArray[np.float32], geometry: Geometry, regions: Collection
             canvas[row + 1][column + 1] = shades[row][column] * 2
     for y, x in zip(*np.nonzero(outline), strict=True):
         canvas[y][x] = _joint(outline, int(y), int(x), keep=canvas[y][x])
-    row, column = places[0]
-    canvas[row + 1][column + 1] = "X" + canvas[row + 1][column + 1][1]
+    if cam.any():  # a map of zeros has no peak
+        row, column = places[0]
+        canvas[row + 1][column + 1] = "X" + canvas[row + 1][column + 1][1]
     return ["".join(line).rstrip() for line in canvas]
 
 

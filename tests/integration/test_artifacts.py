@@ -176,3 +176,22 @@ def test_nothing_is_written_without_the_flag_and_the_text_stays(project):
     result.stdout.no_fnmatch_line("*pytest-cam: *")
     assert not project.directory.exists()
     assert not [path for path in project.path.rglob("*") if path.suffix in (".png", ".npy", ".json")]
+
+
+def test_what_fails_without_a_verdict_says_so_where_its_decision_stands(project):
+    project.write(
+        test_no_verdict="""
+        def test_no_baseline(cam, model, photo):
+            cam.assert_attention_matches_baseline(model, photo)
+
+        def test_empty_map(cam, model, photo):
+            cam.assert_attention_in_region(model, -photo, DARK, "0", target=1)
+        """
+    )
+
+    project.run_with_artifacts().assert_outcomes(failed=2)
+
+    documents = project.documents()
+    (no_baseline,), (empty,) = documents["test_no_baseline"], documents["test_empty_map"]
+    assert no_baseline["decision"].startswith("there is no baseline attention_baselines/test_no_verdict/")
+    assert empty["decision"].startswith("no positive evidence for target 1 at 0 (gradcam++): the map is zero")

@@ -117,6 +117,16 @@ def test_panel_holds_its_tiles_side_by_side_above_the_caption() -> None:
     assert (caption[:, -10:] == 255).all()
 
 
+def test_headline_takes_four_lines_and_no_more() -> None:
+    tiles = [Tile("", np.zeros((100, 480, 3), np.uint8))]
+    one, four, cut = (panel(tiles, "word " * count, []) for count in (1, 40, 600))
+    assert four.shape == cut.shape == (one.shape[0] + 3 * 24, *one.shape[1:])
+    assert (cut[:, -12:] == 255).all()
+    # The three dots that say that there is more take the place of the last word.
+    assert np.array_equal(four[:-36], cut[:-36])
+    assert not np.array_equal(four, cut)
+
+
 def test_titles_are_broken_to_the_width_of_their_tiles() -> None:
     tile = enlarged(np.full((4, 2, 3), (255, 0, 0), np.uint8), 100)
     long = "vision_model.encoder.layers.22.layer_norm1, 16 x 16"

@@ -77,6 +77,12 @@ def test_numbers_and_original_are_there_when_drawing_fails(tmp_path, evidence, m
     assert names(tmp_path) == ["attention.json", "map.npy", "original.png"]
 
 
+def test_decision_is_what_kept_the_check_from_a_verdict(tmp_path, evidence):
+    write_artifact(tmp_path, replace(evidence, problem="there is no baseline dog.json"), CONTEXT)
+
+    assert json.loads((tmp_path / "attention.json").read_text())["decision"] == "there is no baseline dog.json"
+
+
 def test_path_that_is_no_text_is_kept_in_the_numbers(tmp_path, evidence):
     # What Python makes of a file name with a byte that is no UTF-8.
     named = replace(evidence, image_name="größe-\udcff.png")

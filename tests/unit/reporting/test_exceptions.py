@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from pytest_cam import AttentionError
+from pytest_cam.errors import EmptyMapError
 from pytest_cam.reporting.exceptions import evidence_in
 
 if sys.version_info < (3, 11):
@@ -16,6 +17,13 @@ if sys.version_info < (3, 11):
 def test_exception_without_evidence_has_none():
     assert evidence_in(ValueError()) == []
     assert evidence_in(AttentionError("made by hand")) == []
+
+
+def test_evidence_of_what_is_no_verdict_says_why_there_is_none(evidence):
+    (found,) = evidence_in(EmptyMapError("the map is zero everywhere\nand more", evidence))
+
+    assert found.problem == "the map is zero everywhere"
+    assert evidence.problem == ""
 
 
 def test_cause_comes_after_the_exception_itself(failure, evidence):

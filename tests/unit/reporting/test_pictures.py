@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from pytest_cam import Box, Mask, Polygon, Region
+from pytest_cam.images.panel import Tile
+from pytest_cam.reporting import pictures as drawn_by
 from pytest_cam.reporting.pictures import pictures, pictures_of
 from pytest_cam.verdicts.evidence import Evidence
 from pytest_cam.verdicts.findings import Findings, View
@@ -43,6 +45,38 @@ def test_outline_of_every_kind_runs_where_its_edges_are(
     for y, x in edges:
         assert white[y - 4 : y + 4, x - 4 : x + 4].any()
     assert not white[80:160, 40:200].any()
+
+
+@pytest.fixture
+def caption(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what stands below the panel that is drawn last, its headline first."""
+    words: list[str] = []
+    draw = drawn_by.panel
+
+    def noted(tiles: list[Tile], headline: str, lines: list[str]) -> np.ndarray:
+        words[:] = [headline, *lines]
+        return draw(tiles, headline, lines)
+
+    monkeypatch.setattr(drawn_by, "panel", noted)
+    return words
+
+
+def test_legend_explains_all_that_is_drawn_and_nothing_else(evidence: Evidence, caption: list[str]) -> None:
+    dashes = "dashed magenta: where the map exceeds half of its maximum"
+    zero = replace(evidence, map=np.zeros_like(evidence.map), regions=(), measurements=())
+
+    pictures(evidence)
+    assert f"solid white: the region; {dashes}; ring: its peak" in caption
+    pictures(replace(evidence, regions=(), measurements=()))
+    assert caption[-1] == dashes
+    pictures(zero)
+    assert caption[-1] == "the map is zero everywhere: it has no peak, and nothing exceeds half of its maximum"
+
+
+def test_headline_says_why_there_is_no_verdict(evidence: Evidence, caption: list[str]) -> None:
+    pictures(replace(evidence, problem="there is no baseline"))
+
+    assert caption[0] == "there is no baseline"
 
 
 def test_of_several_regions_a_maps_own_is_solid_and_the_others_are_dashed(evidence: Evidence) -> None:

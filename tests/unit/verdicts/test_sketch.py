@@ -39,3 +39,7 @@ def test_the_peak_is_in_the_outline_of_a_box_where_it_is_in_the_box(
     sides = [index for line in lines for index, character in enumerate(line) if character in "┏┓┗┛┃"]
     within = edges[0] < place[1] < edges[-1] and min(sides) < place[0] < max(sides)
     assert within == (left <= x < left + side and top <= y < top + side)
+
+
+def test_a_map_of_zeros_has_no_peak() -> None:
+    assert "X" not in "".join(sketch(np.zeros((7, 7), dtype=np.float32), GEOMETRY, [Box(0, 0, 64, 64)]))
