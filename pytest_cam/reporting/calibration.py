@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cam.errors import ArtifactError
+from pytest_cam.reporting.attempts import Attempts
 from pytest_cam.reporting.limits_file import Entry, write_limits
 from pytest_cam.reporting.proposals import Proposal, key_of, propose, propose_over_parameters
 from pytest_cam.running import Agreed, CheckRecord, Key, sendable
@@ -29,6 +30,7 @@ class Calibration:
         self._path = path
         self._earlier = earlier
         self._margin = margin
+        self._attempts = Attempts()
         self._records: dict[Key, CheckRecord] = {}
         self._failed: set[str] = set()
         self._problem = ""
@@ -40,14 +42,15 @@ class Calibration:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take over what a report says; the attributes are plain and survive xdist."""
-        if str(report.outcome) == "rerun":
-            test = sendable(report.nodeid)
+        test = sendable(report.nodeid)
+        if self._attempts.discard(report):
             self._records = {key: record for key, record in self._records.items() if key.test != test}
+            self._failed.discard(test)
             return
         self._records |= {key_of(record): record for record in getattr(report, "cam_checks", [])}
         # What is expected to fail, or failed of another cause, says nothing of an accepted model.
         if not report.passed or hasattr(report, "wasxfail"):
-            self._failed.add(sendable(report.nodeid))
+            self._failed.add(test)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the file; fail a run that calibrated nothing, and any where it could be taken for a gate."""

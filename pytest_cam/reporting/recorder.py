@@ -14,6 +14,7 @@ import pytest
 
 from pytest_cam.errors import ArtifactError
 from pytest_cam.images.style import Style
+from pytest_cam.reporting.attempts import Attempts
 from pytest_cam.reporting.directory import DIRECTORY_KEY
 from pytest_cam.reporting.exceptions import evidence_in
 from pytest_cam.reporting.naming import folder_name
@@ -32,14 +33,16 @@ class RunSummary:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._artifacts: list[str] = []
+        self._attempts = Attempts()
+        self._artifacts: dict[str, list[str]] = {}
         self._errors: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take over what a report says; the attributes are plain lists and survive xdist."""
-        # pytest-rerunfailures marks an attempt that is not the last one so, and its pictures are gone by then.
-        if str(report.outcome) != "rerun":
-            self._artifacts += getattr(report, "cam_artifacts", [])
+        if self._attempts.discard(report):  # its pictures are gone by the end of the run
+            self._artifacts.pop(report.nodeid, None)
+        elif hasattr(report, "cam_artifacts"):
+            self._artifacts.setdefault(report.nodeid, []).extend(report.cam_artifacts)
         self._errors += getattr(report, "cam_errors", [])
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -50,7 +53,7 @@ class RunSummary:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where the pictures are, and what could not be written."""
         if self._artifacts:
-            count = len(self._artifacts)
+            count = sum(map(len, self._artifacts.values()))
             terminalreporter.write_sep("-", "attention")
             terminalreporter.write_line(
                 f"pictures of {count} failed check{'s' if count > 1 else ''} in {self._directory}"

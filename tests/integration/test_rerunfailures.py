@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_cam.reporting.limits_file import read_limits
+from pytest_cam.running import Agreed
+
+needs_subtests = pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="this pytest has no subtests")
+
 
 def test_artifacts_are_those_of_the_last_attempt(project):
     project.write(
@@ -39,3 +44,60 @@ def test_artifacts_are_those_of_the_last_attempt(project):
     (document,) = project.documents()["test_fails_otherwise_at_last"]
     assert document["method"] == "hirescam"
     assert list(project.directory.iterdir()) == [document["folder"]]
+
+
+@needs_subtests
+def test_pictures_of_discarded_subtests_are_not_counted(project):
+    project.write(
+        test_flaky="""
+        ATTEMPTS = []
+
+        def test_passes_at_last(cam, model, photo, subtests):
+            ATTEMPTS.append(1)
+            with subtests.test():
+                cam.assert_attention_in_region(model, photo, DARK if len(ATTEMPTS) == 1 else LIT)
+
+        def test_fails(cam, model, photo, subtests):
+            with subtests.test():
+                cam.assert_attention_in_region(model, photo, DARK)
+
+        @pytest.fixture
+        def fails_in_teardown(model, photo):
+            yield
+            assert_attention_in_region(model, photo, DARK)
+
+        def test_fails_twice(fails_in_teardown, cam, model, photo):
+            cam.assert_attention_in_region(model, photo, DARK)
+        """
+    )
+
+    result = project.run_with_artifacts("--reruns=1")
+
+    result.stdout.fnmatch_lines(["*pictures of 3 failed checks in *"])
+    found = {name: len(documents) for name, documents in project.documents().items()}
+    assert found == {"test_fails": 1, "test_fails_twice": 2}
+
+
+@needs_subtests
+def test_calibration_takes_the_last_attempt_alone(project, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    project.write(
+        test_flaky="""
+        ATTEMPTS = []
+
+        def test_looks(cam, model, photo, subtests):
+            ATTEMPTS.append(1)
+            with subtests.test():
+                cam.assert_attention_in_region(model, photo, LIT)
+                if len(ATTEMPTS) == 1:
+                    cam.assert_attention_in_region(model, photo, DARK)
+                    raise RuntimeError("once")
+        """
+    )
+
+    result = project.run("--reruns=1", "--cam-calibrate")
+
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.no_fnmatch_line("*test_looks #2 *")
+    entries = read_limits(project.path / "cam_limits.toml")
+    assert [(key.number, entry.agreed) for key, entry in entries.items()] == [(1, Agreed(0.9))]

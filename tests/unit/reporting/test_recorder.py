@@ -105,9 +105,9 @@ def test_next_attempt_replaces_what_the_one_before_wrote(item, failure, tmp_path
 )
 def test_run_that_could_not_write_fails_whatever_its_tests_did(tmp_path, before, errors, after):
     summary = RunSummary(tmp_path)
-    summary.pytest_runtest_logreport(SimpleNamespace(outcome="passed"))
+    summary.pytest_runtest_logreport(SimpleNamespace(nodeid="test", outcome="passed"))
     if errors:
-        summary.pytest_runtest_logreport(SimpleNamespace(outcome="skipped", cam_errors=errors))
+        summary.pytest_runtest_logreport(SimpleNamespace(nodeid="test", outcome="skipped", cam_errors=errors))
     session = SimpleNamespace(exitstatus=before)
 
     summary.pytest_sessionfinish(session)
@@ -119,9 +119,16 @@ def test_summary_counts_the_last_attempt_only(tmp_path):
     lines = []
     terminal = SimpleNamespace(write_sep=lambda *_, **__: None, write_line=lambda line, **_: lines.append(line))
     summary = RunSummary(tmp_path)
-    for outcome in ("rerun", "failed"):
-        summary.pytest_runtest_logreport(SimpleNamespace(outcome=outcome, cam_artifacts=["folder"]))
+    # As pytest-rerunfailures has them: those of subtests at once and without a number, the others at an attempt's end.
+    for attributes in (
+        {"outcome": "failed"},
+        {"outcome": "rerun", "rerun": 0},
+        {"outcome": "passed", "rerun": 0},
+        {"outcome": "failed"},
+        {"outcome": "failed", "rerun": 1},
+    ):
+        summary.pytest_runtest_logreport(SimpleNamespace(nodeid="test", cam_artifacts=["folder"], **attributes))
 
     summary.pytest_terminal_summary(terminal)
 
-    assert lines == [f"pictures of 1 failed check in {tmp_path}"]
+    assert lines == [f"pictures of 2 failed checks in {tmp_path}"]
