@@ -19,6 +19,7 @@ from pytest_cam.errors import ArtifactError, DependencyError
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.style import Style
 from pytest_cam.reporting.pictures import attended, pictures, pictures_of
+from pytest_cam.reporting.removing import files_in
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.findings import AnyEvidence, Findings
 from pytest_cam.verdicts.limits import Judged
@@ -29,22 +30,14 @@ if TYPE_CHECKING:
     from pytest_cam.engine.explained import Explained
 
 FORMAT = 1
-FILES = (
-    "attention.json",
-    "grayscale.png",
-    "heatmap.png",
-    "map.npy",
-    "original.png",
-    "overlay.png",
-    "panel.png",
-)
 _LIBRARIES = ("pytest-cam", "pytest", "torch", "torchvision", "numpy", "pillow", "opencv-python")
 
 
 def write_artifact(folder: Path, evidence: AnyEvidence, context: dict[str, str], style: Style | None = None) -> None:
     """Write one piece of evidence into a folder of its own, each file atomically.
 
-    The numbers and the original need no OpenCV, and are there even if drawing fails.
+    The numbers and the original need no OpenCV, and are there even if drawing fails. What an earlier artifact left in
+    the folder goes.
 
     Args:
         folder: Where to; made if it is missing.
@@ -57,6 +50,7 @@ def write_artifact(folder: Path, evidence: AnyEvidence, context: dict[str, str],
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        earlier = files_in(folder)
         maps, originals = _arrays(evidence)
         for name, cam in maps.items():
             _write_map(folder / name, cam)
@@ -69,28 +63,12 @@ def write_artifact(folder: Path, evidence: AnyEvidence, context: dict[str, str],
         files = sorted({*maps, *originals, *drawn, "attention.json"})
         head = {"format": FORMAT, **context, "decision": first_line(evidence), "check": evidence.check}
         _write_json(folder / "attention.json", {**head, **numbers, "files": files, "versions": versions_of(_LIBRARIES)})
+        for name in earlier.difference(files):
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise ArtifactError(f"artifact {folder} could not be written: {error}") from error
     if problem:
         raise ArtifactError(f"artifact {folder} has no pictures: {problem}")
-
-
-def remove_artifact(folder: Path) -> None:
-    """Remove an artifact: the files that `write_artifact` made, and the folder if nothing else is in it."""
-    if not folder.is_dir():
-        return
-    for name in {*FILES, *_files_in(folder)}:
-        (folder / name).unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()
-
-
-def _files_in(folder: Path) -> list[str]:
-    try:
-        files = json.loads((folder / "attention.json").read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [name for name in files if Path(name).name == name]
 
 
 def _arrays(evidence: AnyEvidence) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -18,7 +18,8 @@ from pytest_cam.reporting.attempts import Attempts
 from pytest_cam.reporting.directory import DIRECTORY_KEY
 from pytest_cam.reporting.exceptions import evidence_in
 from pytest_cam.reporting.naming import folder_name
-from pytest_cam.running import sendable
+from pytest_cam.reporting.removing import remove_artifact, remove_earlier
+from pytest_cam.running import RUNNING, sendable
 
 if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
@@ -36,6 +37,9 @@ class RunSummary:
         self._attempts = Attempts()
         self._artifacts: dict[str, list[str]] = {}
         self._errors: list[str] = []
+        self._ran: set[str] = set()
+        self._folders: set[str] = set()
+        self._removed = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take over what a report says; the attributes are plain lists and survive xdist."""
@@ -44,20 +48,34 @@ class RunSummary:
         elif hasattr(report, "cam_artifacts"):
             self._artifacts.setdefault(report.nodeid, []).extend(report.cam_artifacts)
         self._errors += getattr(report, "cam_errors", [])
+        self._folders.update(getattr(report, "cam_folders", []))
+        # A test that is skipped says nothing of what it found earlier.
+        if report.failed or (report.when == "call" and _outcome(report) != "skipped"):
+            self._ran.add(report.nodeid)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail a run whose artifacts could not be written, even if its tests passed."""
+        """Fail a run whose artifacts could not be written, even if its tests passed; remove what is out of date."""
         if self._errors and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        # A run that applies no limits does not know what is mended.
+        if RUNNING.is_calibrating or not self._ran:
+            return
+        try:
+            self._removed = remove_earlier(self._directory, self._ran, self._folders)
+        except OSError as error:
+            self._errors.append(sendable(f"an artifact of an earlier run could not be removed: {error}"))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where the pictures are, and what could not be written."""
-        if self._artifacts:
-            count = sum(map(len, self._artifacts.values()))
+        lines = []
+        if count := sum(map(len, self._artifacts.values())):
+            lines.append(f"pictures of {count} failed check{'s' if count > 1 else ''} in {self._directory}")
+        if count := self._removed:
+            lines.append(f"removed {count} artifact{'s' if count > 1 else ''} of earlier runs of these tests")
+        if lines:
             terminalreporter.write_sep("-", "attention")
-            terminalreporter.write_line(
-                f"pictures of {count} failed check{'s' if count > 1 else ''} in {self._directory}"
-            )
+        for line in lines:
+            terminalreporter.write_line(line)
         if self._errors:
             terminalreporter.write_sep("!", "attention: artifacts failed", red=True)
             for error in self._errors:
@@ -109,10 +127,12 @@ def _write_all(
 
     folders = item.stash.setdefault(_FOLDERS_KEY, [])
     context = {"test": item.nodeid, "phase": report.when or "", "outcome": _outcome(report)}
+    new = [directory / folder_name(item.nodeid, number) for number in range(len(folders), len(folders) + len(found))]
+    folders += new
+    # Plain lists are the way to the controller. One without pictures is none that it counts, and is kept all the same.
+    report.cam_folders = [sendable(str(folder)) for folder in new]  # type: ignore[attr-defined]
     errors, written = [], []
-    for evidence in found:
-        folder = directory / folder_name(item.nodeid, len(folders))
-        folders.append(folder)
+    for folder, evidence in zip(new, found, strict=True):
         try:
             write_artifact(folder, evidence, context, item.config.stash.get(STYLE_KEY, Style()))
             written.append(sendable(str(folder)))
@@ -123,7 +143,7 @@ def _write_all(
         if cam is not None and cam.journal.computed > len(found) > 1:
             lines.append(f"these are {len(found)} of the {cam.journal.computed} maps that the test computed")
         report.sections.append((f"pytest-cam: pictures ({context['outcome']})", "\n".join(lines)))
-        report.cam_artifacts = written  # type: ignore[attr-defined]  # a plain list, the way to the controller
+        report.cam_artifacts = written  # type: ignore[attr-defined]
     return errors
 
 
@@ -142,10 +162,6 @@ def _reason(item: pytest.Item, error: Exception) -> str:
 def _forget_earlier_attempt(item: pytest.Item) -> None:
     """Remove what an earlier attempt of a rerun test wrote: the last attempt is the one that counts."""
     folders = item.stash.get(_FOLDERS_KEY, [])
-    if not folders:
-        return
-    from pytest_cam.reporting.artifacts import remove_artifact
-
     for folder in folders:
         remove_artifact(folder)
     folders.clear()

@@ -104,3 +104,76 @@ def test_artifact_that_cannot_be_written_fails_a_run_of_expected_failures(projec
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*attention: artifacts failed*", f"artifact {occupied} could not be written: *"])
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+EARLIER = """
+import os
+from pathlib import Path
+
+IS_FIXED = Path("fixed").exists()
+
+def test_fixed(cam, model, photo):
+    if IS_FIXED and "SKIPPED" in os.environ:
+        pytest.skip("is not for here")
+    with cam.soft():
+        for region in (LIT,) if IS_FIXED else (DARK, (0, 5, 4, 8)):
+            cam.assert_attention_in_region(model, photo, region)
+
+def test_fails_once_less(cam, model, photo, subtests):
+    for region in (DARK, LIT if IS_FIXED else DARK):
+        with subtests.test():
+            cam.assert_attention_in_region(model, photo, region)
+
+def test_fails_of_something_else(cam, model, photo):
+    if IS_FIXED:
+        raise RuntimeError("not about attention")
+    cam.assert_attention_in_region(model, photo, DARK)
+
+@pytest.mark.skipif(IS_FIXED, reason="does not run")
+def test_skipped(cam, model, photo):
+    cam.assert_attention_in_region(model, photo, DARK)
+
+def test_deselected(cam, model, photo):
+    cam.assert_attention_in_region(model, photo, DARK)
+"""
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="this pytest has no subtests")
+def test_artifacts_of_earlier_runs_go_when_their_tests_run_again(project):
+    project.write(test_earlier=EARLIER)
+    project.run_with_artifacts()
+    before = {name: len(documents) for name, documents in project.documents().items()}
+    (project.directory / "mine").mkdir()
+    (project.directory / "mine" / "notes.txt").write_text("mine")
+    (project.documents()["test_fixed"][1]["folder"] / "notes.txt").write_text("mine too")
+    (project.path / "fixed").touch()
+
+    result = project.run_with_artifacts("--deselect=test_earlier.py::test_deselected")
+
+    assert before == {
+        "test_fixed": 2,
+        "test_fails_once_less": 2,
+        "test_fails_of_something_else": 1,
+        "test_skipped": 1,
+        "test_deselected": 1,
+    }
+    after = {name: len(documents) for name, documents in project.documents().items()}
+    assert after == {"test_fails_once_less": 1, "test_skipped": 1, "test_deselected": 1}
+    result.stdout.fnmatch_lines(
+        ["pictures of 1 failed check in *", "removed 4 artifacts of earlier runs of these tests"]
+    )
+    assert len(list(project.directory.glob("*/notes.txt"))) == 2
+    assert len(list(project.directory.iterdir())) == 3 + 2
+
+
+def test_test_that_gives_up_or_is_calibrated_keeps_what_an_earlier_run_found(project, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    project.write(test_earlier=EARLIER)
+    project.run_with_artifacts("-k", "test_fixed")
+    (project.path / "fixed").touch()
+
+    project.run_with_artifacts("-k", "test_fixed", "--cam-calibrate").assert_outcomes(passed=1)
+    monkeypatch.setenv("SKIPPED", "yes")
+    project.run_with_artifacts("-k", "test_fixed").assert_outcomes(skipped=1)
+
+    assert len(project.documents()["test_fixed"]) == 2

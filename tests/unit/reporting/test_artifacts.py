@@ -11,7 +11,9 @@ import pytest
 
 from pytest_cam.errors import ArtifactError
 from pytest_cam.reporting import artifacts
-from pytest_cam.reporting.artifacts import FILES, remove_artifact, write_artifact
+from pytest_cam.reporting.artifacts import write_artifact
+from pytest_cam.reporting.naming import folder_name
+from pytest_cam.reporting.removing import FILES, files_in, remove_artifact, remove_earlier
 
 CONTEXT = {"test": "test_model.py::test_dog", "phase": "call", "outcome": "failed"}
 
@@ -100,6 +102,42 @@ def test_value_that_is_no_number_is_null(tmp_path, evidence):
     (measurement,) = json.loads((tmp_path / "attention.json").read_text())["measurements"]
     assert measurement["value"] is measurement["margin"] is None
     assert measurement["passed"] is False
+
+
+def test_files_of_an_earlier_artifact_in_the_folder_go(tmp_path, evidence):
+    manifest = {"files": ["attention.json", "reference.png", "map.npy", "../outside.png"]}
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "attention.json").write_text(json.dumps(manifest))
+    for name in ("folder/reference.png", "folder/notes.txt", "outside.png"):
+        (tmp_path / name).touch()
+
+    write_artifact(tmp_path / "folder", evidence, CONTEXT)
+
+    assert names(tmp_path / "folder") == sorted([*FILES, "notes.txt"])
+    assert (tmp_path / "outside.png").exists()
+
+
+@pytest.mark.parametrize(
+    "manifest", ["{", "[1]", '{"files": 3}', '{"files": [3, null, "../notes.txt"]}', "[" * 100_000, "\udcff"]
+)
+def test_damaged_manifest_names_no_file(tmp_path, manifest):
+    (tmp_path / "attention.json").write_bytes(manifest.encode("utf-8", "surrogateescape"))
+
+    assert files_in(tmp_path) == set()
+
+
+def test_only_what_a_test_that_ran_left_is_removed(tmp_path, evidence):
+    test = CONTEXT["test"]
+    own, second, other = folder_name(test, 0), folder_name(test, 1), folder_name("test_model.py::test_cat", 0)
+    for name, context in ((own, {}), (second, {}), (other, {}), (f"{own}-3", {"test": "another"}), ("elsewhere", {})):
+        write_artifact(tmp_path / name, evidence, CONTEXT | context)
+    (tmp_path / f"{own}-4").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / f"{own}-5").mkdir()
+
+    assert remove_earlier(tmp_path, [test], {str(tmp_path / own)}) == 1
+
+    assert set(names(tmp_path)) == {own, other, f"{own}-3", f"{own}-4", f"{own}-5", "elsewhere"}
+    assert names(tmp_path / "elsewhere") == sorted(FILES)
 
 
 def test_removing_leaves_what_others_put_there(tmp_path, evidence):

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_cam import AttentionError
 from pytest_cam.reporting.directory import DIRECTORY_KEY
+from pytest_cam.reporting.naming import folder_name
 from pytest_cam.reporting.recorder import RunSummary, record
 
 
@@ -26,6 +27,19 @@ def recorded(item, error=None, outcome="failed", when="call", **attributes):
     )
     record(item, SimpleNamespace(when=when, excinfo=excinfo), report, None)
     return report
+
+
+def told(outcome, when="call", **attributes):
+    """Return a report as it comes to the process that ends the run."""
+    return pytest.TestReport("test", ("test.py", 0, "test"), {}, outcome, None, when, **attributes)
+
+
+@pytest.fixture
+def terminal():
+    lines = []
+    return SimpleNamespace(
+        lines=lines, write_sep=lambda *_, **__: None, write_line=lambda line, **_: lines.append(line)
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,9 +119,9 @@ def test_next_attempt_replaces_what_the_one_before_wrote(item, failure, tmp_path
 )
 def test_run_that_could_not_write_fails_whatever_its_tests_did(tmp_path, before, errors, after):
     summary = RunSummary(tmp_path)
-    summary.pytest_runtest_logreport(SimpleNamespace(nodeid="test", outcome="passed"))
+    summary.pytest_runtest_logreport(told("passed"))
     if errors:
-        summary.pytest_runtest_logreport(SimpleNamespace(nodeid="test", outcome="skipped", cam_errors=errors))
+        summary.pytest_runtest_logreport(told("skipped", cam_errors=errors))
     session = SimpleNamespace(exitstatus=before)
 
     summary.pytest_sessionfinish(session)
@@ -115,9 +129,7 @@ def test_run_that_could_not_write_fails_whatever_its_tests_did(tmp_path, before,
     assert session.exitstatus == after
 
 
-def test_summary_counts_the_last_attempt_only(tmp_path):
-    lines = []
-    terminal = SimpleNamespace(write_sep=lambda *_, **__: None, write_line=lambda line, **_: lines.append(line))
+def test_summary_counts_the_last_attempt_only(tmp_path, terminal):
     summary = RunSummary(tmp_path)
     # As pytest-rerunfailures has them: those of subtests at once and without a number, the others at an attempt's end.
     for attributes in (
@@ -127,8 +139,24 @@ def test_summary_counts_the_last_attempt_only(tmp_path):
         {"outcome": "failed"},
         {"outcome": "failed", "rerun": 1},
     ):
-        summary.pytest_runtest_logreport(SimpleNamespace(nodeid="test", cam_artifacts=["folder"], **attributes))
+        summary.pytest_runtest_logreport(told(cam_artifacts=["folder"], **attributes))
 
     summary.pytest_terminal_summary(terminal)
 
-    assert lines == [f"pictures of 2 failed checks in {tmp_path}"]
+    assert terminal.lines == [f"pictures of 2 failed checks in {tmp_path}"]
+
+
+def test_earlier_artifact_that_cannot_be_removed_is_told_and_fails_nothing(tmp_path, terminal):
+    folder = tmp_path / folder_name("test", 0)
+    (folder / "panel.png" / "mine").mkdir(parents=True)
+    (folder / "attention.json").write_text('{"test": "test"}')
+    summary, session = RunSummary(tmp_path), SimpleNamespace(exitstatus=pytest.ExitCode.OK)
+    summary.pytest_runtest_logreport(told("passed"))
+
+    summary.pytest_sessionfinish(session)
+    summary.pytest_terminal_summary(terminal)
+
+    assert session.exitstatus == pytest.ExitCode.OK
+    (line,) = terminal.lines
+    assert line.startswith("an artifact of an earlier run could not be removed: ")
+    assert str(folder / "panel.png") in line

@@ -11,7 +11,8 @@ from PIL import Image
 
 from pytest_cam import AttentionError, Box
 from pytest_cam.images.geometry import Geometry
-from pytest_cam.reporting.artifacts import remove_artifact, write_artifact
+from pytest_cam.reporting.artifacts import write_artifact
+from pytest_cam.reporting.removing import remove_artifact
 from pytest_cam.verdicts.findings import Figure, Findings, View
 from pytest_cam.verdicts.judging import judge
 from pytest_cam.verdicts.limits import Limits
