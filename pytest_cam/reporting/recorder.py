@@ -129,8 +129,8 @@ def _write_all(
     context = {"test": item.nodeid, "phase": report.when or "", "outcome": _outcome(report)}
     new = [directory / folder_name(item.nodeid, number) for number in range(len(folders), len(folders) + len(found))]
     folders += new
-    # Plain lists are the way to the controller. One without pictures is none that it counts, and is kept all the same.
-    report.cam_folders = [sendable(str(folder)) for folder in new]  # type: ignore[attr-defined]
+    # One of which the pictures could not be drawn is not counted, and is kept all the same.
+    report.cam_folders = [sendable(str(folder)) for folder in new]  # type: ignore[attr-defined]  # to the controller
     errors, written = [], []
     for folder, evidence in zip(new, found, strict=True):
         try:
@@ -143,7 +143,7 @@ def _write_all(
         if cam is not None and cam.journal.computed > len(found) > 1:
             lines.append(f"these are {len(found)} of the {cam.journal.computed} maps that the test computed")
         report.sections.append((f"pytest-cam: pictures ({context['outcome']})", "\n".join(lines)))
-        report.cam_artifacts = written  # type: ignore[attr-defined]
+        report.cam_artifacts = written  # type: ignore[attr-defined]  # a plain list, the way to the controller
     return errors
 
 
