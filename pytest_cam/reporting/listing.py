@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from importlib import import_module
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +17,10 @@ from pytest_cam.engine.trace import trace
 from pytest_cam.errors import CamError, SettingError, nearest
 
 _SIDE = 224
+_ACCEPTED = (
+    "module:factory, a function without arguments that returns a torch.nn.Module, or (model, input) with an input "
+    "(B, C, H, W) that the model takes; or such a module itself"
+)
 
 
 def layers_table(place: str) -> str:
@@ -23,24 +28,25 @@ def layers_table(place: str) -> str:
 
     Args:
         place: "module:factory", a callable without arguments that returns the model, or (model, input) with an input
-            (B, C, H, W). Without one, an input of noise of the size that the model tells, or of 224 x 224.
+            (B, C, H, W); or the model itself. Without an input, one of noise of the size that the model tells, or of
+            224 x 224.
 
     Raises:
-        SettingError: There is no such factory, or it returns something else.
+        SettingError: There is no such factory, it fails or returns something else, or the model fails on the input.
         CamError: The model cannot be run, or no layer has a grid.
     """
     model, inputs = _made_by(place)
     with ModelState(model) as state:
         subject = Subject(model, state, len(inputs))
         inputs = subject.placed(inputs)
-        run = Run(model, state, call=partial(subject.call, inputs), read=lambda output: [])
+        run = Run(model, state, call=partial(_ran, subject, inputs, place), read=lambda output: [])
         layers = explainable_layers(run, subject.reader(inputs))
         auto, unknown = "", ""
         try:
             auto = trace(subject, inputs)[0][0].layer
         except CamError as error:
             unknown = f"which of them is taken by default cannot be told here: {error}"
-    header = f"{type(model).__name__}, input {' x '.join(map(str, inputs.shape))}: {len(layers)} explainable layers"
+    header = f"{type(model).__name__}, input {_size_of(inputs)}: {len(layers)} explainable layers"
     return "\n".join([header, *_rows(layers, auto), *filter(None, [unknown])])
 
 
@@ -53,36 +59,59 @@ def _rows(layers: list[Explainable], auto: str) -> list[str]:
     return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
+def _ran(subject: Subject, inputs: torch.Tensor, place: str) -> Any:
+    try:
+        return subject.call(inputs)
+    except CamError:
+        raise
+    except Exception as error:
+        raise _refusal(f"the model from {place} does not run on an input {_size_of(inputs)}: {_told(error)}") from error
+
+
 def _made_by(place: str) -> tuple[nn.Module, torch.Tensor]:
-    module_name, _, factory_name = place.partition(":")
-    if not module_name or not factory_name:
+    made = _made(place)
+    model, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    if not isinstance(model, nn.Module):
+        raise _refusal(f"{place} returned a {type(made).__name__}")
+    if inputs is None:
+        inputs = torch.randn(1, *_size(model), generator=torch.Generator().manual_seed(0))
+    if not isinstance(inputs, torch.Tensor) or inputs.ndim != 4:
+        raise _refusal(f"the input from {place} is {inputs!r:.80}")
+    return model, inputs
+
+
+def _made(place: str) -> Any:
+    module_name, _, name = place.partition(":")
+    if not module_name or not name:
         raise SettingError(
             f"--cam-list-layers is {place!r}; accepted: module:factory, as in torchvision.models:resnet18"
         )
     try:
         module = import_module(module_name)
-    except ImportError as error:
-        raise SettingError(f"--cam-list-layers: {module_name} does not import ({error})") from None
-    factory = getattr(module, factory_name, None)
+    except Exception as error:
+        raise SettingError(f"--cam-list-layers: {module_name} does not import ({_told(error)})") from error
+    factory = getattr(module, name, None)
+    if isinstance(factory, nn.Module):
+        return factory
     if not callable(factory):
-        known = [name for name in vars(module) if callable(getattr(module, name)) and not name.startswith("_")]
-        raise SettingError(
-            f"--cam-list-layers: {module_name} has no callable {factory_name!r}. {nearest(factory_name, known)}"
-        )
-    made = factory()
-    model, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
-    if not isinstance(model, nn.Module):
-        raise SettingError(
-            f"--cam-list-layers: {place} returned a {type(made).__name__}; accepted: a torch.nn.Module, or a tuple of "
-            "one and its input (B, C, H, W)"
-        )
-    if inputs is None:
-        inputs = torch.randn(1, *_size(model), generator=torch.Generator().manual_seed(0))
-    if not isinstance(inputs, torch.Tensor) or inputs.ndim != 4:
-        raise SettingError(
-            f"--cam-list-layers: the input from {place} is {inputs!r:.80}; accepted: a tensor (B, C, H, W)"
-        )
-    return model, inputs
+        known = [each for each in vars(module) if callable(getattr(module, each)) and not each.startswith("_")]
+        raise SettingError(f"--cam-list-layers: {module_name} has no callable {name!r}. {nearest(name, known)}")
+    try:
+        return factory()
+    except Exception as error:
+        raise _refusal(f"{place}() raised {_told(error)}") from error
+
+
+def _refusal(words: str) -> SettingError:
+    return SettingError(f"--cam-list-layers: {words}; accepted: {_ACCEPTED}")
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _size_of(inputs: torch.Tensor) -> str:
+    return " x ".join(map(str, inputs.shape))
 
 
 def _size(model: nn.Module) -> tuple[int, int, int]:

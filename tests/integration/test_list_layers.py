@@ -20,12 +20,35 @@ MODELS = """
 
     def number():
         return 7
+
+    def three():
+        return small(), 1, 2
+
+    def needs(name):
+        return small()
+
+    def fails():
+        raise ValueError("there are no weights in /weights")
+
+    def wrong_input():
+        return small(), torch.rand(1, 3, 8, 8)
+
+    def narrow():
+        return nn.Linear(3, 2)
+
+    network = small()
 """
+
+
+ACCEPTED = (
+    "module:factory, a function without arguments that returns a torch.nn.Module, or (model, input) with an input "
+    "(B, C, H, W) that the model takes; or such a module itself"
+)
 
 
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
-    pytester.makepyfile(models=MODELS, test_one="def test_one(): assert False")
+    pytester.makepyfile(models=MODELS, broken="1 / 0", test_one="def test_one(): assert False")
     pytester.syspathinsert()
     return pytester
 
@@ -47,6 +70,12 @@ def test_table_of_a_model(project: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*test_one*")
 
 
+def test_model_itself_stands_for_a_function_that_returns_it(project: pytest.Pytester) -> None:
+    result = project.runpytest("--cam-list-layers=models:network")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["Sequential, input 1 x 1 x 224 x 224: 4 explainable layers"])
+
+
 def test_without_an_input_one_of_a_usual_size_is_made(project: pytest.Pytester) -> None:
     result = project.runpytest("--cam-list-layers=models:small")
     result.stdout.fnmatch_lines(["Sequential, input 1 x 1 x 224 x 224: 4 explainable layers", "*3 *<- auto"])
@@ -56,15 +85,24 @@ def test_without_an_input_one_of_a_usual_size_is_made(project: pytest.Pytester) 
     ("place", "words"),
     [
         ("models", "accepted: module:factory"),
-        ("nowhere:small", "nowhere does not import (No module named 'nowhere')"),
+        ("nowhere:small", "nowhere does not import (ModuleNotFoundError: No module named 'nowhere')"),
         ("models:smal", "models has no callable 'smal'. Did you mean 'small'?"),
-        ("models:number", "models:number returned a int; accepted: a torch.nn.Module"),
+        ("models:number", f"models:number returned a int; accepted: {ACCEPTED}"),
+        ("models:three", f"models:three returned a tuple; accepted: {ACCEPTED}"),
+        ("models:needs", "models:needs() raised TypeError: needs() missing 1 required positional argument: 'name'; "),
+        ("models:needs", f"'name'; accepted: {ACCEPTED}"),
+        ("models:fails", f"models:fails() raised ValueError: there are no weights in /weights; accepted: {ACCEPTED}"),
+        ("models:narrow", "models:narrow does not run on an input 1 x 3 x 224 x 224: RuntimeError: "),
+        ("models:narrow", f"multiplied (672x224 and 3x2); accepted: {ACCEPTED}"),
+        ("models:wrong_input", "models:wrong_input does not run on an input 1 x 3 x 8 x 8: RuntimeError: "),
+        ("broken:small", "broken does not import (ZeroDivisionError: division by zero)"),
     ],
 )
 def test_wrong_place_is_a_usage_error(project: pytest.Pytester, place: str, words: str) -> None:
     result = project.runpytest(f"--cam-list-layers={place}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert words in result.stderr.str()
+    result.stderr.no_fnmatch_line("*Traceback*")
 
 
 def test_index_in_a_test_and_on_the_command_line(project: pytest.Pytester) -> None:
