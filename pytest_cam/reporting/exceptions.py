@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def evidence_in(error: BaseException) -> list[AnyEvidence]:
-    """Return all evidence in an exception, its group members, its cause and its unsuppressed context.
+    """Return all evidence in an exception, its members, its cause and its unsuppressed context.
 
     That of an error which is no verdict, such as a missing baseline, says what the error says.
     """
@@ -46,7 +46,9 @@ def _links(error: BaseException) -> Iterator[BaseException]:
 
 
 def _members(error: BaseException) -> list[BaseException]:
-    # Python 3.10 has no exception groups, but the backport that pytest uses has the same attribute. Exceptions that
-    # are no groups may have it too, with anything in it.
-    members = getattr(error, "exceptions", ())
-    return [member for member in members if isinstance(member, BaseException)] if isinstance(members, tuple) else []
+    """Return what a group holds, the failures of a doctest that goes on after them, and what an example raised."""
+    # By their attributes: Python 3.10 has no exception groups, but the backport that pytest uses is like them, and
+    # pytest's own error of several doctests has no public name. Others may have such attributes, with anything in them.
+    holders = (getattr(error, name, ()) for name in ("exceptions", "failures", "exc_info"))
+    members = (member for holder in holders if isinstance(holder, (tuple, list)) for member in holder)
+    return [member for member in members if isinstance(member, BaseException)]

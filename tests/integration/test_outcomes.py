@@ -157,6 +157,28 @@ def test_evidence_is_found_wherever_an_exception_carries_it(project):
     }
 
 
+@pytest.mark.parametrize("more", [(), ("--doctest-continue-on-failure",)])
+def test_doctests_are_saved(project, more):
+    project.write(
+        documented="""
+        def documented():
+            '''
+            >>> _ = assert_attention_in_region(spotlight(), make_photo(), DARK, "0", "gradcam")
+            >>> _ = assert_attention_in_region(spotlight(), make_photo(), DARK, "0", "hirescam")
+            >>> 1 + 1
+            3
+            '''
+        """
+    )
+
+    result = project.run_with_artifacts("--doctest-modules", "documented.py", *more)
+
+    result.assert_outcomes(failed=1)
+    (documents,) = project.documents().values()
+    assert [found["method"] for found in documents] == (["gradcam", "hirescam"] if more else ["gradcam"])
+    result.stdout.fnmatch_lines([f"*pictures of {len(documents)} failed check* in *"])
+
+
 @pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="this pytest has no subtests")
 def test_subtests_are_saved_each_for_itself(project):
     project.write(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from doctest import DocTestFailure, UnexpectedException
 
 import pytest
 
@@ -50,6 +51,15 @@ def test_members_of_nested_groups_come_in_their_order(failure, evidence):
     assert evidence_in(group) == [evidence, "another"]
 
 
+def test_doctest_carries_what_its_example_raised(failure, evidence):
+    raised = UnexpectedException(None, None, (type(failure), failure, None))
+    assert evidence_in(raised) == [evidence]
+
+    several = RuntimeError()
+    several.failures = [raised, DocTestFailure(None, None, "3")]  # as pytest's own MultipleDoctestFailures has them
+    assert evidence_in(several) == [evidence]
+
+
 def test_evidence_that_is_met_twice_counts_once(failure, evidence):
     again = RuntimeError()
     again.__context__ = failure
@@ -75,8 +85,9 @@ def test_chain_longer_than_the_stack_is_followed_to_its_end(failure, evidence):
     assert evidence_in(link) == [evidence]
 
 
-@pytest.mark.parametrize("exceptions", [None, 3, "text", ["no exception"], ()])
-def test_attribute_that_only_looks_like_a_groups_is_passed_over(failure, evidence, exceptions):
-    failure.exceptions = exceptions
+@pytest.mark.parametrize("name", ["exceptions", "failures", "exc_info"])
+@pytest.mark.parametrize("members", [None, 3, "text", ["no exception"], ()])
+def test_attribute_that_only_looks_like_a_groups_is_passed_over(failure, evidence, name, members):
+    setattr(failure, name, members)
 
     assert evidence_in(failure) == [evidence]
