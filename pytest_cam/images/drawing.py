@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from types import ModuleType
 from typing import TypeAlias
@@ -165,11 +166,20 @@ def contour_rectangles(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int, int,
     return sorted(rectangles, key=lambda r: (r[0] - r[2]) * (r[3] - r[1]))
 
 
-def contours(inside: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.float64]]:
-    """Return the closed polygons (N, 2), in pixels of the picture, around the parts and the holes of a mask (H, W)."""
+@dataclass(frozen=True, eq=False)
+class Contour:
+    """A closed polygon (N, 2), in pixels of the picture, around a part of a region or around a hole in it."""
+
+    points: npt.NDArray[np.float64]
+    is_hole: bool = False
+
+
+def contours(inside: npt.NDArray[np.bool_]) -> list[Contour]:
+    """Return what bounds the parts and the holes of a mask (H, W)."""
     cv2 = opencv()
-    found, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    return [contour[:, 0, :] + 0.5 for contour in found]
+    found, hierarchy = cv2.findContours(inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    # The last of four numbers is the contour that goes around: a hole has one, a part has none.
+    return [Contour(points[:, 0, :] + 0.5, bool(hierarchy[0, index, 3] >= 0)) for index, points in enumerate(found)]
 
 
 def outline(

@@ -46,6 +46,10 @@ def pictures_of(findings: Findings, style: Style = _PLAIN) -> dict[str, RGB]:
         lines.append("heat maps: each from zero to its own maximum" if style.normalization == "max" else _STRETCHED)
     if any(view.own is not None for view in findings.views):
         lines.append("solid white: the map's own region; dashed: those of the others")
+    first = tiles[0].picture
+    outlines = [line for region in findings.regions for line in _of_findings(region, first, findings.geometry)]
+    if any(line.is_hole for line in outlines):
+        lines.append("thin white dashes: a hole in a region")
     return drawn | {"panel.png": panel(tiles, first_line(findings), lines)}
 
 
@@ -57,9 +61,12 @@ def _drawn(view: View, picture: RGB, findings: Findings, style: Style) -> RGB:
     geometry = findings.geometry
     for region in findings.regions:
         dashed = view.own is not None and region is not view.own
-        for points in _outlines(region.resolved((1.0, 1.0), geometry.image_size), picture, geometry):
-            picture = drawing.outline(picture.copy(), points, _REGION, dashed=dashed)
+        picture = _outlined(picture, _of_findings(region, picture, geometry), dashed=dashed)
     return picture
+
+
+def _of_findings(region: Region, picture: RGB, geometry: Geometry) -> list[drawing.Contour]:
+    return _outlines(region.resolved((1.0, 1.0), geometry.image_size), picture, geometry)
 
 
 def pictures(evidence: Evidence, style: Style = _PLAIN) -> dict[str, RGB | npt.NDArray[np.uint8]]:
@@ -93,15 +100,18 @@ def _panel(evidence: Evidence, style: Style) -> RGB:
     size = (picture.shape[1], picture.shape[0])
     share = drawing.on_image(drawing.normalised(evidence.map, style.normalization), evidence.geometry, size)
     seen = drawing.seen_mask(evidence.geometry, size)
+    outlines = [line for region in _regions(evidence) for line in _outlines(region, picture, evidence.geometry)]
     tiles = [
-        Tile("image", _outlined(picture, evidence)),
-        Tile("heat map", _outlined(drawing.heatmap(share, seen, style.colormap), evidence)),
-        Tile("overlay", _marked(drawing.overlay(picture, share, seen, style.alpha, style.colormap), evidence)),
+        Tile("image", _outlined(picture, outlines)),
+        Tile("heat map", _outlined(drawing.heatmap(share, seen, style.colormap), outlines)),
+        Tile(
+            "overlay", _marked(drawing.overlay(picture, share, seen, style.alpha, style.colormap), evidence, outlines)
+        ),
     ]
     lines = [
         f"explained: {explained(evidence.explained)}",
         f"image: {image(evidence.image_name, evidence.geometry)}",
-        _legend(evidence),
+        _legend(evidence, outlines),
     ]
     if style.normalization == "min-max":
         lines.append(_STRETCHED)
@@ -114,25 +124,27 @@ def _panel(evidence: Evidence, style: Style) -> RGB:
     return panel(tiles, first_line(evidence), lines)
 
 
-def _legend(evidence: Evidence) -> str:
+def _legend(evidence: Evidence, outlines: list[drawing.Contour]) -> str:
     """Return what the lines in a panel mean, of those that are drawn in this one."""
     is_zero = not evidence.map.any()
-    parts = ["solid white: the region"] if _regions(evidence) else []
+    parts = ["solid white: the region"] if outlines else []
+    parts += ["thin white dashes: a hole in it"] if any(line.is_hole for line in outlines) else []
     parts += [_NOTHING] if is_zero else ["dashed magenta: where the map exceeds half of its maximum"]
     parts += ["ring: its peak"] if evidence.measurements and not is_zero else []
     return "; ".join(parts)
 
 
-def _outlined(tile: RGB, evidence: Evidence) -> RGB:
+def _outlined(tile: RGB, outlines: list[drawing.Contour], *, dashed: bool = False) -> RGB:
     drawn: RGB = tile.copy()
-    for region in _regions(evidence):
-        for points in _outlines(region, tile, evidence.geometry):
-            drawn = drawing.outline(drawn, points, _REGION)
+    for line in outlines:
+        # A hole's is thin, and so are its dashes: else a region with a hole looks like one region in another.
+        width = 1 if line.is_hole else 2
+        drawn = drawing.outline(drawn, line.points, _REGION, dashed=dashed or line.is_hole, width=width)
     return drawn
 
 
-def _outlines(region: Region, tile: RGB, geometry: Geometry) -> list[npt.NDArray[np.float64]]:
-    known = [_on_tile(points, tile, geometry) for points in region.outlines()]
+def _outlines(region: Region, tile: RGB, geometry: Geometry) -> list[drawing.Contour]:
+    known = [drawing.Contour(_on_tile(points, tile, geometry)) for points in region.outlines()]
     if known:
         return known
     (width, height), size = geometry.image_size, (tile.shape[1], tile.shape[0])
@@ -146,12 +158,12 @@ def _outlines(region: Region, tile: RGB, geometry: Geometry) -> list[npt.NDArray
     return drawing.contours(inside)
 
 
-def _marked(tile: RGB, evidence: Evidence) -> RGB:
+def _marked(tile: RGB, evidence: Evidence, outlines: list[drawing.Contour]) -> RGB:
     drawn: RGB = tile.copy()
     for box in attended(evidence):
         points = _on_tile(box.outlines()[0], tile, evidence.geometry)
         drawn = drawing.outline(drawn, points, _ATTENDED, dashed=True)
-    drawn = _outlined(drawn, evidence)
+    drawn = _outlined(drawn, outlines)
     for measurement in evidence.measurements[:1]:
         centre = _on_tile(np.array([measurement.peak]), tile, evidence.geometry)[0]
         drawn = drawing.ring(drawn, centre, _ATTENDED)

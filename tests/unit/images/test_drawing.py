@@ -169,6 +169,14 @@ def test_contours_go_around_parts_and_holes() -> None:
     mask[2:8, 1:7] = True
     mask[4:6, 3:5] = False
     mask[9, 11] = True
-    found = sorted((points.min(axis=0).tolist(), points.max(axis=0).tolist()) for points in drawing.contours(mask))
+    found = sorted(
+        (line.points.min(axis=0).tolist(), line.points.max(axis=0).tolist(), line.is_hole)
+        for line in drawing.contours(mask)
+    )
     # Through the centres of the pixels at the edge; a hole's, of the pixels around it.
-    assert found == [([1.5, 2.5], [6.5, 7.5]), ([2.5, 3.5], [5.5, 6.5]), ([11.5, 9.5], [11.5, 9.5])]
+    assert found == [
+        ([1.5, 2.5], [6.5, 7.5], False),
+        ([2.5, 3.5], [5.5, 6.5], True),
+        ([11.5, 9.5], [11.5, 9.5], False),
+    ]
+    assert drawing.contours(np.zeros((3, 3), dtype=bool)) == []

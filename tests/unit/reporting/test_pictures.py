@@ -16,6 +16,8 @@ from pytest_cam.verdicts.findings import Findings, View
 
 CORNER = np.zeros((8, 8), dtype=bool)
 CORNER[5:8, 0:3] = True
+EDGES = ((100, 300, 240), (165, 235, 160))
+VIEW = View("photo", "photo", np.zeros((8, 8, 3), dtype=np.uint8))
 
 
 def tile(evidence: Evidence, region: Region) -> np.ndarray:
@@ -71,6 +73,23 @@ def test_legend_explains_all_that_is_drawn_and_nothing_else(evidence: Evidence, 
     assert caption[-1] == dashes
     pictures(zero)
     assert caption[-1] == "the map is zero everywhere: it has no peak, and nothing exceeds half of its maximum"
+
+
+def test_edge_of_a_hole_is_dashed_and_explained(evidence: Evidence, caption: list[str]) -> None:
+    holed = Box(0, 2, 6, 8) & ~Box(2, 4, 4, 6)
+
+    white = tile(evidence, holed)
+
+    assert "solid white: the region; thin white dashes: a hole in it" in caption[-1]
+    # The right edges of both, at 40 pixels to one of the image: half of the inner one's is left out.
+    outer, inner = (white[top:bottom, x - 4 : x + 4].any(axis=1).mean() for top, bottom, x in EDGES)
+    assert outer == 1
+    assert 0.3 < inner < 0.7
+
+    pictures_of(Findings("check", "", (), (VIEW,), "photo", evidence.geometry, regions=(holed,)))
+    assert caption[-1] == "thin white dashes: a hole in a region"
+    pictures_of(Findings("check", "", (), (VIEW,), "photo", evidence.geometry, regions=(Box(0, 2, 6, 8),)))
+    assert "dashes" not in caption[-1]
 
 
 def test_headline_says_why_there_is_no_verdict(evidence: Evidence, caption: list[str]) -> None:
