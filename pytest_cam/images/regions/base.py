@@ -156,12 +156,18 @@ def cropped(coverage: npt.NDArray[np.float64]) -> tuple[tuple[int, int], npt.NDA
 
 
 def require_inside(name: str, bounds: Rectangle, image_size: tuple[int, int]) -> None:
-    """Check that bounds (x1, y1, x2, y2) reach outside the image by no more than a rounding.
+    """Check that bounds (x1, y1, x2, y2) reach outside the image by no more than a rounding, and are in pixels.
 
     Raises:
-        RegionError: They do.
+        RegionError: They do, or they lie within the first pixel, as shares of the image's size do.
     """
     width, height = image_size
+    if max(bounds) <= 1 < min(image_size) and any(value != round(value) for value in bounds):
+        raise RegionError(
+            f"{name} lies within the first pixel of the image, which is {width} x {height} pixels: its coordinates "
+            f"look like shares of the image's size. Accepted: pixels, here x up to {width} and y up to {height}; "
+            "Box.cxcywh_normalized(...) takes shares"
+        )
     out = max(-bounds[0], -bounds[1], bounds[2] - width, bounds[3] - height)
     if out > _ROUNDING:
         kinds = "Polygons" if name.startswith("polygon") else "Boxes"

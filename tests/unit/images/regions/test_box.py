@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_cam import Box
+from pytest_cam import Box, Polygon
 from pytest_cam.errors import RegionError
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.regions import as_region, require_visible
@@ -58,6 +58,15 @@ def test_malformed_box_is_named(value: object, words: list[str]) -> None:
 def test_box_outside_the_image_is_an_error(box: tuple[float, ...]) -> None:
     with pytest.raises(RegionError, match=r"outside the image, which is 4 x 4 pixels.*not normalised"):
         require_visible(Box(*box), SQUARE)
+
+
+@pytest.mark.parametrize("region", [Box(0.1, 0.1, 0.6, 0.6), Box(0, 0.5, 1, 1), Polygon([(0, 0), (0.5, 0), (0, 1)])])
+def test_coordinates_that_look_like_shares_are_refused(region) -> None:
+    geometry = Geometry.identity((64, 48))
+    with pytest.raises(RegionError, match=r"within the first pixel .* 64 x 48 pixels.*x up to 64.*cxcywh_normalized"):
+        region.visible_share(geometry)
+    assert Box(0, 0, 1, 1).visible_share(geometry) == 1  # a pixel
+    assert Box(0.1, 0.1, 1.5, 1.5).visible_share(geometry) == 1
 
 
 def test_rounding_of_an_annotation_tool_is_forgiven() -> None:
