@@ -87,6 +87,38 @@ def test_workflow(project):
     worse.stdout.fnmatch_lines(["E *AttentionError: attention in box: energy 0.78 < 0.925 (gradcam, 0)"])
 
 
+def test_baselines_that_are_written_are_counted_as_those_that_are_compared(project):
+    project.write(
+        test_suite=LOOKING
+        + """
+        def test_release(cam, model):
+            cam.assert_attention_matches_baseline(model, seen(), mode="same-weights", **SEEN)
+            cam.assert_attention_in_region(model, seen(), LIT, **SEEN)
+        """
+    )
+    strayed(project, 0.0)
+
+    calibrated = project.run("--cam-calibrate", "--cam-update=missing")
+    first = limits(project)
+    again = project.run("--cam-calibrate")
+    held = project.run("--cam-limits=cam_limits.toml")
+    written_again = project.run("--cam-limits=cam_limits.toml", "--cam-update=all")
+    strayed(project, 0.2)
+    worse = project.run("--cam-limits=cam_limits.toml", "--cam-update=changed")
+
+    for result in (calibrated, again, held, written_again):
+        result.assert_outcomes(passed=1)
+        result.stdout.no_fnmatch_line("no check asked for*")
+    assert first == limits(project)
+    assert [key.partition(" ")[2] for key in first] == [
+        "#1 attention matches baseline, cosine",
+        "#1 attention matches baseline, max difference",
+        "#2 attention in box, skill",
+    ]
+    worse.assert_outcomes(failed=1)
+    worse.stdout.fnmatch_lines(["E *AttentionError: attention in box: skill 0.87 < 0.9 (gradcam, 0)"])
+
+
 def test_weaker_limit_than_the_present_one_is_marked(project):
     project.write(
         test_suite="""

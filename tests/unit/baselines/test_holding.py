@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_cam import Attention, AttentionError, assert_attention_matches_baseline, attend
+from pytest_cam import Attention, AttentionError, assert_attention_matches_baseline, attend, soft
 from pytest_cam.baselines.claiming import RunningTest
 from pytest_cam.baselines.comparing import rule_for
 from pytest_cam.baselines.files import picture_of
 from pytest_cam.baselines.holding import hold_to_baseline
 from pytest_cam.baselines.model_identity import ModelIdentity, identity_of
 from pytest_cam.errors import BaselineError, EmptyMapError, KeywordError, NewerBaselineError
-from pytest_cam.running import CLAIMING
+from pytest_cam.running import CLAIMING, RUNNING
 
 ONE, OTHER, UNKNOWN = ModelIdentity("a", "w"), ModelIdentity("a", "v"), ModelIdentity(None, None)
 MakeRunning = Callable[..., RunningTest]
@@ -152,6 +152,17 @@ def test_update_of_all_says_nothing_of_what_stays_to_the_byte(running: MakeRunni
     hold(test, attention)
     assert len(test.notes) == 1
     assert {file.name: file.read_bytes() for file in path.iterdir()} == first
+
+
+@pytest.mark.parametrize("update", [None, "missing", "changed", "all"])
+def test_baseline_that_is_written_is_a_check_as_one_that_is_compared(update, running: MakeRunning, attention) -> None:
+    if update is None:
+        hold(running(update="missing"), attention)
+    before = RUNNING.checks
+    with soft() as block:
+        hold(running(update=update), attention)
+    assert (block.checks, block.failures) == (1, ())
+    assert RUNNING.checks == before + 1
 
 
 @pytest.mark.parametrize("update", ["changed", "all"])
