@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pytest_cam.comparison import Comparison
 from pytest_cam.engine.explained import Explained
-from pytest_cam.errors import EmptyMapError, KeywordError, NotAffineError, is_ours
+from pytest_cam.errors import EmptyMapError, NotAffineError, is_ours
 from pytest_cam.images import drawing
 from pytest_cam.images.frames import Frame, region_in_image
 from pytest_cam.images.geometry import Geometry
@@ -20,7 +20,7 @@ from pytest_cam.images.regions import Box, Region
 from pytest_cam.images.style import Normalization, Style
 from pytest_cam.measures.localization import metric_named
 from pytest_cam.verdicts.evidence import Evidence, Measurement
-from pytest_cam.verdicts.judging import judge
+from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.likeness import LikenessLimits, Mode, rule
 from pytest_cam.verdicts.limits import IN_REGION, NOT_IN_REGION, Limits, limits_for
 from pytest_cam.verdicts.region import measure, peak_in_image
@@ -180,11 +180,9 @@ class Attention:
             EmptyMapError: One of the maps is zero everywhere, or in all that both models saw.
             KeywordError: The other is no attention.
         """
-        if not isinstance(other, Attention):
-            raise KeywordError(f"other is a {type(other).__name__}; accepted: an Attention, as attend(...) returns")
-        self.require_something()
-        other.require_something()
-        return Comparison(self, other)
+        comparison = Comparison(self, other)
+        comparison.require_something()
+        return comparison
 
     def assert_in_region(
         self,
@@ -214,7 +212,7 @@ class Attention:
         given = self._region(region, frame)
         check = f"attention in {given.kind}"
         limits = limits_for(found, at_least, at_most, IN_REGION, check)
-        self._judge(check, given, self._measured(given, metric, limits))
+        self._ask(check, given, metric, limits)
 
     def assert_not_in_region(
         self, region: Any, *, metric: str = "lift", at_most: float | None = None, frame: Frame = "image"
@@ -240,7 +238,7 @@ class Attention:
         given = self._region(region, frame)
         check = f"attention not in {given.kind}"
         limits = limits_for(found, None, at_most, NOT_IN_REGION, check)
-        self._judge(check, given, self._measured(given, metric, limits, widen=True))
+        self._ask(check, given, metric, limits, widen=True)
 
     def assert_agrees(self, other: Attention, mode: Mode = "retrained", **limits: Unpack[LikenessLimits]) -> Comparison:
         """Fail unless another attention of the same image looks at the same place, and return the comparison.
@@ -251,7 +249,7 @@ class Attention:
             **limits: `cosine`, `max_difference`, `emd` and `pearson`, in place of the mode's or beside its rule.
         """
         rule(mode, dict(limits))
-        comparison = self.compare(other)
+        comparison = Comparison(self, other)
         comparison.assert_agrees(mode, **limits)
         return comparison
 
@@ -268,8 +266,10 @@ class Attention:
             self._observer(self, region, measurement)
         return measurement
 
-    def _judge(self, check: str, region: Region, measurement: Measurement) -> None:
-        judge((measurement,), lambda: self.evidence(check, (region,), (measurement,)))
+    def _ask(self, check: str, region: Region, metric: str, limits: Limits, *, widen: bool = False) -> None:
+        with Asked(self.evidence):
+            measurement = self._measured(region, metric, limits, widen=widen)
+            judge((measurement,), lambda: self.evidence(check, (region,), (measurement,)))
 
     def evidence(
         self,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cam.errors import DependencyError, is_ours
+from pytest_cam.errors import DependencyError, KeywordError, is_ours
 from pytest_cam.images import drawing
 from pytest_cam.images.geometry import Rectangle
 from pytest_cam.images.loading import RGB
@@ -19,7 +19,7 @@ from pytest_cam.measures import similarity
 from pytest_cam.measures.alignment import Aligned, align
 from pytest_cam.measures.localization import tied_cells
 from pytest_cam.verdicts.findings import Figure, Findings
-from pytest_cam.verdicts.judging import judge
+from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.likeness import LikenessLimits, Mode, likeness
 from pytest_cam.verdicts.message import explained
 from pytest_cam.views import view_of, where
@@ -54,8 +54,16 @@ class Comparison:
     second: Attention
 
     def __post_init__(self) -> None:
+        other: object = self.second
+        if not isinstance(other, type(self.first)):
+            raise KeywordError(f"other is a {type(other).__name__}; accepted: an Attention, as attend(...) returns")
         require_one_image((self.first, self.second), "comparison")
-        _ = self._maps  # what cannot be compared is known at once
+
+    def require_something(self) -> None:
+        """Raise `EmptyMapError` or `ImageError` where there is nothing to compare."""
+        self.first.require_something()
+        self.second.require_something()
+        _ = self._maps
 
     @cached_property
     def _maps(self) -> Aligned:
@@ -123,12 +131,15 @@ class Comparison:
 
         Raises:
             AttentionError: They do not.
+            EmptyMapError: One of the maps is zero everywhere, or in all that both models saw.
             KeywordError: There is no such mode or limit.
             LimitError: A limit is outside of its range.
             DependencyError: OpenCV, which measures the EMD, does not import here.
         """
-        figures = likeness(self._maps.first, self._maps.second, mode, self._maps.extent, dict(limits))
-        judge(figures, lambda: _findings(self, mode, figures, names))
+        with Asked(self.first.evidence):
+            self.require_something()
+            figures = likeness(self._maps.first, self._maps.second, mode, self._maps.extent, dict(limits))
+            judge(figures, lambda: _findings(self, mode, figures, names))
 
     def __repr__(self) -> str:
         figures = f"cosine {self.cosine:.2f}, Pearson {self.pearson:.2f}, peaks {self.peak_distance:.0f} px apart"

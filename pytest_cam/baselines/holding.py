@@ -12,7 +12,7 @@ from pytest_cam.baselines.files import read, text_of, write
 from pytest_cam.baselines.model_identity import ModelIdentity
 from pytest_cam.errors import BaselineError, NewerBaselineError, is_ours
 from pytest_cam.verdicts.findings import Figure
-from pytest_cam.verdicts.judging import judge
+from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.likeness import Mode
 from pytest_cam.versions import versions_of
 
@@ -38,9 +38,11 @@ def hold_to_baseline(
         BaselineError: There is none, it is damaged or of something else, or it cannot be written.
         EmptyMapError: The map is zero everywhere.
     """
-    _ = attention.peak  # a map of zeros is an error of its own, and no baseline
-    now = Baseline.of(attention, model, test.recorded, variant_from(test.ask_variant()), dict(versions_of(_LIBRARIES)))
-    _Held(attention, now, test, path, mode).settle()
+    variant = variant_from(test.ask_variant())
+    with Asked(lambda: attention.evidence(CHECK)):
+        attention.require_something()  # a map of zeros is an error of its own, and no baseline
+        now = Baseline.of(attention, model, test.recorded, variant, dict(versions_of(_LIBRARIES)))
+        _Held(attention, now, test, path, mode).settle()
 
 
 class _Held:
@@ -66,7 +68,7 @@ class _Held:
         if not problems:
             return self._compare(kept)
         if not self._replaces:
-            raise self._error(
+            raise BaselineError(
                 f"the baseline {self._name} is of something else than this map: {'; '.join(problems)}. Values were not "
                 f"compared. If that is meant, accept it: {self._test.command('changed')}"
             )
@@ -74,7 +76,7 @@ class _Held:
 
     def _first(self) -> None:
         if self._test.settings.update is None:
-            raise self._error(
+            raise BaselineError(
                 f"there is no baseline {self._name}. Look at this map, and if it is right, keep it: "
                 f"{self._test.command('missing')}"
             )
@@ -104,6 +106,3 @@ class _Held:
         # A check as in any later run: limits files know checks by their number, and a soft block wants to have had one.
         rule = rule_for(self._mode, self._now.model, self._now.model)
         self._judge(self._now, figures_of(self._now, self._attention, rule[0]), rule)
-
-    def _error(self, text: str) -> BaselineError:
-        return BaselineError(text, self._attention.evidence(CHECK))

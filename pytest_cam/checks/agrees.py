@@ -72,7 +72,7 @@ def assert_attention_agrees(
         raise VacuousError("vacuous: model and reference are one object, which always agrees with itself")
     attention = attend(model, img, **how)
     other = _of_reference(reference, img, attention, reference_layer, reference_preprocess, how)
-    comparison = attention.compare(other)
+    comparison = Comparison(attention, other)
     comparison.assert_agrees(mode, names=("model", "reference"), **limits)
     return comparison
 

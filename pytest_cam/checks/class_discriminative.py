@@ -21,7 +21,7 @@ from pytest_cam.images.regions import Region
 from pytest_cam.measures.localization import GridRegion, energy, metric_named
 from pytest_cam.measures.similarity import cosine
 from pytest_cam.verdicts.findings import Figure, Findings
-from pytest_cam.verdicts.judging import judge
+from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.limits import FIXED, Limits, least, limit_within, most
 from pytest_cam.verdicts.message import explained
 from pytest_cam.verdicts.region import grid_region, measure
@@ -82,14 +82,15 @@ def assert_attention_class_discriminative(
     asked: dict[str, Any] = {**how, "target": list(targets)}
     attentions: list[Attention] = attend(model, img, frame=frame, **asked)
     _require_different(attentions, targets)
-    for attention in attentions:
-        attention.require_something()
-    figures = _cosines(attentions, of_cosine)
-    placed: tuple[Region, ...] = ()
-    if regions is not None:
-        placed = tuple(region_in_image(region, frame, attentions[0].geometry) for region in regions)
-        figures = [*_in_own(attentions, placed, of_skill), *figures]
-    judge(figures, lambda: _findings(attentions, tuple(figures), placed))
+    with Asked(attentions[0].evidence):
+        for attention in attentions:
+            attention.require_something()
+        figures = _cosines(attentions, of_cosine)
+        placed: tuple[Region, ...] = ()
+        if regions is not None:
+            placed = tuple(region_in_image(region, frame, attentions[0].geometry) for region in regions)
+            figures = [*_in_own(attentions, placed, of_skill), *figures]
+        judge(figures, lambda: _findings(attentions, tuple(figures), placed))
     return attentions
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from pytest_cam.engine.randomising import Twin, stages
 from pytest_cam.errors import EmptyMapError, IndependentScoreError, is_ours
 from pytest_cam.measures.similarity import pearson
 from pytest_cam.verdicts.findings import Figure, Findings
-from pytest_cam.verdicts.judging import judge
+from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.limits import limit_within, most
 from pytest_cam.verdicts.message import explained
 from pytest_cam.views import view_of, where
@@ -98,20 +99,18 @@ def assert_attention_depends_on_weights(
     given = None if at_most is None else limit_within("at_most", at_most, "Pearson", -1.0, 1.0)
     twin = Twin(model)
     attention = attend(model, img, **how)
-    attention.require_something()
-    asked: How = {**how, "layer": twin.layer(how.get("layer"))}
-    if how.get("target") is None:
-        asked["target"] = attention.target
-    found, further = _cascade(attention, twin, img, asked), _draws(attention, twin, img, asked)
-    last = [found[-1], *further]
-    result = WeightDependence(attention, tuple(found), sum(stage.pearson for stage in last) / len(last))
-    figure = Figure(
-        "Pearson",
-        result.pearson,
-        most(given, _MOST_ALIKE),
-        f"with all weights drawn anew, the mean of {_DRAWS} draws; 1 for no change",
-    )
-    judge((figure,), lambda: _findings(result, figure))
+    result = WeightDependence(attention, (), math.nan)
+    with Asked(attention.evidence):
+        attention.require_something()
+        asked: How = {**how, "layer": twin.layer(how.get("layer"))}
+        if how.get("target") is None:
+            asked["target"] = attention.target
+        found, further = _cascade(attention, twin, img, asked), _draws(attention, twin, img, asked)
+        last = [found[-1], *further]
+        result = WeightDependence(attention, tuple(found), sum(stage.pearson for stage in last) / len(last))
+        meaning = f"with all weights drawn anew, the mean of {_DRAWS} draws; 1 for no change"
+        figure = Figure("Pearson", result.pearson, most(given, _MOST_ALIKE), meaning)
+        judge((figure,), lambda: _findings(result, figure))
     return result
 
 

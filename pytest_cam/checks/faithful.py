@@ -9,13 +9,13 @@ import numpy as np
 from pytest_cam.attending import attend
 from pytest_cam.checks.how import How, require_how
 from pytest_cam.checks.intervening import checked_limit
-from pytest_cam.checks.ranking_curves import By, Faithfulness, curves
+from pytest_cam.checks.ranking_curves import By, Faithfulness, curves, unasked
 from pytest_cam.engine.black_box import Model
 from pytest_cam.errors import KeywordError, is_ours, nearest
 from pytest_cam.images import drawing
 from pytest_cam.images.frames import Frame
 from pytest_cam.verdicts.findings import Figure, Findings, View
-from pytest_cam.verdicts.judging import judge
+from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.limits import least
 from pytest_cam.verdicts.message import explained
 
@@ -93,15 +93,17 @@ def assert_attention_faithful(
     _require_count("steps", steps, 2)
     _require_count("rankings", rankings, 1)
     attention = attend(model, img, frame=frame, **how)
-    _ = attention.peak  # a map of zeros has no order, and says so
-    found = curves(model, img, attention, by, steps, rankings, frame, how)
-    beaten = Figure(
-        "random rankings beaten",
-        found.beaten,
-        least(given, 1.0),
-        f"{round(found.beaten * rankings)} of {rankings} random maps on the same {_grid(found)} do worse",
-    )
-    judge([beaten], lambda: _evidence(found, beaten))
+    found = unasked(attention, by)
+    with Asked(attention.evidence):
+        attention.require_something()  # a map of zeros has no order
+        found = curves(model, img, attention, by, steps, rankings, frame, how)
+        beaten = Figure(
+            "random rankings beaten",
+            found.beaten,
+            least(given, 1.0),
+            f"{round(found.beaten * rankings)} of {rankings} random maps on the same {_grid(found)} do worse",
+        )
+        judge([beaten], lambda: _evidence(found, beaten))
     return found
 
 

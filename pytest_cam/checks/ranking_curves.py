@@ -120,6 +120,14 @@ def curves(
     return Faithfulness(attention, by, score, shares, lines[0], lines[1:], halfway)
 
 
+def unasked(attention: Attention, by: By) -> Faithfulness:
+    """Return what is known of a map before any pixel is replaced: NaN."""
+    nothing = np.full((2, 2), np.nan)
+    return Faithfulness(
+        attention, by, _score(attention, None)[1], np.arange(2.0), nothing[0], nothing, attention.image.rgb()
+    )
+
+
 def _score(attention: Attention, given: Target) -> tuple[Target, str]:
     """Return what the curves are of, and its name: a class's probability, as in the papers, else the score itself."""
     what = attention.explained

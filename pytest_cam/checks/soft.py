@@ -6,7 +6,7 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from pytest_cam.errors import AttentionError, VacuousError, is_ours
+from pytest_cam.errors import CamError, VacuousError, is_ours
 from pytest_cam.verdicts.collecting import COLLECTING, Collection
 
 __tracebackhide__ = is_ours
@@ -17,13 +17,19 @@ def soft() -> Soft:
 
     Returns:
         What `with` takes. In its block a check that fails returns as if it had passed, be it a function, a verb of
-        `cam` or a method of an `Attention`; questions that make no sense raise at once. At the block's end one failure
-        is raised as it is, several as one `CollectedAttentionError`. A block in a block hands its failures on to the
-        outer one. An error that leaves the block stays what it is, and carries the failures until then as its
-        context; `pytest.skip()` after a failure skips nothing.
+        `cam` or a method of an `Attention`. A map that is zero everywhere and a baseline that is missing, damaged or of
+        something else are failures, too; what such a check would have measured is then empty, NaN or an EmptyMapError
+        when it is asked for. Raised at once are questions that make no sense, such as a region outside of the image,
+        and models of which there is no map, such as one that gives NaN. At the block's end one failure is raised as it
+        is, several as one `CollectedAttentionError`. A block in a block hands its failures on to the outer one. An
+        error that leaves the block stays what it is, and carries the failures until then as its context;
+        `pytest.skip()` after a failure skips nothing.
+
+        A thread that is started in the block is not part of it, and its checks raise there. It is where it runs in the
+        block's context: `executor.submit(contextvars.copy_context().run, check)`.
 
     Raises:
-        CollectedAttentionError: Several checks failed; of one that did, its own AttentionError.
+        CollectedAttentionError: Several checks failed; of one that did, its own error.
         VacuousError: No check ran in the block.
 
     Example:
@@ -56,7 +62,7 @@ class Soft:
         return self._collection.checks
 
     @property
-    def failures(self) -> tuple[AttentionError, ...]:
+    def failures(self) -> tuple[CamError, ...]:
         """What those of them that failed would have raised, in the order in which they ran."""
         return tuple(self._collection.failures)
 
@@ -78,7 +84,7 @@ class Soft:
         if error is None and not found.checks:
             raise VacuousError(
                 "vacuous: no attention check ran in this soft block, so it could not fail. Move the checks into it, "
-                "or leave it out"
+                "or leave it out; those in a thread are part of it where contextvars.copy_context().run calls them"
             )
         if outer is not None and outer.takes(found.failures, found.checks):
             return
@@ -99,7 +105,7 @@ def _is_skip(error: BaseException) -> bool:
     return isinstance(error, tuple(skips))
 
 
-def _attach(failure: AttentionError, error: BaseException) -> None:
+def _attach(failure: CamError, error: BaseException) -> None:
     """Make a failure the first link of an error's chain, where reports and pictures are looked for."""
     link, seen = error, set[int]()
     while True:

@@ -19,7 +19,7 @@ from pytest_cam.images.preprocessing import PreparedImage, prepare
 from pytest_cam.measures.similarity import pearson
 from pytest_cam.randomness import RandomState
 from pytest_cam.verdicts.findings import Figure, Findings
-from pytest_cam.verdicts.judging import judge
+from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.limits import least, limit_within
 from pytest_cam.verdicts.message import explained
 from pytest_cam.views import view_of, where
@@ -109,23 +109,27 @@ def assert_attention_stable(
         prepared = prepare(img, how.get("preprocess"))
     chosen = _chosen(under, prepared, how)
     attention = attend(model, img, **how)
-    attention.require_something()
+    result = Stability(attention, ())
+    with Asked(attention.evidence):
+        attention.require_something()
+        result = _stability(model, prepared, chosen, attention, how)
+        meaning = "with the original's map, once laid back over it"
+        figures = tuple(Figure(f"Pearson under {each.name}", each.pearson, limits, meaning) for each in result.under)
+        judge(figures, lambda: _findings(result, figures))
+    return result
+
+
+def _stability(
+    model: Model, prepared: PreparedImage, chosen: list[Perturbation], attention: Attention, how: How
+) -> Stability:
     with RandomState():
         changed = [_perturbed(each, prepared, attention) for each in chosen]
     found = _explained(model, changed, attention, how)
-    result = Stability(
-        attention,
-        tuple(
-            Perturbed(str(each), other, _likeness(each, attention, other))
-            for each, other in zip(chosen, found, strict=True)
-        ),
+    under = (
+        Perturbed(str(each), other, _likeness(each, attention, other))
+        for each, other in zip(chosen, found, strict=True)
     )
-    figures = tuple(
-        Figure(f"Pearson under {each.name}", each.pearson, limits, "with the original's map, once laid back over it")
-        for each in result.under
-    )
-    judge(figures, lambda: _findings(result, figures))
-    return result
+    return Stability(attention, tuple(under))
 
 
 def _chosen(under: Sequence[Any] | str | None, prepared: PreparedImage, how: How) -> list[Perturbation]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from types import TracebackType
 
-from pytest_cam.errors import AttentionError, CollectedAttentionError, users_frame
+from pytest_cam.errors import CamError, CollectedAttentionError, users_frame
 
 
 class Collection:
@@ -23,11 +23,11 @@ class Collection:
 
     def __init__(self) -> None:
         self.checks = 0
-        self.failures: list[AttentionError] = []
+        self.failures: list[CamError] = []
         self._is_open = True
         self._lock = Lock()
 
-    def takes(self, failures: Iterable[AttentionError], checks: int = 1) -> bool:
+    def takes(self, failures: Iterable[CamError], checks: int = 1) -> bool:
         """Take over checks and what of them failed; return whether the block still stood open for them."""
         with self._lock:
             if self._is_open:
@@ -40,7 +40,7 @@ class Collection:
         with self._lock:
             self._is_open = False
 
-    def together(self) -> AttentionError | None:
+    def together(self) -> CamError | None:
         """Return what the block raises: nothing, its one failure as it is, or all of them in one."""
         if len(self.failures) < 2:
             return self.failures[0] if self.failures else None
@@ -53,13 +53,13 @@ class Collection:
 COLLECTING: ContextVar[Collection | None] = ContextVar("pytest_cam_collecting", default=None)
 
 
-def at_users_line(failure: AttentionError) -> AttentionError:
+def at_users_line(failure: CamError) -> CamError:
     """Give a failure that is not raised yet the traceback that ends where the user asked for the check."""
     frame = users_frame()
     return failure.with_traceback(TracebackType(None, frame, frame.f_lasti, frame.f_lineno))
 
 
-def _line(failure: AttentionError) -> str:
+def _line(failure: CamError) -> str:
     where = failure.__traceback__
     if where is None:
         return ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import TracebackType
 
-from pytest_cam.errors import AttentionError, is_ours
+from pytest_cam.errors import AttentionError, BaselineError, CamError, EmptyMapError, is_ours
 from pytest_cam.running import RUNNING
 from pytest_cam.verdicts.agreeing import agree, record
 from pytest_cam.verdicts.collecting import COLLECTING, at_users_line
@@ -13,6 +14,37 @@ from pytest_cam.verdicts.limits import Judged
 from pytest_cam.verdicts.message import message
 
 __tracebackhide__ = is_ours
+
+# What a check finds of the model and its baselines before there is any number.
+_FOUND = (EmptyMapError, BaselineError)
+
+
+class Asked:
+    """A check that is asked: where it ends before there is any number, that too is a verdict.
+
+    `with Asked(attention.evidence):` is around all that follows the map. An empty map or a missing baseline then counts
+    as a check, so that those after it keep their numbers in limits files, and a soft block goes on to them. Any other
+    error is a question that makes no sense, and passes.
+
+    Args:
+        evidence: Makes what such a failure carries, where it has nothing yet.
+    """
+
+    def __init__(self, evidence: Callable[[], AnyEvidence]) -> None:
+        self._evidence = evidence
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, _FOUND):
+            return False
+        RUNNING.checks += 1
+        if error.evidence is None:
+            error.evidence = self._evidence()
+        return _is_collected(error)
 
 
 def judge(judged: Sequence[Judged], evidence: Callable[[], AnyEvidence]) -> None:
@@ -31,11 +63,14 @@ def judge(judged: Sequence[Judged], evidence: Callable[[], AnyEvidence]) -> None
     """
     RUNNING.checks += 1
     failure = _failure(judged, evidence)
-    block = COLLECTING.get()
-    if block is not None and block.takes([] if failure is None else [at_users_line(failure)]):
-        return
-    if failure is not None:
+    if not _is_collected(failure) and failure is not None:
         raise failure.with_traceback(None)
+
+
+def _is_collected(failure: CamError | None) -> bool:
+    """Hand a check and its failure, if it has one, to the soft block that there is; return whether there is one."""
+    block = COLLECTING.get()
+    return block is not None and block.takes([] if failure is None else [at_users_line(failure)])
 
 
 def _failure(judged: Sequence[Judged], evidence: Callable[[], AnyEvidence]) -> AttentionError | None:

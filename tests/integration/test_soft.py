@@ -63,6 +63,41 @@ def test_failures_are_told_and_drawn_together(project):
     }
 
 
+def test_what_leaves_nothing_to_measure_is_told_and_drawn_with_the_others(project):
+    project.write(
+        test_nothing="""
+        from concurrent.futures import ThreadPoolExecutor
+
+        def test_goes_on(cam, model, photo):
+            with cam.soft():
+                cam.assert_attention_in_region(model, photo * 0, LIT, target=1)
+                cam.assert_attention_matches_baseline(model, photo, name="one")
+                cam.assert_attention_matches_baseline(model, photo, name="two")
+                cam.assert_prediction_needs_region(model, photo, DARK)
+
+        def test_threads(cam, model, photo):
+            with cam.soft(), ThreadPoolExecutor(1) as executor:
+                executor.submit(cam.assert_attention_in_region, model, photo, LIT).result()
+        """
+    )
+
+    result = project.run_with_artifacts()
+
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "E *CollectedAttentionError: 4 of 4 attention checks failed: no positive evidence for *; there is no base*",
+            "E *(1) test_nothing.py:13: no positive evidence *",
+            "E *(2) test_nothing.py:14: there is no baseline *",
+            "E *(3) test_nothing.py:15: there is no baseline *",
+            "E *(4) test_nothing.py:16: prediction needs box: *",
+        ]
+    )
+    result.stdout.fnmatch_lines(["*VacuousError: vacuous: no attention check ran *; those in a thread *copy_context*"])
+    baselines = ["attention matches baseline"] * 2
+    assert checks_of(project) == {"test_goes_on": ["attention", *baselines, "prediction needs box"]}
+
+
 def test_whatever_else_ends_the_block_the_failures_are_drawn(project):
     project.write(
         test_ends="""

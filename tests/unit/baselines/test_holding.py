@@ -1,5 +1,7 @@
 """Holding a map to its baseline: which rule, which failure, and what is written."""
 
+# ruff: noqa: PT012  (what happens within a soft block is what is tested)
+
 from __future__ import annotations
 
 import re
@@ -11,13 +13,21 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_cam import Attention, AttentionError, assert_attention_matches_baseline, attend, soft
+from pytest_cam import (
+    Attention,
+    AttentionError,
+    CollectedAttentionError,
+    assert_attention_matches_baseline,
+    attend,
+    soft,
+)
 from pytest_cam.baselines.claiming import RunningTest
 from pytest_cam.baselines.comparing import rule_for
 from pytest_cam.baselines.files import picture_of
 from pytest_cam.baselines.holding import hold_to_baseline
 from pytest_cam.baselines.model_identity import ModelIdentity, identity_of
 from pytest_cam.errors import BaselineError, EmptyMapError, KeywordError, NewerBaselineError
+from pytest_cam.reporting.exceptions import evidence_in
 from pytest_cam.running import CLAIMING, RUNNING
 
 ONE, OTHER, UNKNOWN = ModelIdentity("a", "w"), ModelIdentity("a", "v"), ModelIdentity(None, None)
@@ -114,6 +124,23 @@ def test_missing_baseline_fails_with_the_map_and_the_command(running: MakeRunnin
         hold(test, attention)
     assert raised.value.evidence.map is attention.map
     assert not test.claim("another").parent.exists()
+
+
+def test_baselines_that_are_missing_damaged_or_of_something_else_fail_together(running: MakeRunning, attention) -> None:
+    hold(running(update="missing"), attention, name="other")
+    damaged = running().claim("damaged")
+    damaged.write_text("{")
+    before = RUNNING.checks
+    with (
+        pytest.raises(CollectedAttentionError, match=r"^3 of 3 .*: there is no baseline.*is damaged") as raised,
+        soft(),
+    ):
+        hold(running(), attention, name="missing")
+        hold(running(), attention, name="damaged")
+        hold(running(), replace(attention, method="hirescam"), name="other")
+    assert [type(failure) for failure in raised.value.exceptions] == [BaselineError] * 3
+    assert [found.check for found in evidence_in(raised.value)] == ["attention matches baseline"] * 3
+    assert RUNNING.checks == before + 3
 
 
 @pytest.mark.parametrize(

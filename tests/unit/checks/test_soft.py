@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import unittest
 
 import pytest
@@ -14,14 +16,21 @@ from pytest_cam import (
     Attention,
     AttentionError,
     CollectedAttentionError,
+    EmptyMapError,
     RegionError,
     VacuousError,
+    assert_attention_agrees,
+    assert_attention_class_discriminative,
+    assert_attention_depends_on_weights,
+    assert_attention_faithful,
     assert_attention_in_region,
     assert_attention_not_in_region,
+    assert_attention_stable,
     attend,
     soft,
 )
 from pytest_cam.reporting.exceptions import evidence_in
+from pytest_cam.running import RUNNING
 
 LIT, DARK = (1, 1, 5, 5), (5, 5, 8, 8)
 PHOTO = torch.zeros(1, 8, 8)
@@ -101,6 +110,57 @@ def test_question_without_sense_is_raised_at_once_and_carries_the_failures(atten
         attention.assert_in_region((50, 50, 60, 60))
     assert isinstance(raised.value.__context__, CollectedAttentionError if times == 2 else AttentionError)
     assert texts(raised.value) == ["attention in box"] * times
+
+
+def looking() -> nn.Module:
+    """Two classes, whose scores are the mean of the image and its negative: of a dark image every map is empty."""
+    model = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2))
+    for parameter, value in zip(model.parameters(), (1.0, [[-1.0], [1.0]], 0.0), strict=True):
+        parameter.data.copy_(torch.tensor(value))
+    return model
+
+
+HOW = {"layer": "0", "method": "gradcam", "target": 1}
+DARK_PHOTO = 0 * PHOTO
+ON_AN_EMPTY_MAP = {
+    "in region": lambda: assert_attention_in_region(looking(), DARK_PHOTO, LIT, **HOW).peak,
+    "not in region": lambda: assert_attention_not_in_region(looking(), DARK_PHOTO, LIT, **HOW).peak,
+    "agrees": lambda: assert_attention_agrees(looking(), looking(), DARK_PHOTO, **HOW).pearson,
+    "two of an image": lambda: (
+        attend(looking(), DARK_PHOTO, **HOW).assert_agrees(attend(looking(), DARK_PHOTO, **HOW)).emd
+    ),
+    "class-discriminative": lambda: assert_attention_class_discriminative(
+        looking(), DARK_PHOTO, [0, 1], layer="0", method="gradcam"
+    ),
+    "stable": lambda: assert_attention_stable(looking(), DARK_PHOTO, "brightness", **HOW).under,
+    "faithful": lambda: assert_attention_faithful(looking(), DARK_PHOTO, **HOW).area,
+    "depends on weights": lambda: assert_attention_depends_on_weights(looking(), DARK_PHOTO, **HOW).pearson,
+}
+
+
+@pytest.mark.parametrize("verb", ON_AN_EMPTY_MAP.values(), ids=ON_AN_EMPTY_MAP)
+def test_empty_map_is_a_failure_among_others_of_every_verb(verb, attention) -> None:
+    found = None
+    head = r"^2 of 2 .*zero everywhere.*; attention in box"
+    with pytest.raises(CollectedAttentionError, match=head) as raised, soft() as block:
+        with contextlib.suppress(EmptyMapError):  # what it would have measured says so, too
+            found = verb()
+        attention.assert_in_region(DARK)
+    assert [type(failure) for failure in block.failures] == [EmptyMapError, AttentionError]
+    assert texts(raised.value) == ["attention", "attention in box"]
+    assert isinstance(found, (type(None), tuple, list)) or math.isnan(found)
+    with pytest.raises(EmptyMapError):
+        verb()
+
+
+def test_check_that_finds_nothing_to_measure_counts_as_one(attention) -> None:
+    before = RUNNING.checks
+    with pytest.raises(EmptyMapError):
+        assert_attention_in_region(MODEL, DARK_PHOTO, LIT, "0")
+    with pytest.raises(EmptyMapError):
+        attend(MODEL, DARK_PHOTO, layer="0").skill_in(LIT)  # no check
+    attention.assert_in_region(LIT)
+    assert RUNNING.checks == before + 2
 
 
 def test_error_of_the_user_stays_what_it_is(attention) -> None:
