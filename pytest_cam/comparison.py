@@ -132,6 +132,7 @@ class Comparison:
         Raises:
             AttentionError: They do not.
             EmptyMapError: One of the maps is zero everywhere, or in all that both models saw.
+            FlatMapError: Both are the same everywhere, and are to correlate.
             KeywordError: There is no such mode or limit.
             LimitError: A limit is outside of its range.
             DependencyError: OpenCV, which measures the EMD, does not import here.

@@ -91,6 +91,10 @@ class EmptyMapError(CamError, ValueError):
     """The map is zero everywhere: nothing at this layer speaks for the target."""
 
 
+class FlatMapError(CamError, ValueError):
+    """The map is the same everywhere: it has no pattern that another could have or lack."""
+
+
 class MapError(CamError, ValueError):
     """What is given as a map is none: not two-dimensional, or negative."""
 

@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from pytest_cam.errors import FlatMapError, is_ours
 from pytest_cam.images import drawing
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB
 from pytest_cam.images.regions import Box
 from pytest_cam.images.style import Style
 from pytest_cam.measures.localization import upsample
+from pytest_cam.measures.similarity import is_flat
 from pytest_cam.verdicts.findings import View
 from pytest_cam.verdicts.message import explained
 
 if TYPE_CHECKING:
     from pytest_cam.attention import Attention
+
+__tracebackhide__ = is_ours
 
 
 def view_of(attention: Attention, name: str, title: str) -> View:
@@ -64,6 +68,17 @@ def nothing_in(attention: Attention) -> str:
         "there is nothing to measure. Another layer or method may show some; a score that only falls with this "
         "layer's activations has none"
     )
+
+
+def require_pattern(attention: Attention) -> None:
+    """Raise `EmptyMapError` where a map is zero everywhere, `FlatMapError` where it is the same everywhere."""
+    attention.require_something()
+    if is_flat(attention.map):
+        raise FlatMapError(
+            f"the map is the same everywhere at {attention.layer} ({attention.method}), so it has no pattern that "
+            "could stay or go. Take an image and a layer for which it has one",
+            attention.evidence(),
+        )
 
 
 def where(attention: Attention) -> str:

@@ -10,10 +10,11 @@ from pytest_cam.baselines.claiming import RunningTest, variant_from
 from pytest_cam.baselines.comparing import CHECK, distance, figures_of, findings, picture, rule_for
 from pytest_cam.baselines.files import read, text_of, write
 from pytest_cam.baselines.model_identity import ModelIdentity
-from pytest_cam.errors import BaselineError, NewerBaselineError, is_ours
+from pytest_cam.errors import BaselineError, FlatMapError, NewerBaselineError, is_ours
+from pytest_cam.measures.similarity import is_flat
 from pytest_cam.verdicts.findings import Figure
 from pytest_cam.verdicts.judging import Asked, judge
-from pytest_cam.verdicts.likeness import Mode
+from pytest_cam.verdicts.likeness import TO_HAVE_A_PATTERN, Mode
 from pytest_cam.versions import versions_of
 
 __tracebackhide__ = is_ours
@@ -37,6 +38,7 @@ def hold_to_baseline(
         AttentionError: The map is not like its baseline.
         BaselineError: There is none, it is damaged or of something else, or it cannot be written.
         EmptyMapError: The map is zero everywhere.
+        FlatMapError: The map is the same everywhere, and so is its baseline, or there is to be none of it.
     """
     variant = variant_from(test.ask_variant())
     with Asked(lambda: attention.evidence(CHECK)):
@@ -75,6 +77,7 @@ class _Held:
         return self._write("changed", "; ".join(problems))
 
     def _first(self) -> None:
+        self._require_a_pattern()
         if self._test.settings.update is None:
             raise BaselineError(
                 f"there is no baseline {self._name}. Look at this map, and if it is right, keep it: "
@@ -84,7 +87,12 @@ class _Held:
 
     def _compare(self, kept: Baseline) -> None:
         rule = rule_for(self._mode, kept.model, self._now.model)
-        figures = figures_of(kept, self._attention, rule[0])
+        try:
+            figures = figures_of(kept, self._attention, rule[0])
+        except FlatMapError:
+            if not self._replaces:
+                raise
+            return self._write("changed", "the same everywhere, of other weights")
         differs = not all(figure.passed for figure in figures)
         if differs and self._replaces:
             return self._write("changed", distance(figures))
@@ -97,7 +105,17 @@ class _Held:
         command = self._test.command("changed")
         judge(figures, lambda: findings(kept, self._attention, figures, self._name, rule, command))
 
+    def _require_a_pattern(self) -> None:
+        """Raise `FlatMapError` where this map, once kept, would fail even for the model that it is of."""
+        rule = rule_for(self._mode, self._now.model, self._now.model)[0]
+        if rule == "retrained" and is_flat(self._now.map):
+            raise FlatMapError(
+                "the map is the same everywhere, so as a baseline it would fail by the rule for retrained models, "
+                f"which compares patterns. {TO_HAVE_A_PATTERN}"
+            )
+
     def _write(self, what: str, why: str) -> None:
+        self._require_a_pattern()
         drawn = picture(self._attention)
         write(self._path, self._name, self._now, drawn)
         if drawn is None:

@@ -61,6 +61,7 @@ def assert_attention_agrees(
     Raises:
         AttentionError: The two look at different places.
         VacuousError: The two are one object, asked in one way.
+        FlatMapError: Both maps are the same everywhere, and are to correlate.
         PreprocessError: The reference cannot take the model's input.
         KeywordError, LimitError: There is no such mode or limit, or it is outside of its range.
         CamError: As for `attend`; what is wrong with the reference says so.

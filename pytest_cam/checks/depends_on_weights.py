@@ -20,7 +20,7 @@ from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.limits import limit_within, most
 from pytest_cam.verdicts.message import explained
-from pytest_cam.views import view_of, where
+from pytest_cam.views import require_pattern, view_of, where
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -92,6 +92,7 @@ def assert_attention_depends_on_weights(
         AttentionError: The map is much the same with random weights.
         ModelError: The model has no weights, or cannot be copied.
         EmptyMapError: The map of the model as it is is zero everywhere.
+        FlatMapError: It is the same everywhere, and nothing correlates with it.
         LimitError: The limit is outside of its range.
         CamError: As for `attend`.
     """
@@ -101,7 +102,7 @@ def assert_attention_depends_on_weights(
     attention = attend(model, img, **how)
     result = WeightDependence(attention, (), math.nan)
     with Asked(attention.evidence):
-        attention.require_something()
+        require_pattern(attention)
         asked: How = {**how, "layer": twin.layer(how.get("layer"))}
         if how.get("target") is None:
             asked["target"] = attention.target

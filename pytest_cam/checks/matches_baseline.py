@@ -56,6 +56,7 @@ def assert_attention_matches_baseline(
         AttentionError: The map is not like its baseline.
         BaselineError: There is no baseline, it is damaged or of something else, another test claims it, it cannot be
             written, or no test runs.
+        FlatMapError: The map is the same everywhere, and by the rule of mode "retrained" nothing is like it.
         CamError: The question makes no sense as it was asked; each of its kinds names what was given and accepted.
     """
     require_how(how, assert_attention_matches_baseline)

@@ -17,13 +17,13 @@ def soft() -> Soft:
 
     Returns:
         What `with` takes. In its block a check that fails returns as if it had passed, be it a function, a verb of
-        `cam` or a method of an `Attention`. A map that is zero everywhere and a baseline that is missing, damaged or of
-        something else are failures, too; what such a check would have measured is then empty, NaN or an EmptyMapError
-        when it is asked for. Raised at once are questions that make no sense, such as a region outside of the image,
-        and models of which there is no map, such as one that gives NaN. At the block's end one failure is raised as it
-        is, several as one `CollectedAttentionError`. A block in a block hands its failures on to the outer one. An
-        error that leaves the block stays what it is, and carries the failures until then as its context;
-        `pytest.skip()` after a failure skips nothing.
+        `cam` or a method of an `Attention`. A map that is zero, or the same, everywhere and a baseline that is missing,
+        damaged or of something else are failures, too; what such a check would have measured is then empty, NaN or an
+        EmptyMapError when it is asked for. Raised at once are questions that make no sense, such as a region outside
+        of the image, and models of which there is no map, such as one that gives NaN. At the block's end one failure
+        is raised as it is, several as one `CollectedAttentionError`. A block in a block hands its failures on to the
+        outer one. An error that leaves the block stays what it is, and carries the failures until then as its
+        context; `pytest.skip()` after a failure skips nothing.
 
         A thread that is started in the block is not part of it, and its checks raise there. It is where it runs in the
         block's context: `executor.submit(contextvars.copy_context().run, check)`.

@@ -22,7 +22,7 @@ from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.limits import least, limit_within
 from pytest_cam.verdicts.message import explained
-from pytest_cam.views import view_of, where
+from pytest_cam.views import require_pattern, view_of, where
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -99,6 +99,7 @@ def assert_attention_stable(
         VacuousError: There is none, or one changes nothing in this image.
         TargetError: The target is tied to a place, which "flip" and "shift" move.
         EmptyMapError: The map of the original is zero everywhere, or in all that is compared.
+        FlatMapError: It is the same everywhere.
         LimitError: The limit is outside of its range.
         CamError: As for `attend`.
     """
@@ -111,7 +112,7 @@ def assert_attention_stable(
     attention = attend(model, img, **how)
     result = Stability(attention, ())
     with Asked(attention.evidence):
-        attention.require_something()
+        require_pattern(attention)
         result = _stability(model, prepared, chosen, attention, how)
         meaning = "with the original's map, once laid back over it"
         figures = tuple(Figure(f"Pearson under {each.name}", each.pearson, limits, meaning) for each in result.under)

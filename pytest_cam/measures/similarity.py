@@ -21,6 +21,8 @@ Array = npt.NDArray[np.float64]
 # OpenCV ends its search for the cheapest transport after 500 steps. Up to this many cells along a side the cost is
 # then within 5e-4 of the diagonal of the least one, in 0.1 to 0.4 s; beyond, the error and the time grow fast.
 _LONGEST_SIDE = 24
+# What differs by less of the maximum is rounding in half precision, and in the four digits that baselines keep.
+_PATTERN = 1e-3
 
 
 def cosine(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
@@ -122,6 +124,21 @@ def emd(first: npt.ArrayLike, second: npt.ArrayLike, extent: tuple[float, float]
     ground = np.hypot(height, width)
     surplus, deficit = (_signature(part, centres / ground) for part in (moved, -moved))
     return share * float(cv2.EMD(surplus, deficit, cv2.DIST_L2)[0])
+
+
+def is_flat(cam: npt.ArrayLike) -> bool:
+    """Return whether a map is the same everywhere, to a thousandth of its maximum, so that nothing correlates with it.
+
+    Args:
+        cam: A map (h, w).
+
+    Raises:
+        MapError: It is not two-dimensional, or negative somewhere.
+        NonFiniteError: It holds NaN or infinity.
+        EmptyMapError: It is zero everywhere.
+    """
+    values = _checked(cam)
+    return bool(np.ptp(values) <= _PATTERN * values.max())
 
 
 def on_finer_grid(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[Array, Array]:

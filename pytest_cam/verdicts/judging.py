@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from pytest_cam.errors import AttentionError, BaselineError, CamError, EmptyMapError, is_ours
+from pytest_cam.errors import AttentionError, BaselineError, CamError, EmptyMapError, FlatMapError, is_ours
 from pytest_cam.running import RUNNING
 from pytest_cam.verdicts.agreeing import agree, record
 from pytest_cam.verdicts.collecting import COLLECTING, at_users_line
@@ -16,7 +16,7 @@ from pytest_cam.verdicts.message import message
 __tracebackhide__ = is_ours
 
 # What a check finds of the model and its baselines before there is any number.
-_FOUND = (EmptyMapError, BaselineError)
+_FOUND = (EmptyMapError, FlatMapError, BaselineError)
 
 
 class Asked:

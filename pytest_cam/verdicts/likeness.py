@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 import numpy.typing as npt
 
-from pytest_cam.errors import KeywordError, is_ours, nearest
+from pytest_cam.errors import FlatMapError, KeywordError, is_ours, nearest
 from pytest_cam.measures import similarity
 from pytest_cam.verdicts.findings import Figure
 from pytest_cam.verdicts.limits import least, limit_within, most
@@ -74,6 +74,9 @@ _RULES: dict[str, dict[str, float]] = {
     "same-weights": {"cosine": 0.999, "max_difference": 0.02},
     "retrained": {"emd": 0.15, "pearson": 0.6},
 }
+TO_HAVE_A_PATTERN = (
+    "Take an image and a layer for which the map has one; mode='same-weights' compares values and needs no pattern"
+)
 
 
 def likeness(
@@ -104,10 +107,14 @@ def likeness(
         KeywordError: There is no such mode or limit.
         LimitError: A limit is no number, or outside of the range of what it bounds.
         EmptyMapError: A map is zero everywhere.
+        FlatMapError: Both maps are the same everywhere, and are to correlate.
         MapError, NonFiniteError: What is given is no map.
         DependencyError: OpenCV, which measures the EMD, does not import here.
     """
     held, given = rule(mode, limits), {name for name, value in (limits or {}).items() if value is not None}
+    # Two maps without a pattern would fail for being no more than equal.
+    if held.get("pearson", 0.0) > 0 and similarity.is_flat(first_map) and similarity.is_flat(second_map):
+        raise FlatMapError(f"both maps are the same everywhere, so there is no pattern to compare. {TO_HAVE_A_PATTERN}")
     return tuple(
         _figure(_MEASURES[name], first_map, second_map, extent, None if name not in given else held[name], held[name])
         for name in _MEASURES

@@ -26,7 +26,7 @@ from pytest_cam.baselines.comparing import rule_for
 from pytest_cam.baselines.files import picture_of
 from pytest_cam.baselines.holding import hold_to_baseline
 from pytest_cam.baselines.model_identity import ModelIdentity, identity_of
-from pytest_cam.errors import BaselineError, EmptyMapError, KeywordError, NewerBaselineError
+from pytest_cam.errors import BaselineError, EmptyMapError, FlatMapError, KeywordError, NewerBaselineError
 from pytest_cam.reporting.exceptions import evidence_in
 from pytest_cam.running import CLAIMING, RUNNING
 
@@ -221,6 +221,37 @@ def test_map_of_zeros_is_no_baseline(running: MakeRunning, attention) -> None:
     with pytest.raises(EmptyMapError):
         hold(test, replace(attention, map=np.zeros_like(attention.map)))
     assert test.notes == []
+
+
+def flat(attention: Attention) -> Attention:
+    return replace(attention, map=np.full_like(attention.map, 0.3))
+
+
+@pytest.mark.parametrize("update", [None, "missing", "changed", "all"])
+@pytest.mark.parametrize(("mode", "model"), [("retrained", ONE), (None, UNKNOWN)], ids=["asked for", "unknown weights"])
+def test_flat_map_is_no_baseline_where_patterns_are_compared(mode, model, update, running, attention) -> None:
+    test = running(update=update)
+    with pytest.raises(FlatMapError, match=r"as a baseline it would fail .* Take an image and a layer") as raised:
+        hold(test, flat(attention), model, mode)
+    assert raised.value.evidence.check == "attention matches baseline"
+    assert test.notes == []
+    assert not test.claim("another").parent.exists()
+
+
+def test_flat_map_is_a_baseline_of_the_same_weights_and_says_so_of_others(running: MakeRunning, attention) -> None:
+    hold(running(update="missing"), flat(attention))
+    hold(running(), flat(attention))
+    hold(running(), flat(attention), OTHER, "same-weights")
+    with pytest.raises(FlatMapError, match="both maps are the same everywhere") as raised:
+        hold(running(), flat(attention), OTHER)
+    assert raised.value.evidence.check == "attention matches baseline"
+    with pytest.raises(AttentionError, match=r"Pearson 0.00 < 0.6"):
+        hold(running(), attention, OTHER)
+
+    test = running(update="changed")
+    hold(test, flat(attention), OTHER)
+    assert [what for _, what, _ in test.notes] == ["changed"]
+    hold(running(), flat(attention), OTHER)
 
 
 def test_picture_is_written_beside_and_never_read(running: MakeRunning, attention) -> None:

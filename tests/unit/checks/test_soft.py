@@ -17,6 +17,7 @@ from pytest_cam import (
     AttentionError,
     CollectedAttentionError,
     EmptyMapError,
+    FlatMapError,
     RegionError,
     VacuousError,
     assert_attention_agrees,
@@ -151,6 +152,26 @@ def test_empty_map_is_a_failure_among_others_of_every_verb(verb, attention) -> N
     assert isinstance(found, (type(None), tuple, list)) or math.isnan(found)
     with pytest.raises(EmptyMapError):
         verb()
+
+
+ON_A_FLAT_MAP = {
+    "agrees": lambda: assert_attention_agrees(looking(), looking(), PHOTO * 0 + 1, **HOW),
+    "stable": lambda: assert_attention_stable(looking(), PHOTO * 0 + 1, "brightness", **HOW),
+    "depends on weights": lambda: assert_attention_depends_on_weights(looking(), PHOTO * 0 + 1, **HOW),
+}
+
+
+@pytest.mark.parametrize("verb", ON_A_FLAT_MAP.values(), ids=ON_A_FLAT_MAP)
+def test_map_without_a_pattern_is_a_failure_of_verbs_that_correlate(verb, attention) -> None:
+    with pytest.raises(FlatMapError, match=r"same everywhere.* Take an image and a layer"):
+        verb()
+    with (
+        pytest.raises(CollectedAttentionError, match=r"2 of 2 .* same everywhere.*; attention in box") as raised,
+        soft(),
+    ):
+        verb()
+        attention.assert_in_region(DARK)
+    assert texts(raised.value) == ["attention", "attention in box"]
 
 
 def test_check_that_finds_nothing_to_measure_counts_as_one(attention) -> None:

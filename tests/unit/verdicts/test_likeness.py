@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_cam.errors import EmptyMapError, KeywordError, LimitError
+from pytest_cam.errors import EmptyMapError, FlatMapError, KeywordError, LimitError
 from pytest_cam.verdicts.likeness import likeness, rule
 
 LEFT = np.array([[1.0, 0.0], [1.0, 0.0]])
@@ -71,3 +71,14 @@ def test_what_makes_no_rule_is_an_error(mode, limits, error, names):
 def test_an_empty_map_is_an_error():
     with pytest.raises(EmptyMapError):
         likeness(LEFT, np.zeros((2, 2)), "retrained")
+
+
+def test_two_maps_without_a_pattern_have_none_to_compare():
+    # Half a thousandth of the maximum is no pattern, two thousandths are one.
+    flat, nearly = np.ones((2, 2)), np.array([[1.0, 0.9995], [1.0, 1.0]])
+    with pytest.raises(FlatMapError, match=r"both maps are the same everywhere.*mode='same-weights' compares values"):
+        likeness(flat, nearly, "retrained")
+    assert not figures(flat, LEFT, "retrained")["Pearson"].passed
+    assert all(figure.passed for figure in likeness(np.array([[1.0, 0.998]]), np.array([[2.0, 1.996]]), "retrained"))
+    assert all(figure.passed for figure in likeness(flat, nearly, "same-weights"))
+    assert all(figure.passed for figure in likeness(flat, flat, "retrained", limits={"pearson": -1.0}))
