@@ -158,14 +158,14 @@ SETTINGS = (
     ),
     Setting(
         "unused",
-        "What to do about baselines that no test claims, of modules that ran as a whole: off, warn or error.",
+        "What to do about baselines that no test claims, of modules that ran whole or are gone: off, warn or error.",
         builtin="warn",
         metavar="HOW",
         marker=False,
     ),
     Setting(
         "prune",
-        "Delete the baselines that no test claims, of modules that ran as a whole.",
+        "Delete the baselines that no test claims, of modules that ran whole or are gone.",
         marker=False,
         is_switch=True,
         in_ini=False,

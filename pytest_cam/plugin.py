@@ -138,7 +138,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tell the process that ends the run which tests of modules with baselines there are."""
     output, baselines = getattr(session.config, "workeroutput", None), _baselines()
     if output is not None and baselines is not None:
-        output["cam_baselines"] = baselines.modules_seen(session.config)
+        output["cam_baselines"] = baselines.seen(session.config)
 
 
 @pytest.fixture
@@ -258,7 +258,8 @@ def _setting(config: pytest.Config, name: str, fixtures: dict[str, Any]) -> Any:
 
 def _baselines_problems(collector: pytest.Collector, report: pytest.CollectReport) -> list[str]:
     name = options.from_config(collector.config, "baselines") or options.setting_named("baselines").builtin
-    if not report.passed or not (collector.path.parent / str(name)).is_dir():
+    beside = collector.path if isinstance(collector, pytest.Directory) else collector.path.parent
+    if not report.passed or not (beside / str(name)).is_dir():
         return []
     from pytest_cam.baselines.session import session_of
     from pytest_cam.errors import CamError

@@ -9,6 +9,7 @@ from pytest_cam.baselines.baseline import Baseline
 from pytest_cam.baselines.claiming import RunningTest, variant_from
 from pytest_cam.baselines.comparing import CHECK, distance, figures_of, findings, picture, rule_for
 from pytest_cam.baselines.files import read, text_of, write
+from pytest_cam.baselines.gone import namesake
 from pytest_cam.baselines.model_identity import ModelIdentity
 from pytest_cam.errors import BaselineError, FlatMapError, NewerBaselineError, is_ours
 from pytest_cam.measures.similarity import is_flat
@@ -80,10 +81,14 @@ class _Held:
         self._require_a_pattern()
         if self._test.settings.update is None:
             raise BaselineError(
-                f"there is no baseline {self._name}. Look at this map, and if it is right, keep it: "
+                f"there is no baseline {self._name}. {self._left_over()}Look at this map, and if it is right, keep it: "
                 f"{self._test.command('missing')}"
             )
         self._write("new", "")
+
+    def _left_over(self) -> str:
+        left = namesake(self._path, self._test.name)
+        return f"{self._test.shown(left)} is of a module that no longer exists: was it renamed? " if left else ""
 
     def _compare(self, kept: Baseline) -> None:
         rule = rule_for(self._mode, kept.model, self._now.model)

@@ -14,7 +14,7 @@ from pathlib import Path
 _LONGEST = 60
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _VARIANT = re.compile(r"[A-Za-z0-9_-]{1,60}")
-_OURS = re.compile(r".+-[0-9a-f]{8}(?:\.([A-Za-z0-9_-]{1,60}))?\.json")
+_OURS = re.compile(r"(.+)-[0-9a-f]{8}(?:\.([A-Za-z0-9_-]{1,60}))?\.json")
 
 
 def module_directory(module: Path, directory: str) -> Path:
@@ -51,12 +51,22 @@ def is_variant(value: object) -> bool:
 
 def baselines_in(directory: Path, variant: str | None) -> list[Path]:
     """Return the baselines of one variant in a module's directory; whatever else lies there is not ours."""
+    return [path for path in all_baselines_in(directory) if parts_of(path)[1] == variant]
+
+
+def all_baselines_in(directory: Path) -> list[Path]:
+    """Return the baselines of every variant in a module's directory."""
     try:
         found = sorted(directory.iterdir())
     except OSError:
         return []
-    named = [(path, _OURS.fullmatch(path.name)) for path in found]
-    return [path for path, match in named if match is not None and match[1] == variant and path.is_file()]
+    return [path for path in found if _OURS.fullmatch(path.name) and path.is_file()]
+
+
+def parts_of(path: Path) -> tuple[str, str | None]:
+    """Return what the file name of a baseline says: a slug, and the variant or None."""
+    match = _OURS.fullmatch(path.name)
+    return ("", None) if match is None else (match[1], match[2])
 
 
 def _slug(text: str) -> str:

@@ -30,19 +30,23 @@ class BaselineSession:
     Attributes:
         modules: The test modules that have baselines, by their file: the variant of baselines there, and which tests
             the module has, with each class that was not looked into.
+        places: Where there are baselines, of whatever modules: the directories that hold the directory of them.
     """
 
     def __init__(self, settings: BaselineSettings) -> None:
         self.settings = settings
         self.modules: dict[str, dict[str, Any]] = {}
+        self.places: dict[str, None] = {}
         self._owners: dict[Path, str] = {}
 
     def see(self, collector: pytest.Collector, children: Iterable[pytest.Item | pytest.Collector]) -> None:
-        """Write down which tests a module with baselines has.
+        """Write down which tests a module with baselines has, or that there are baselines in a directory of modules.
 
         Raises:
             BaselineError: The project's hook gives a variant that there cannot be.
         """
+        if isinstance(collector, pytest.Directory):
+            self.places[sendable(str(collector.path))] = None
         module = _module(collector)
         if module is None:
             return
@@ -109,10 +113,12 @@ def begin_attempt(item: pytest.Item) -> None:
         session.test_of(item).begin_attempt()
 
 
-def modules_seen(config: pytest.Config) -> dict[str, dict[str, Any]]:
-    """Return the test modules with baselines that this process has found: see `BaselineSession`."""
+def seen(config: pytest.Config) -> dict[str, Any]:
+    """Return the modules and places with baselines that this process has found, as builtins; empty without any."""
     session = config.stash.get(_SESSION_KEY, None)
-    return {} if session is None else session.modules
+    if session is None or not (session.modules or session.places):
+        return {}
+    return {"modules": session.modules, "places": list(session.places)}
 
 
 def _module(node: pytest.Item | pytest.Collector) -> pytest.File | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from pytest_cam.baselines.claiming import shown, two_claims
+from pytest_cam.baselines.gone import baselines_of_gone_modules, owner
 from pytest_cam.baselines.keys import baselines_in
-from pytest_cam.baselines.session import BaselineSession, session_of
+from pytest_cam.baselines.session import BaselineSession, seen, session_of
 from pytest_cam.baselines.settings import unused_from
 from pytest_cam.options import from_config
 
@@ -47,6 +48,7 @@ class BaselinesSummary:
         self._owners: dict[str, set[str]] = {}
         self._outcomes: dict[tuple[str, str], _Outcome] = {}
         self._modules: dict[str, _Module] = {}
+        self._places: set[str] = set()
         self._orphans: list[Path] = []
         self._problems: list[str] = []
 
@@ -77,13 +79,13 @@ class BaselinesSummary:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Judge the run by its baselines, even if its tests passed."""
-        self._take(self._session.modules)
+        self._take(seen(session.config))
         claimed_twice = sorted((path, sorted(tests)) for path, tests in self._owners.items() if len(tests) > 1)
         self._problems += [two_claims(shown(Path(path), self._root), *tests[:2]) for path, tests in claimed_twice]
         if self._unused != "off" or self._prune:
             self._orphans = [
                 path for file, module in sorted(self._modules.items()) for path in self._found(file, module)
-            ]
+            ] + self._of_gone_modules(session.config)
         if self._prune:
             self._delete()
         fails = bool(self._problems) or (self._unused == "error" and bool(self._orphans) and not self._prune)
@@ -114,8 +116,9 @@ class BaselinesSummary:
             for problem in self._problems:
                 terminalreporter.write_line(problem, red=True)
 
-    def _take(self, modules: dict[str, dict[str, Any]]) -> None:
-        for file, said in modules.items():
+    def _take(self, found: dict[str, Any]) -> None:
+        self._places |= set(found.get("places", ()))
+        for file, said in found.get("modules", {}).items():
             module = self._modules.setdefault(file, _Module(Path(said["directory"]), said["variant"]))
             module.tests |= set(said["tests"])
 
@@ -127,7 +130,14 @@ class BaselinesSummary:
         unclaimed = [path for path in baselines_in(module.directory, module.variant) if str(path) not in self._owners]
         # A test that did not get to its end may not have got to its claim.
         waiting = {test for test, outcome in outcomes.items() if not outcome.passed}
-        return [path for path in unclaimed if not waiting or _owner(path) not in (None, *waiting)]
+        return [path for path in unclaimed if not waiting or owner(path)[1] not in ("", *waiting)]
+
+    def _of_gone_modules(self, config: pytest.Config) -> list[Path]:
+        """Return the baselines of modules that are no longer there, in the directories that the run was asked for."""
+        name, covered = self._session.settings.directory, _directories_asked_for(config)
+        places = [place for place in sorted(map(Path, self._places)) if any(map(place.is_relative_to, covered))]
+        found = (path for place in places for path in baselines_of_gone_modules(place, name))
+        return [path for path in found if str(path) not in self._owners]
 
     def _delete(self) -> None:
         left = []
@@ -157,10 +167,9 @@ def begin_summary(config: pytest.Config) -> BaselinesSummary | None:
     return summary
 
 
-def _owner(path: Path) -> str | None:
-    """Return the test that a baseline says it is of; None where it does not say."""
-    try:
-        test = json.loads(path.read_text(encoding="utf-8"))["test"]
-        return str(test).partition("::")[2] or None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+def _directories_asked_for(config: pytest.Config) -> list[Path]:
+    """Return the directories that the run was to cover; none where it was for some of their tests, or for no test."""
+    if config.option.keyword or config.option.collectonly or getattr(config.option, "lf", False):
+        return []
+    asked = [Path(os.path.abspath(config.invocation_params.dir / argument)) for argument in config.args]
+    return [path for path in asked if path.is_dir()]

@@ -286,6 +286,42 @@ def test_baselines_that_no_test_claims_are_told_of_and_pruned(project):
     assert len(files(project, "test_others")) == 1
 
 
+def test_baselines_of_a_module_that_is_gone_are_told_of_by_runs_of_its_directory(project):
+    project.write(test_looks=TWO_TESTS, test_others=ONE_TEST)
+    project.run("--cam-update=missing")
+    (project.path / "test_looks.py").rename(project.path / "test_renamed.py")
+    left = files(project)
+    for place in ("elsewhere", "alone"):
+        (project.path / place).mkdir()
+    (project.path / "elsewhere" / "test_nothing.py").write_text("def test_nothing(): pass")
+
+    renamed = project.run("test_renamed.py", "--cam-prune")
+    partial = [
+        project.run("--cam-unused=error", "--cam-prune", *selection)
+        for selection in (["test_others.py"], ["-k", "others"], ["elsewhere"], ["--collect-only"])
+    ]
+    failed = project.run("--cam-unused=error", "test_others.py", ".")
+    assert files(project) == left
+    pruned = project.run("--cam-prune")
+    clean = project.run("--cam-unused=error", "--cam-update=missing")
+    (project.path / "attention_baselines").rename(project.path / "alone" / "attention_baselines")
+    alone = project.run("--cam-unused=error", "alone")
+
+    renamed.stdout.fnmatch_lines(
+        ["*BaselineError: there is no *. attention_baselines/test_looks/test-two-*.json is of a module that no *"]
+    )
+    for result in (renamed, *partial):
+        result.stdout.no_fnmatch_line("*no test claims*")
+    assert [result.ret for result in partial] == [0, 0, 0, 0]
+    failed.stdout.fnmatch_lines(["*! attention: found 2 baselines that no test claims !*"])
+    failed.stdout.fnmatch_lines([f"attention_baselines/test_looks/{path.name}" for path in left])
+    pruned.stdout.fnmatch_lines(["*- attention: deleted 2 baselines that no test claims -*"])
+    assert list((project.path / "alone" / "attention_baselines" / "test_looks").iterdir()) == []
+    clean.assert_outcomes(passed=4)
+    assert clean.ret == 0
+    alone.stdout.fnmatch_lines(["*! attention: found 3 baselines that no test claims !*"])
+
+
 def test_what_a_test_that_did_not_get_there_may_claim_is_no_orphan(project):
     project.write(test_looks=TWO_TESTS)
     project.run("--cam-update=missing")

@@ -1,0 +1,58 @@
+"""Which baselines are left of test modules that are gone, and which files are not for us to judge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_cam.baselines.files import write
+from pytest_cam.baselines.gone import baselines_of_gone_modules, namesake, owner
+from pytest_cam.baselines.keys import file_name, module_directory
+
+NAME = "attention_baselines"
+
+
+def keep(baseline, module: Path, variant: str | None = None) -> Path:
+    path = module_directory(module, NAME) / file_name(module, "test_looks", None, variant)
+    write(path, path.name, replace(baseline, test=f"{module.name}::test_looks", variant=variant), None)
+    return path
+
+
+def test_only_of_modules_that_are_not_there(baseline, tmp_path) -> None:
+    here, gone = tmp_path / "test_here.py", tmp_path / "test_gone with a blank.py"
+    here.touch()
+    keep(baseline, here)
+    left = [keep(baseline, gone, variant) for variant in (None, "linux-cuda")]
+    assert baselines_of_gone_modules(tmp_path, NAME) == sorted(left)
+    gone.touch()
+    assert baselines_of_gone_modules(tmp_path, NAME) == []
+
+
+def test_what_does_not_say_that_it_is_of_a_gone_module_is_not_ours(baseline, tmp_path) -> None:
+    path = keep(baseline, tmp_path / "test_gone.py")
+    moved = tmp_path / NAME / "test_elsewhere" / path.name
+    moved.parent.mkdir()
+    moved.write_bytes(path.read_bytes())
+    for number, text in enumerate(("{}", "{", "[]", '{"test": "../test_gone.py::a"}', '{"test": ""}')):
+        path.with_name(f"cat-0000000{number}.json").write_text(text)
+    path.with_name("notes.json").write_bytes(path.read_bytes())
+    assert baselines_of_gone_modules(tmp_path, NAME) == [path]
+    assert baselines_of_gone_modules(tmp_path / "nowhere", NAME) == []
+
+
+def test_namesake_is_of_the_same_test_and_variant(baseline, tmp_path) -> None:
+    left = keep(baseline, tmp_path / "test_gone.py", "linux")
+    new = tmp_path / "test_new.py"
+    wanted = module_directory(new, NAME) / file_name(new, "test_looks", None, "linux")
+    assert owner(left) == ("test_gone.py", "test_looks")
+    assert namesake(wanted, "test_looks") == left
+    assert namesake(wanted, "test_looks[1]") is None
+    assert namesake(wanted.with_name(file_name(new, "test_looks", None, None)), "test_looks") is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"test": 3}'])
+def test_owner_of_what_does_not_say_is_nobody(tmp_path, text) -> None:
+    (tmp_path / "file.json").write_text(text)
+    assert owner(tmp_path / "file.json")[1] == ""
