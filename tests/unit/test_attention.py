@@ -208,7 +208,7 @@ def test_senseless_questions_are_named(model: Mirror, arguments: dict, error: ty
 def test_input_that_is_not_finite_is_named(model: Mirror, value: float) -> None:
     image = spot(4, 4)
     image[0, 0, 0] = value
-    with pytest.raises(NonFiniteError, match=r"(NaN|infinity) in the activations at layer look: 1 of 1024"):
+    with pytest.raises(NonFiniteError, match=r"(NaN|infinity) in the input that the model was given: 1 of 1024"):
         attend(model, image)
 
 
