@@ -137,13 +137,14 @@ def _epsilon(state: State) -> float:
 
 def _is_along_the_batch(module: nn.Module) -> bool:
     """Return whether one of torch's own modules may take its input's first axis for something else than the batch."""
-    dims = getattr(module, "dims", None)  # of torchvision's Permute
+    own = vars(module)  # to ask a module for what it has not is slow
+    dims = own.get("dims")  # of torchvision's Permute
     return (
         _takes_all_together(module)
         or (isinstance(dims, (list, tuple)) and dims[0] != 0)
-        or getattr(module, "batch_first", True) is False  # of recurrent networks and attention
-        or getattr(module, "start_dim", 1) == 0  # of Flatten
-        or getattr(module, "dim", 1) in (0, None)  # of Softmax, GLU, Unflatten
+        or own.get("batch_first", True) is False  # of recurrent networks and attention
+        or own.get("start_dim", 1) == 0  # of Flatten
+        or own.get("dim", 1) in (0, None)  # of Softmax, GLU, Unflatten
     )
 
 

@@ -9,6 +9,7 @@ from weakref import WeakSet
 import torch
 from torch import nn
 
+from pytest_cam.engine.black_box import State
 from pytest_cam.engine.coupling import are_apart, in_uncoupled_batches, require_uncoupled
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import not_finite, require_scores
@@ -76,13 +77,21 @@ def require_apart(subject: Subject, inputs: torch.Tensor, target: Target, explai
         ModelError: It has another one.
     """
     last = len(inputs) - 1
-    if last == 0 or are_apart(subject.state) or subject.model in _SEEN_APART:
+    if last == 0 or subject.model in _SEEN_APART:
         return
-    alone = _alone(subject.for_copies_of(last, 1), inputs[last:], explained[last].for_versions(target))
-    if alone is None:
-        return
+    alone = None
+    if not are_apart(subject.state):
+        alone = _alone(subject.for_copies_of(last, 1), inputs[last:], explained[last].for_versions(target))
+    if alone is not None:
+        _require_same(explained, alone, subject.state)
+    if isinstance(subject.model, nn.Module):
+        _SEEN_APART.add(subject.model)
+
+
+def _require_same(explained: list[Explained], alone: Explained, state: State) -> None:
+    last = len(explained) - 1
     together = explained[last].score
-    share = max(_ROUNDING, _EPSILONS * torch.finfo(subject.state.dtype or torch.float32).eps)
+    share = max(_ROUNDING, _EPSILONS * torch.finfo(state.dtype or torch.float32).eps)
     if abs(together - alone.score) > share * max(abs(each.score) for each in (*explained, alone)):
         raise ModelError(
             f"the images of a batch change one another's scores: that of {alone.name} for image {last} of the batch is "
@@ -90,8 +99,6 @@ def require_apart(subject: Subject, inputs: torch.Tensor, target: Target, explai
             "something else, such as a recurrent one without batch_first=True, does that; accepted: one image a call, "
             "attend(model, img), or a model whose first axis is the batch"
         )
-    if isinstance(subject.model, nn.Module):
-        _SEEN_APART.add(subject.model)
 
 
 def _alone(subject: Subject, inputs: torch.Tensor, target: Target) -> Explained | None:
