@@ -35,7 +35,7 @@ class Effort:
     """
 
     scale: float = 1.0
-    least: int = 11
+    least: int = 9
     most: int = 60
     warm_up: int = 2
 
