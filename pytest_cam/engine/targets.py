@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from pytest_cam.engine.answer import Answer, exact
+from pytest_cam.engine.answer import Answer
 from pytest_cam.engine.class_names import name_of
 from pytest_cam.engine.explained import Explained, Softmax, sigmoid
 from pytest_cam.engine.outputs import Rows, Selector, selected
@@ -138,7 +138,7 @@ def values_of(
     if callable(target):
         found = scores_of(output, [target] * count, class_names, model_names, selector, rows)
         return torch.stack(found.called).detach().cpu()
-    values = exact(Answer.of(selected(output, selector), count, rows or Rows()).require_scores().detach()).cpu()
+    values = torch.from_numpy(Answer.of(selected(output, selector), count, rows or Rows()).require_classes())
     column = require_class(as_index(target, None), max(values.shape[1], 2))
     if values.shape[1] == 1:
         return values[:, 0] if column == 1 else -values[:, 0]
