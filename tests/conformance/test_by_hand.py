@@ -8,8 +8,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torchvision.ops import Permute
 
 from pytest_cam import attend
+from pytest_cam.errors import NonFiniteError
 
 ACTIVATIONS = torch.tensor([[[2.0, 2.0], [3.0, 1.0]], [[1.0, 0.0], [0.0, 2.0]]])
 GRADIENTS = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[-1.0, 0.0], [0.0, -1.0]]])
@@ -65,6 +67,23 @@ def test_xgradcam_counts_a_channel_that_sums_to_zero_as_nothing() -> None:
     activations = torch.tensor([[[1.0, -1.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 2.0]]])
     gradients = torch.tensor([[[5.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 0.0]]])
     assert attended(activations, gradients, "xgradcam") == [[1 / 3, 0.0], [0.0, 2 / 3]]
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_hirescam_before_a_norm_of_the_channels_is_zero_and_not_what_rounding_leaves_of_it(kind: torch.dtype) -> None:
+    # The norm of 2 A is that of A, so G . A, by how much the score grows with the size of A, is zero at every position.
+    torch.manual_seed(2)
+    model = nn.Sequential(
+        nn.Identity(), Permute([0, 2, 3, 1]), nn.LayerNorm(64, eps=0.0), nn.Flatten(), nn.Linear(576, 2)
+    )
+    model, image = model.to(kind).eval(), torch.randn(64, 3, 3, dtype=kind)
+    assert attend(model, image, layer="0", method="gradcam-elementwise", target=1).map.min() > 0
+    assert attend(model, image, layer="0", method="hirescam", target=1).map.max() == 0
+
+
+def test_hirescam_that_overflows_is_no_map_of_zeros() -> None:
+    with pytest.raises(NonFiniteError):
+        attended(1e20 * ACTIVATIONS, 1e20 * GRADIENTS, "hirescam")
 
 
 def test_map_is_not_normalised() -> None:
