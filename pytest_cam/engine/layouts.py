@@ -26,11 +26,12 @@ Grid: TypeAlias = tuple[int, int]
 _MOST_PREFIX_TOKENS = 16
 _CHANNELS_FIRST = (
     nn.modules.conv._ConvNd,
-    nn.BatchNorm2d,
+    nn.modules.batchnorm._NormBase,
     nn.GroupNorm,
-    nn.InstanceNorm2d,
-    nn.MaxPool2d,
-    nn.AvgPool2d,
+    nn.modules.pooling._MaxPoolNd,
+    nn.modules.pooling._AvgPoolNd,
+    nn.modules.pooling._AdaptiveMaxPoolNd,
+    nn.modules.pooling._AdaptiveAvgPoolNd,
 )
 
 
@@ -132,7 +133,7 @@ class Reader:
                 f"belongs to which image is not known; accepted: ({self._batch}, C, h, w), ({self._batch}, h, w, C) or "
                 f"({self._batch}, tokens, C)"
             )
-        found = self.readings(tensor)
+        found = self._readings_of(tensor, module)
         if not found:
             fits = f", which fits no grid of patches of the {self._size[0]} x {self._size[1]} input"
             raise LayerError(
@@ -153,7 +154,7 @@ class Reader:
 
     def might_read(self, tensor: torch.Tensor, module: nn.Module) -> Layout | None:
         """Return the layout of an output in which nobody asked for this layer, or None."""
-        found = self.readings(tensor) if tensor.shape[:1] == (self._batch,) else []
+        found = self._readings_of(tensor, module) if tensor.shape[:1] == (self._batch,) else []
         if len(found) > 1:
             found = [reading for reading in found if self._agrees(reading, module)]
         if not found or (found[0].kind == "NCHW" and not self._fits(found[0].grid) and not _convolves(module)):
@@ -175,6 +176,14 @@ class Reader:
             return fitting or ([first] if math.prod(first.grid) > 1 else [])
         return self._token_readings(tensor.shape[1]) if tensor.ndim == 3 else []
 
+    def _readings_of(self, tensor: torch.Tensor, module: nn.Module) -> list[Layout]:
+        """Return the readings of what a module returned; of one that has its channels first by definition, that one."""
+        found = self.readings(tensor)
+        if self.is_told or not found or not isinstance(module, _CHANNELS_FIRST):
+            return found
+        grid = tensor.shape[2:]
+        return [Layout("NCHW", (grid[0], grid[1]))] if len(grid) == 2 and math.prod(grid) > 1 else []
+
     def _fits(self, grid: Grid) -> bool:
         """Return whether one stride on both axes makes the grid of the input, give or take a cell."""
         (least, most), (least_too, most_too) = (
@@ -195,22 +204,20 @@ class Reader:
         return reading.kind == "NCHW" or any(normalises_last_axis(type(inner)) for inner in self._model.modules())
 
     def _token_readings(self, tokens: int) -> list[Layout]:
-        found: dict[tuple[Grid, int], tuple[bool, int, bool]] = {}
+        found: dict[tuple[Grid, int], tuple[int, bool]] = {}
         height, width = self._size
-        for stride in range(2, max(height, width) + 1):
-            exact = height % stride == 0 and width % stride == 0
-            for grid in {(height // stride, width // stride), (-(-height // stride), -(-width // stride))}:
+        for down, across in self._strides or {(side, side) for side in range(2, max(height, width) + 1)}:
+            exact = height % down == 0 and width % across == 0
+            for grid in {(height // down, width // across), (-(-height // down), -(-width // across))}:
                 prefix = tokens - grid[0] * grid[1]
-                if grid[0] * grid[1] > 1 and 0 <= prefix <= _MOST_PREFIX_TOKENS:
-                    if prefix and not self._may_come_before(prefix, stride):
-                        continue
-                    cost = (stride not in self._strides, prefix, not exact)
+                if grid[0] * grid[1] > 1 and (prefix == 0 or self._may_come_before(prefix)):
+                    cost = (prefix, not exact)
                     found[grid, prefix] = min(cost, found.get((grid, prefix), cost))
         best = min(found.values(), default=None)
         return [Layout("tokens", grid, prefix) for (grid, prefix), cost in found.items() if cost == best]
 
-    def _may_come_before(self, prefix: int, stride: int) -> bool:
-        return self._prefix_tokens in (None, prefix) and (not self._strides or stride in self._strides)
+    def _may_come_before(self, prefix: int) -> bool:
+        return 0 < prefix <= _MOST_PREFIX_TOKENS and self._prefix_tokens in (None, prefix)
 
     @cached_property
     def _prefix_tokens(self) -> int | None:
@@ -219,14 +226,14 @@ class Reader:
         return next((number for number in told if isinstance(number, int)), None)
 
     @cached_property
-    def _strides(self) -> set[int]:
+    def _strides(self) -> set[Grid]:
         """The sizes of patches that the model cuts, and what merging them two by two makes of those."""
         cut = {
-            module.stride[0]
+            (module.stride[0], module.stride[1])
             for module in self._model.modules()
-            if isinstance(module, nn.Conv2d) and module.stride[0] > 1 and module.stride[0] == module.stride[-1]
+            if isinstance(module, nn.Conv2d) and max(module.stride) > 1
         }
-        return {stride * 2**merged for stride in cut for merged in range(6)}
+        return {(down * 2**merged, across * 2**merged) for down, across in cut for merged in range(6)}
 
 
 def _convolves(module: nn.Module) -> bool:

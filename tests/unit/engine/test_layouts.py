@@ -86,15 +86,37 @@ def test_a_tensor_that_is_there_twice_is_replaced_twice() -> None:
         # 3 x 3 would fit as well, were it not for the patches of 16.
         pytest.param((32, 32), 16, (9, 8), ["tokens, 2 x 2, 5 tokens before them"], id="a grid of the model's patches"),
         pytest.param((8, 8), 4, (5, 8), ["tokens, 2 x 2, 1 token before them"], id="smallest ViT"),
+        # 11 x 11 and 7 before them would be a grid of squares.
+        pytest.param((64, 64), (4, 8), (128, 32), ["tokens, 16 x 8"], id="patches that are not square"),
         pytest.param((224, 224), 16, (77, 512), [], id="text"),
+        # 100 would be 10 x 10 cells of 22 pixels, which the model does not cut.
+        pytest.param((224, 224), 16, (100, 256), [], id="queries of a detector"),
         pytest.param((224, 224), 16, (1000,), [], id="logits"),
         pytest.param((224, 224), 16, (2048, 1, 1), [], id="pooled"),
         pytest.param((224, 224), 16, (3, 4, 4, 4), [], id="volume"),
     ],
 )
-def test_readings_of_a_shape(size: tuple[int, int], patch: int, shape: tuple[int, ...], expected: list[str]) -> None:
+def test_readings_of_a_shape(
+    size: tuple[int, int], patch: int | tuple[int, int], shape: tuple[int, ...], expected: list[str]
+) -> None:
     found = reader(size, nn.Conv2d(3, 8, patch, patch)).readings(torch.zeros(1, *shape))
     assert [str(reading) for reading in found] == expected
+
+
+@pytest.mark.parametrize("module", [nn.Conv1d(3, 64, 1), nn.BatchNorm1d(64), nn.AdaptiveAvgPool1d(1)])
+def test_channels_of_one_axis_are_no_tokens(module: nn.Module) -> None:
+    # 64 channels would be 8 x 8 tokens of 28 pixels, in a model that cuts no patches.
+    output = torch.zeros(1, 64, 49)
+    assert reader(model=module).might_read(output, nn.ReLU()) == Layout("tokens", (8, 8))
+    assert reader(model=module).might_read(output, module) is None
+    with pytest.raises(LayerError, match="no spatial extent"):
+        reader(model=module).read(output, module, "x")
+
+
+def test_channels_of_a_convolution_are_never_an_axis_of_the_grid() -> None:
+    # 16 x 16 would fit one stride on both axes, and 16 x 8 does not: the convolution strides by 4 and 8.
+    convolution = nn.Conv2d(3, 16, (4, 8), (4, 8))
+    assert str(reader((64, 64), convolution).read(torch.zeros(1, 16, 16, 8), convolution, "x")) == "NCHW, 16 x 8"
 
 
 def test_whole_numbers_have_no_reading() -> None:
