@@ -15,6 +15,13 @@ from pytest_cam.errors import TargetError, is_ours
 
 __tracebackhide__ = is_ours
 
+# What only passes a tensor on, in another shape or type, and what makes probabilities, as a graph names them.
+_PASSING_ON = {
+    *("ViewBackward0", "UnsafeViewBackward0", "SqueezeBackward0", "SqueezeBackward1", "UnsqueezeBackward0"),
+    *("SelectBackward0", "SliceBackward0", "CloneBackward0", "ToCopyBackward0"),
+}
+_MAKING_PROBABILITIES = {"SigmoidBackward0", "SoftmaxBackward0"}
+
 # How far from 1 the sum of probabilities may be: they may have been computed in 16 bits.
 _ROUNDING = 5e-3
 
@@ -113,12 +120,13 @@ class Answer:
         return own_part(self.output, index, self.batch, self.rows)
 
     def looks_like_probabilities(self) -> bool:
-        """Return whether the class scores look as if a softmax had made them."""
+        """Return whether the class scores look as if a softmax had made them, or a graph shows it of single ones."""
+        if self.is_single:
+            return _shows_probabilities(self.require_scores())
         values = self.values
         # Nearly all logits fail at a glance or by their least; written so that NaN fails, too.
         if (
             values is None
-            or values.shape[1] == 1
             or any(not 0 <= value <= 1 + _ROUNDING for value in values[0, :8].tolist())
             or not np.minimum.reduce(values, axis=None) >= 0
             or any(abs(values.sum(axis=1) - 1) > _ROUNDING)
@@ -126,6 +134,13 @@ class Answer:
             return False
         # Nothing but zeros and a one is what a toy model's scores may be; a softmax that gives it has no gradient.
         return bool(((values > 0) & (values < 1)).any())
+
+
+def _shows_probabilities(scores: torch.Tensor) -> bool:
+    node = scores.grad_fn
+    while node is not None and node.name() in _PASSING_ON:
+        node = node.next_functions[0][0]
+    return node is not None and node.name() in _MAKING_PROBABILITIES
 
 
 def exact(tensor: torch.Tensor) -> torch.Tensor:

@@ -167,6 +167,26 @@ def test_outputs_that_look_like_probabilities_give_one_warning(
         assert found[0].explained.probability == found[0].score
 
 
+@pytest.mark.parametrize("last", [nn.Identity(), nn.Flatten(0)])
+@pytest.mark.parametrize("target", [None, 0, BinaryLogit()])
+def test_single_probability_gives_one_warning(
+    classifier: nn.Sequential, picture: torch.Tensor, last: nn.Module, target: Any
+) -> None:
+    # Read as a logit, a probability of 0.1 is above 0 and predicts class 1.
+    model = nn.Sequential(classifier, nn.Linear(5, 1), nn.Sigmoid(), last)
+    with pytest.warns(ProbabilityWarning, match="one number that a sigmoid gave") as warned:
+        attend(model, picture, layer="0.layer", target=target)
+    assert len(warned) == 1
+
+
+def test_single_logit_that_could_be_a_probability_gives_no_warning(
+    classifier: nn.Sequential, picture: torch.Tensor
+) -> None:
+    head = nn.Linear(5, 1)
+    head.bias.data += 0.5 - head(classifier(picture)).detach()[0]
+    assert attend(nn.Sequential(classifier, head), picture, layer="0.layer").score == pytest.approx(0.5)
+
+
 def test_probabilities_of_a_frozen_backbone_give_one_warning(classifier: nn.Sequential, picture: torch.Tensor) -> None:
     class Frozen(nn.Module):
         def __init__(self) -> None:
