@@ -135,7 +135,8 @@ class Reader:
             )
         found = self._readings_of(tensor, module)
         if not found:
-            fits = f", which fits no grid of patches of the {self._size[0]} x {self._size[1]} input"
+            order = ", whose tokens lie row by row in the last stage only" if self._unrolled else ""
+            fits = f", which fits no grid of patches of the {self._size[0]} x {self._size[1]} input{order}"
             raise LayerError(
                 f"layer {name!r} ({kind}) has no spatial extent: its output is a tensor {tuple(tensor.shape)}"
                 f"{fits if tensor.ndim == 3 else ''}; accepted: (B, C, h, w), (B, h, w, C) or (B, tokens, C) with a "
@@ -233,11 +234,24 @@ class Reader:
             for module in self._model.modules()
             if isinstance(module, nn.Conv2d) and max(module.stride) > 1
         }
-        return {(down * 2**merged, across * 2**merged) for down, across in cut for merged in range(6)}
+        return {(down * 2**merged, across * 2**merged) for down, across in cut for merged in range(self._unrolled, 6)}
+
+    @cached_property
+    def _unrolled(self) -> int:
+        """How often tokens must have been merged until they lie row by row, as Hiera's models tell; 0 for others.
+
+        Before that those that will be merged lie far apart, and a module of the model, or a method, rolls them back.
+        """
+        told = (vars(module).get("schedule") for module in self._model.modules() if _rolls_back(module))
+        return next((len(schedule[0][0]) for schedule in told if isinstance(schedule, dict)), 0)
 
 
 def _convolves(module: nn.Module) -> bool:
     return any(isinstance(inner, _CHANNELS_FIRST) for inner in module.modules())
+
+
+def _rolls_back(module: nn.Module) -> bool:
+    return type(module).__name__ == "Reroll" or callable(getattr(type(module), "reroll", None))
 
 
 def normalises_last_axis(kind: type[nn.Module]) -> bool:

@@ -6,11 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
+import transformers
 from torch import nn
 
 from pytest_cam import attend
+from pytest_cam.engine.layouts import Reader
+from pytest_cam.errors import LayerError
 
 Hand = Callable[[torch.Tensor], torch.Tensor]
 
@@ -64,3 +68,42 @@ def test_gradcam_of_a_transformer(make: Callable[[], nn.Module], layer: str, res
     found = attend(model, image, layer=layer, method="gradcam", target=target)
     assert found.map.shape == expected.shape
     np.testing.assert_allclose(found.map / expected.max(), expected / expected.max(), atol=1e-5)
+
+
+def hiera_of_timm() -> nn.Module:
+    model: nn.Module = timm.create_model("hiera_tiny_224", embed_dim=8, num_heads=1, stages=(1, 1, 1, 1))
+    return model
+
+
+def hiera_of_hugging_face() -> nn.Module:
+    config = transformers.HieraConfig(embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 1, 1])
+    return transformers.HieraForImageClassification(config)
+
+
+@pytest.mark.parametrize(
+    ("make", "early", "last"),
+    [
+        (hiera_of_timm, "blocks.2", "blocks.3"),
+        (hiera_of_hugging_face, "hiera.encoder.stages.2", "hiera.encoder.stages.3"),
+    ],
+)
+def test_tokens_that_do_not_lie_row_by_row_are_an_error(make: Callable[[], nn.Module], early: str, last: str) -> None:
+    torch.manual_seed(0)
+    model, image = make().eval(), torch.randn(1, 3, 224, 224)
+    reader, seen = Reader(model, image), []
+
+    def look(module: nn.Module, args: object, output: object) -> None:
+        tensor = reader.find(output)
+        assert tensor is not None
+        seen.append(reader.read(tensor, module, last).on_grid(tensor))
+
+    handle = model.get_submodule(last).register_forward_hook(look)
+    with torch.no_grad():
+        model(image)
+        image[..., 64:96, 160:192] += 3  # the cell in row 2, column 5
+        model(image)
+    handle.remove()
+    changed = (seen[1] - seen[0]).square().sum(dim=1)
+    assert divmod(int(changed.argmax()), 7) == (2, 5)
+    with pytest.raises(LayerError, match="row by row in the last stage only"):
+        attend(model, image, layer=early, target=0)
