@@ -104,7 +104,7 @@ def hugging_face() -> dict[str, tuple[type[nn.Module], Any, str, str]]:
     return {
         "ViT": (t.ViTForImageClassification, t.ViTConfig(**SMALL), "layernorm_before", one),
         "DeiT": (t.DeiTForImageClassification, t.DeiTConfig(**SMALL), "layernorm_before", two),
-        "Swin": (t.SwinForImageClassification, swin, "layernorm", tokens),
+        "Swin": (t.SwinForImageClassification, swin, "swin", tokens),
         "BEiT": (t.BeitForImageClassification, t.BeitConfig(**SMALL), "beit", one),
         "ConvNeXt": (t.ConvNextForImageClassification, convnext, "convnext", "NCHW, 2 x 2"),
         "DINOv2": (
