@@ -45,6 +45,12 @@ class HookManager:
         self.remove_all()
 
 
+def works_in_place(module: nn.Module, args: tuple[Any, ...], output: Any) -> bool:
+    """Return whether a module has made what it was given its output, which the model may go on with by either name."""
+    # To ask a module for what it has not is slow.
+    return any(output is arg for arg in args) and getattr(module, "inplace", False) is True
+
+
 HookTable = dict[int, tuple[str, str, ForwardHook]]
 HOOK_KINDS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 

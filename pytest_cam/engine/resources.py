@@ -16,7 +16,7 @@ from pytest_cam.engine.coupling import in_uncoupled_batches
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import not_finite
 from pytest_cam.engine.forward import laid_out, plainly
-from pytest_cam.engine.hooks import HookManager
+from pytest_cam.engine.hooks import HookManager, works_in_place
 from pytest_cam.engine.layouts import with_tensor
 from pytest_cam.engine.memory import is_shortage
 from pytest_cam.engine.methods.resources import Make
@@ -206,6 +206,8 @@ class Resources:
             tensor = reader.find(output)
             if next(executions) != call or tensor is None:
                 return None
+            if works_in_place(module, args, tensor):
+                return tensor.copy_(changed)
             return with_tensor(output, tensor, changed.clone())
 
         with HookManager() as hooks:

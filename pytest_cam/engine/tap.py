@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn, overrides
 
-from pytest_cam.engine.hooks import HookManager
+from pytest_cam.engine.hooks import HookManager, works_in_place
 from pytest_cam.engine.layers import Layer
 from pytest_cam.engine.layouts import Layout, Reader, normalises_last_axis, with_tensor
 from pytest_cam.engine.sparse_rows import SparseRows
@@ -160,7 +160,7 @@ class Taps:
                 self._without_gradient.add(layer.name)
                 return None
             self._without_gradient.discard(layer.name)
-            kept, passed_on = cut(tensor, args)
+            kept, passed_on = cut(tensor, module, args)
             self._seen[layer.name] = Seen(layer.name, layout, call, call, kept, kept._version)
             return with_tensor(output, tensor, passed_on)
 
@@ -238,7 +238,7 @@ class LastTap:
             self._without_gradient = name if torch.is_inference_mode_enabled() else ""
             if self._without_gradient:
                 return None
-            kept, passed_on = cut(tensor, args, anew=True)
+            kept, passed_on = cut(tensor, module, args, anew=True)
             self._seen = Seen(name, layout, self._calls[name], self._calls[name], kept, kept._version)
             self._passed_on, self._passed_on_version = passed_on, passed_on._version
             return with_tensor(output, tensor, passed_on)
@@ -246,15 +246,23 @@ class LastTap:
         return hook
 
 
-def cut(tensor: torch.Tensor, args: tuple[Any, ...], *, anew: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+def cut(
+    tensor: torch.Tensor, module: nn.Module, args: tuple[Any, ...], *, anew: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a layer's output as gradients are taken at it, and as it goes on through the model.
 
     Args:
         tensor: The output. Without a graph it becomes a leaf of one; with one, from a layer before, it stays in it.
+        module: The layer.
         args: What the layer was called with, which the output may share memory with.
         anew: Make a leaf of it also where it has a graph.
     """
     torch.set_grad_enabled(True)
+    if works_in_place(module, args, tensor) and not tensor.is_inference():
+        if tensor.requires_grad and not anew:
+            return tensor, tensor.clone()
+        kept = tensor.detach().clone().requires_grad_()
+        return kept, tensor.copy_(kept)
     shares = tensor._is_view() or any(
         isinstance(arg, torch.Tensor) and arg.data_ptr() == tensor.data_ptr() for arg in args
     )

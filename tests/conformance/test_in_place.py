@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -36,6 +37,23 @@ class Residual(nn.Module):
         return self.head(self.relu(features).mean(dim=(2, 3)))
 
 
+class GoingOn(nn.Module):
+    """A ReLU, after which the model goes on both with what it returned and with what it was given."""
+
+    def __init__(self, *, in_place: bool) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.stem, self.relu = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(inplace=in_place)
+        self.layer, self.head = nn.Conv2d(4, 4, 3, padding=1), nn.Linear(4, 5)
+        self.in_place = in_place
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        given = self.stem(images)
+        returned = self.relu(given)
+        features = self.layer(returned) + (given if self.in_place else returned)
+        return self.head(features.mean(dim=(2, 3)))
+
+
 def without_in_place(model: nn.Module) -> nn.Module:
     twin = copy.deepcopy(model)
     for module in twin.modules():
@@ -52,6 +70,16 @@ def test_addition_and_relu_in_place_do_not_change_the_map(layer: str | None, met
     plain = attend(Residual(in_place=False), picture, layer=layer, method=method)
     assert float(plain.map.max()) > 0
     assert (in_place.layer, in_place.map.tolist()) == (plain.layer, plain.map.tolist())
+
+
+@pytest.mark.parametrize("method", [*METHODS, "shapleycam", "ablationcam", "smoothgradcam++"])
+@pytest.mark.parametrize("layer", ["relu", ["stem", "relu"]])
+def test_layer_in_place_is_explained_under_either_of_its_names(layer: str | list[str], method: str) -> None:
+    picture = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(4))
+    in_place, plain = (attend(GoingOn(in_place=each), picture, layer=layer, method=[method]) for each in (True, False))
+    for found, expected in zip(in_place, plain, strict=True):
+        assert float(expected.map.max()) > 0
+        np.testing.assert_allclose(found.map, expected.map, rtol=1e-5, atol=1e-5 * expected.map.max())
 
 
 @pytest.mark.parametrize("method", ["gradcam++", "hirescam"])
