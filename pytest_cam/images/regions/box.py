@@ -47,7 +47,7 @@ class Box(Region):
             if getattr(self, high) <= getattr(self, low):
                 raise RegionError(
                     f"box {self} is empty: {high} must exceed {low}. The order is (x1, y1, x2, y2); a COCO "
-                    f"(x, y, width, height) is Box(x, y, x + width, y + height)"
+                    "(x, y, width, height) is Box.xywh(x, y, width, height)"
                 )
 
     @classmethod

@@ -37,7 +37,7 @@ def test_four_numbers_in_any_form_are_a_box(form) -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ((3, 0, 3, 4), ["(3, 0, 3, 4)", "x2 must exceed x1", "COCO"]),
+        ((3, 0, 3, 4), ["(3, 0, 3, 4)", "x2 must exceed x1", "COCO", "Box.xywh("]),
         ((0, 4, 3, 2), ["y2 must exceed y1"]),
         ((0, 0, float("nan"), 4), ["x2 is nan", "finite"]),
         ((0, 0, float("inf"), 4), ["x2 is inf", "finite"]),
