@@ -222,9 +222,9 @@ def nearest(given: object, accepted: Iterable[str], count: int = 3) -> str:
     # Case, hyphens and blanks are what is mistaken most often.
     plain = {_plain(name): name for name in reversed(names)}
     same = plain.get(_plain(str(given)))
-    close = [same] if same is not None else difflib.get_close_matches(str(given), names, n=count, cutoff=0.5)
+    close = [same] if same is not None else difflib.get_close_matches(str(given), names, n=count, cutoff=0.6)
     if not close:
-        close = [plain[each] for each in difflib.get_close_matches(_plain(str(given)), plain, n=count, cutoff=0.5)]
+        close = [plain[each] for each in difflib.get_close_matches(_plain(str(given)), plain, n=count, cutoff=0.6)]
     if close:
         return f"Did you mean {' or '.join(repr(name) for name in close)}?"
     if not names:

@@ -24,6 +24,7 @@ def test_text_with_bytes_that_are_no_utf_8_can_be_sent() -> None:
     [
         ("layer4.1.conv3", ["layer4.1.conv2", "fc"], "Did you mean 'layer4.1.conv2'?"),
         ("zzz", ["skill", "lift"], "Accepted: 'skill', 'lift'."),
+        ("threshold", ["method", "reshape", "at_least"], "Accepted: 'method', 'reshape', 'at_least'."),
         ("zzz", [], ""),
     ],
 )

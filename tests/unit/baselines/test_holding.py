@@ -305,7 +305,7 @@ def test_outside_of_a_test_there_is_no_baseline(spotlight, photo) -> None:
 @pytest.mark.parametrize(
     ("how", "complaint"),
     [
-        ({"mode": "same"}, "there is no mode 'same'. Did you mean 'same-weights'"),
+        ({"mode": "same"}, "there is no mode 'same'. Accepted: 'same-weights', 'retrained'"),
         ({"name": ""}, "name is ''; accepted: a text"),
         ({"name": 3}, "name is 3; accepted: a text"),
         ({"metod": "gradcam"}, "no keyword 'metod'. Did you mean '"),
