@@ -14,6 +14,8 @@ from pytest_cam.errors import ModelError, is_ours
 
 __tracebackhide__ = is_ours
 
+_WITHOUT_LAYERS = "or take 'occlusion' or 'rise', which ask for no layers"
+
 
 def require_python(model: nn.Module, modules: list[nn.Module]) -> None:
     """Check that a model runs in Python, in this process, on layers that hooks see.
@@ -28,12 +30,12 @@ def require_python(model: nn.Module, modules: list[nn.Module]) -> None:
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError(
             f"model is a {type(model).__name__}: TorchScript runs its layers without the hooks that read them; pass "
-            "the torch.nn.Module that it was made from"
+            f"the torch.nn.Module that it was made from, {_WITHOUT_LAYERS}"
         )
     if isinstance(model, torch.fx.GraphModule) and not any(map(_calls_a_module, model.graph.nodes)):
         raise ModelError(
             f"model is a {type(model).__name__} whose graph calls no modules, as torch.export makes it: there are no "
-            "layers to explain. Pass the torch.nn.Module that it was made from"
+            f"layers to explain. Pass the torch.nn.Module that it was made from, {_WITHOUT_LAYERS}"
         )
     for module in modules:
         kind = type(module)
@@ -45,7 +47,7 @@ def require_python(model: nn.Module, modules: list[nn.Module]) -> None:
         if _is_quantised(kind):
             raise ModelError(
                 f"the model has quantised modules ({kind.__module__}.{kind.__name__}), through which no gradient "
-                "flows; pass the float model that it was made from"
+                f"flows; pass the float model that it was made from, {_WITHOUT_LAYERS}"
             )
 
 
