@@ -77,7 +77,8 @@ def attention_gradients(subject: Subject, inputs: torch.Tensor, target: Target, 
     if not any(bool(each.any()) for each in found):
         raise IndependentScoreError(
             f"the score of {whole.explained[0].name} does not depend on the attention: its gradient is exactly zero in "
-            f"all {len(found)} blocks. Explain a logit, not a probability"
+            f"all {len(found)} blocks. Explain a logit, not a probability; or the model has a head of zeros, as "
+            "torchvision's transformers have before they are trained"
         )
     return found
 

@@ -290,6 +290,7 @@ def test_score_that_does_not_depend_on_the_attention_is_an_error(model: Transfor
     nn.init.zeros_(model.head.weight)
     found = refused(IndependentScoreError, model, inputs)
     assert "its gradient is exactly zero in all 2 blocks" in found
+    assert "a head of zeros, as torchvision's transformers have before they are trained" in found
 
 
 def test_detached_score_is_an_error(model: Transformer, inputs: torch.Tensor) -> None:
