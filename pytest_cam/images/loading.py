@@ -105,7 +105,8 @@ def _from_path(path: str) -> SourceImage:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(path)
     except FileNotFoundError as error:
-        raise ImageError(f"image file not found: {path}") from error
+        looked = "" if os.path.isabs(path) else f", looked for in {os.getcwd()}"
+        raise ImageError(f"image file not found: {path}{looked}") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"image file is unreadable: {path} is in no format that Pillow knows") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

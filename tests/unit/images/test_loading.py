@@ -138,6 +138,7 @@ def _text(folder: Path) -> Path:
     ("make", "words"),
     [
         (lambda folder: folder / "absent.png", ["not found", "absent.png"]),
+        (lambda _: "photos/absent.png", [f"not found: photos/absent.png, looked for in {Path.cwd()}"]),
         (_text, ["unreadable", "note.png", "no format"]),
         (_truncated, ["truncated or damaged", "truncated.png"]),
         (lambda folder: folder, ["unreadable"]),
