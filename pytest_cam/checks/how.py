@@ -17,15 +17,20 @@ from pytest_cam.images.geometry import Preprocess
 __tracebackhide__ = is_ours
 
 
-class How(Further, total=False):
-    """How a model is asked for an attention; every key as for `pytest_cam.attend`, one layer, method and target."""
+class Asked(Further, total=False):
+    """What a model is asked for beside a layer and a method; every key as for `pytest_cam.attend`, one target."""
 
-    layer: LayerLike
-    method: str
     target: Target
     preprocess: Preprocess | None
     class_names: Any
     device: str | torch.device | None
+
+
+class How(Asked, total=False):
+    """How a model is asked for an attention; every key as for `pytest_cam.attend`, one layer, method and target."""
+
+    layer: LayerLike
+    method: str
 
 
 def require_how(how: Mapping[str, Any], verb: Callable[..., Any]) -> None:
