@@ -15,7 +15,7 @@ from pytest_cam.checks.how import How, require_how
 from pytest_cam.checks.journal import Journal
 from pytest_cam.checks.matches_baseline import assert_attention_matches_baseline
 from pytest_cam.checks.needs_region import assert_prediction_needs_region
-from pytest_cam.checks.ranking_curves import Faithfulness
+from pytest_cam.checks.ranking_curves import By, Faithfulness
 from pytest_cam.checks.region_suffices import assert_region_suffices
 from pytest_cam.checks.soft import Soft
 from pytest_cam.checks.stable import Stability, assert_attention_stable
@@ -55,28 +55,56 @@ class BoundVerbs:
         img: Any,
         *,
         mode: Mode = "retrained",
+        cosine: float | None = None,
+        max_difference: float | None = None,
+        emd: float | None = None,
+        pearson: float | None = None,
         reference_layer: LayerLike = None,
         reference_preprocess: Preprocess | None = None,
-        **given: Any,
+        **how: Unpack[How],
     ) -> Comparison:
         """Fail unless two models look at the same place: `pytest_cam.assert_attention_agrees`, same arguments."""
         self.watch.see(reference)
-        given |= {"mode": mode, "reference_layer": reference_layer, "reference_preprocess": reference_preprocess}
-        found: Comparison = self._ask(assert_attention_agrees, model, reference, img, **given)
+        limits: dict[str, Any] = {"cosine": cosine, "max_difference": max_difference, "emd": emd, "pearson": pearson}
+        of_reference: dict[str, Any] = {
+            "reference_layer": reference_layer,
+            "reference_preprocess": reference_preprocess,
+        }
+        verb = assert_attention_agrees
+        found: Comparison = self._ask(verb, model, reference, img, mode=mode, **limits, **of_reference, **how)
         return found
 
     def assert_prediction_needs_region(
-        self, model: Model, img: Any, region: Any, *, fill: Fill | None = None, **how: Any
+        self,
+        model: Model,
+        img: Any,
+        region: Any,
+        *,
+        drop_at_least: float | None = None,
+        fill: Fill | None = None,
+        frame: Frame = "image",
+        **how: Unpack[How],
     ) -> Intervention:
         """Fail unless hiding a region changes the prediction: `pytest_cam.assert_prediction_needs_region`."""
-        found: Intervention = self._ask(assert_prediction_needs_region, model, img, region, fill=fill, **how)
+        verb = assert_prediction_needs_region
+        own: dict[str, Any] = {"drop_at_least": drop_at_least, "fill": fill, "frame": frame}
+        found: Intervention = self._ask(verb, model, img, region, **own, **how)
         return found
 
     def assert_region_suffices(
-        self, model: Model, img: Any, region: Any, *, fill: Fill | None = None, **how: Any
+        self,
+        model: Model,
+        img: Any,
+        region: Any,
+        *,
+        at_least: float | None = None,
+        fill: Fill | None = None,
+        frame: Frame = "image",
+        **how: Unpack[How],
     ) -> Intervention:
         """Fail unless a region alone leaves the prediction: `pytest_cam.assert_region_suffices`, same arguments."""
-        found: Intervention = self._ask(assert_region_suffices, model, img, region, fill=fill, **how)
+        own: dict[str, Any] = {"at_least": at_least, "fill": fill, "frame": frame}
+        found: Intervention = self._ask(assert_region_suffices, model, img, region, **own, **how)
         return found
 
     def assert_attention_matches_baseline(
@@ -99,29 +127,60 @@ class BoundVerbs:
         """Collect failures of several checks and raise them together: `pytest_cam.soft`."""
         return Soft()
 
-    def assert_attention_depends_on_weights(self, model: Model, img: Any, **given: Any) -> WeightDependence:
+    def assert_attention_depends_on_weights(
+        self, model: Model, img: Any, *, at_most: float | None = None, **how: Unpack[How]
+    ) -> WeightDependence:
         """Fail unless the map falls apart with random weights: `pytest_cam.assert_attention_depends_on_weights`."""
-        found: WeightDependence = self._ask(assert_attention_depends_on_weights, model, img, **given)
+        verb = assert_attention_depends_on_weights
+        found: WeightDependence = self._ask(verb, model, img, at_most=at_most, **how)
         return found
 
     def assert_attention_class_discriminative(
-        self, model: Model, img: Any, targets: Sequence[Target], regions: Sequence[Any] | None = None, **given: Any
+        self,
+        model: Model,
+        img: Any,
+        targets: Sequence[Target],
+        regions: Sequence[Any] | None = None,
+        *,
+        at_most: float | None = None,
+        at_least: float | None = None,
+        frame: Frame = "image",
+        **how: Unpack[How],
     ) -> list[Attention]:
         """Fail unless the maps of several classes differ: `pytest_cam.assert_attention_class_discriminative`."""
         verb = assert_attention_class_discriminative
-        found: list[Attention] = self._ask(verb, model, img, targets, regions, without=("target",), **given)
+        own: dict[str, Any] = {"at_most": at_most, "at_least": at_least, "frame": frame}
+        found: list[Attention] = self._ask(verb, model, img, targets, regions, without=("target",), **own, **how)
         return found
 
     def assert_attention_stable(
-        self, model: Model, img: Any, under: Sequence[Any] | str | None = None, **given: Any
+        self,
+        model: Model,
+        img: Any,
+        under: Sequence[Any] | str | None = None,
+        *,
+        at_least: float | None = None,
+        **how: Unpack[How],
     ) -> Stability:
         """Fail unless the map moves with the image: `pytest_cam.assert_attention_stable`, same arguments."""
-        found: Stability = self._ask(assert_attention_stable, model, img, under, **given)
+        found: Stability = self._ask(assert_attention_stable, model, img, under, at_least=at_least, **how)
         return found
 
-    def assert_attention_faithful(self, model: Model, img: Any, **how: Any) -> Faithfulness:
+    def assert_attention_faithful(
+        self,
+        model: Model,
+        img: Any,
+        *,
+        by: By = "insertion",
+        at_least: float | None = None,
+        steps: int = 10,
+        rankings: int = 19,
+        frame: Frame = "image",
+        **how: Unpack[How],
+    ) -> Faithfulness:
         """Fail unless the map ranks pixels better than chance: `pytest_cam.assert_attention_faithful`."""
-        found: Faithfulness = self._ask(assert_attention_faithful, model, img, **how)
+        own: dict[str, Any] = {"by": by, "at_least": at_least, "steps": steps, "rankings": rankings, "frame": frame}
+        found: Faithfulness = self._ask(assert_attention_faithful, model, img, **own, **how)
         return found
 
     def _ask(
