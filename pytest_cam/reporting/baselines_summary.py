@@ -15,6 +15,7 @@ from pytest_cam.baselines.keys import baselines_in
 from pytest_cam.baselines.session import BaselineSession, seen, session_of
 from pytest_cam.baselines.settings import unused_from
 from pytest_cam.options import from_config
+from pytest_cam.reporting.attempts import Attempts
 
 _NAME = "cam-baselines-summary"
 
@@ -46,6 +47,7 @@ class BaselinesSummary:
         self._root = session.settings.root
         self._told: dict[str, list[list[str]]] = {}
         self._owners: dict[str, set[str]] = {}
+        self._attempts = Attempts()
         self._outcomes: dict[tuple[str, str], _Outcome] = {}
         self._modules: dict[str, _Module] = {}
         self._places: set[str] = set()
@@ -54,6 +56,7 @@ class BaselinesSummary:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take over what a report says; the attributes are builtins and survive xdist."""
+        is_discarded = self._attempts.discard(report)
         said: dict[str, Any] | None = getattr(report, "cam_baselines", None)
         if said is None:
             return
@@ -64,10 +67,11 @@ class BaselinesSummary:
             if [what, why] not in told:
                 told.append([what, why])
         key = said["module"], said["test"]
-        if report.when == "setup":
-            self._outcomes[key] = _Outcome()
+        if is_discarded:
+            self._outcomes.pop(key, None)
+            return
         outcome = self._outcomes.setdefault(key, _Outcome())
-        # What is expected to fail may end before it claims anything, and so may what is run again.
+        # What is expected to fail may end before it claims anything.
         outcome.passed &= report.outcome == "passed" and not hasattr(report, "wasxfail")
         outcome.ended |= report.when == "teardown"
 

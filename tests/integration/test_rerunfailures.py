@@ -101,3 +101,27 @@ def test_calibration_takes_the_last_attempt_alone(project, monkeypatch):
     result.stdout.no_fnmatch_line("*test_looks #2 *")
     entries = read_limits(project.path / "cam_limits.toml")
     assert [(key.number, entry.agreed) for key, entry in entries.items()] == [(1, Agreed(0.9))]
+
+
+@needs_subtests
+def test_baseline_that_a_skipped_subtest_may_claim_is_no_orphan(project, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    project.write(
+        test_looks="""
+        from pathlib import Path
+
+        @pytest.mark.parametrize("reason", ["skipped", "expected to fail"])
+        def test_looks(cam, model, photo, subtests, reason):
+            with subtests.test():
+                if Path("later").exists():
+                    pytest.skip() if reason == "skipped" else pytest.xfail()
+                cam.assert_attention_matches_baseline(model, photo, reason)
+        """
+    )
+    project.run("--reruns=1", "--cam-update=missing").assert_outcomes(passed=2)
+    (project.path / "later").touch()
+
+    result = project.run("--reruns=1", "--cam-unused=error")
+
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.no_fnmatch_line("*no test claims*")
