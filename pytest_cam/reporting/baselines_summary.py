@@ -11,7 +11,7 @@ import pytest
 
 from pytest_cam.baselines.claiming import shown, two_claims
 from pytest_cam.baselines.gone import baselines_of_gone_modules, owner
-from pytest_cam.baselines.keys import baselines_in
+from pytest_cam.baselines.keys import baselines_in, file_name
 from pytest_cam.baselines.session import BaselineSession, seen, session_of
 from pytest_cam.baselines.settings import unused_from
 from pytest_cam.options import from_config
@@ -23,6 +23,7 @@ _NAME = "cam-baselines-summary"
 @dataclass
 class _Outcome:
     passed: bool = True
+    called: bool = False
     ended: bool = False
 
 
@@ -73,6 +74,7 @@ class BaselinesSummary:
         outcome = self._outcomes.setdefault(key, _Outcome())
         # What is expected to fail may end before it claims anything.
         outcome.passed &= report.outcome == "passed" and not hasattr(report, "wasxfail")
+        outcome.called |= report.when == "call"
         outcome.ended |= report.when == "teardown"
 
     @pytest.hookimpl(optionalhook=True)
@@ -132,9 +134,9 @@ class BaselinesSummary:
         if not module.tests or not all(test in outcomes and outcomes[test].ended for test in module.tests):
             return []
         unclaimed = [path for path in baselines_in(module.directory, module.variant) if str(path) not in self._owners]
-        # A test that did not get to its end may not have got to its claim.
-        waiting = {test for test, outcome in outcomes.items() if not outcome.passed}
-        return [path for path in unclaimed if not waiting or owner(path)[1] not in ("", *waiting)]
+        # A test that did not get to its end may not have got to its claim; with --setup-only none does.
+        waiting = {test for test, outcome in outcomes.items() if not (outcome.passed and outcome.called)}
+        return [path for path in unclaimed if not (waiting and _may_be_of(path, waiting, file, module.variant))]
 
     def _of_gone_modules(self, config: pytest.Config) -> list[Path]:
         """Return the baselines of modules that are no longer there, in the directories that the run was asked for."""
@@ -169,6 +171,12 @@ def begin_summary(config: pytest.Config) -> BaselinesSummary | None:
     summary = BaselinesSummary(session_of(config), unused_from(config), from_config(config, "prune"))
     config.pluginmanager.register(summary, _NAME)
     return summary
+
+
+def _may_be_of(path: Path, tests: set[str], file: str, variant: str | None) -> bool:
+    """Return whether one of these tests of a module may claim a baseline: its own, or any that has a name."""
+    test = owner(path)[1]
+    return test in tests or path.name != file_name(Path(file), test, None, variant)
 
 
 def _directories_asked_for(config: pytest.Config) -> list[Path]:

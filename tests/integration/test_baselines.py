@@ -339,6 +339,31 @@ def test_what_a_test_that_did_not_get_there_may_claim_is_no_orphan(project):
     assert [path.name[:-14] for path in files(project)] == ["other", "test-two"]
 
 
+def test_named_baseline_of_a_renamed_test_that_did_not_get_there_is_no_orphan(project):
+    project.write(test_looks=TWO_TESTS.replace("matches()", "matches('kept')", 1))
+    project.run("--cam-update=missing")
+    renamed = TWO_TESTS.replace("test_one", "test_uno")
+    project.write(test_looks=renamed.replace("matches()", "matches('kept')", 1))
+    project.run("--cam-unused=error").assert_outcomes(passed=2)
+    project.write(test_looks=renamed.replace("matches()", "pytest.skip()", 1))
+
+    skipped = project.run("--cam-unused=error")
+
+    skipped.assert_outcomes(passed=1, skipped=1)
+    skipped.stdout.no_fnmatch_line("*no test claims*")
+
+
+@pytest.mark.parametrize("flag", ["--setup-only", "--setup-plan"])
+def test_run_that_only_sets_up_prunes_what_is_of_no_test(project, flag):
+    project.write(test_looks=TWO_TESTS)
+    project.run("--cam-update=missing")
+    project.write(test_looks=TWO_TESTS.replace("test_one", "test_uno"))
+
+    project.run("--cam-prune", flag)
+
+    assert [path.name[:-14] for path in files(project)] == ["test-two"]
+
+
 def test_variants_have_files_of_their_own(project):
     project.write(test_looks=ONE_TEST)
     project.run("--cam-update=missing")
