@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -16,7 +17,7 @@ DIRECTORY_KEY = pytest.StashKey[Path | None]()
 def directory_for(config: pytest.Config) -> Path | None:
     """Return the artifacts directory of a run, or None where none is wanted.
 
-    The command line's is relative to where pytest was started, the ini file's to that file.
+    The command line's is relative to where pytest was started, the ini file's to that file; "~" is the user's home.
 
     Raises:
         ArtifactError: An empty name was given, as by an unset variable.
@@ -28,7 +29,7 @@ def directory_for(config: pytest.Config) -> Path | None:
         raise ArtifactError("--cam-artifacts is empty; accepted: a directory. Leave it out to write no artifacts")
     by_flag = config.getoption(setting_named("artifacts").flag) is not None
     base = config.invocation_params.dir if by_flag or config.inipath is None else config.inipath.parent
-    return base / given
+    return base / os.path.expanduser(given)  # the shell has not: the name stands behind a =
 
 
 def prepare_directory(path: Path) -> None:

@@ -22,6 +22,16 @@ def test_flag_is_relative_to_where_pytest_starts_and_wins_over_the_ini_key(pytes
     assert directory_for(pytester.parseconfig("-c", ini, "--cam-artifacts=/there")).as_posix() == "/there"
 
 
+def test_tilde_is_the_home_of_the_user(pytester, monkeypatch):
+    home = pytester.mkdir("home")
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(home))
+    pytester.makeini("[pytest]\ncam_artifacts = ~/of_the_ini")
+
+    assert directory_for(pytester.parseconfig()) == home / "of_the_ini"
+    assert directory_for(pytester.parseconfig("--cam-artifacts=~/here")) == home / "here"
+
+
 @pytest.mark.parametrize("empty", ["", " "])
 def test_empty_name_is_an_error_and_not_the_current_directory(pytester, empty):
     with pytest.raises(ArtifactError, match="is empty"):

@@ -21,6 +21,13 @@ def test_the_limits_file_is_relative_to_where_it_is_given(pytester, monkeypatch)
         limits_path(pytester.parseconfig("--cam-limits= "))
 
 
+def test_tilde_is_the_home_of_the_user(pytester, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(pytester.path))
+
+    assert limits_path(pytester.parseconfig("--cam-limits=~/limits.toml")) == pytester.path / "limits.toml"
+
+
 @pytest.mark.parametrize("given", ["-0.1", "1", "nan", "inf", "much", ""])
 def test_wrong_margin(pytester, given):
     with pytest.raises(SettingError, match=f"--cam-margin is '{given}'; accepted: a number from 0 to below 1"):
