@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pytest_cam import AttentionError, ClassLogit, assert_attention_faithful
-from pytest_cam.errors import EmptyMapError, KeywordError, LimitError, NonFiniteError
+from pytest_cam.errors import EmptyMapError, FlatMapError, KeywordError, LimitError, NonFiniteError
 
 WAYS = ["deletion", "insertion", "road"]
 
@@ -117,6 +117,18 @@ def test_score_that_never_changes_has_no_order(spot):
 
     with pytest.raises(AttentionError, match="try: the score is the same whatever is replaced"):
         assert_attention_faithful(Constant(), spot, layer="same", method="gradcam", target=1)
+
+
+@pytest.mark.parametrize("by", WAYS)
+def test_map_that_is_the_same_everywhere_has_no_order(spot, by):
+    class Pooled(Mean):
+        def forward(self, inputs):
+            rough = inputs.diff(dim=-1).abs().mean(dim=(1, 2, 3), keepdim=True)
+            return super().forward(rough.expand_as(inputs))
+
+    stripes = torch.arange(16).remainder(2).float().expand(1, 16, 16)
+    with pytest.raises(FlatMapError, match="the map is the same everywhere at same"):
+        assert_attention_faithful(Pooled(), stripes, by=by, layer="same", method="gradcam", target=1)
 
 
 @pytest.mark.parametrize(
