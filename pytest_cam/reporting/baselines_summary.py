@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,10 @@ class BaselinesSummary:
             except OSError as error:
                 self._problems.append(f"{shown(path, self._root)} could not be deleted ({error.strerror or error})")
                 left.append(path)
+        for directory in {path.parent for path in self._orphans}:
+            with suppress(OSError):  # something else is in it
+                directory.rmdir()
+                directory.parent.rmdir()
         self._orphans = [path for path in self._orphans if path not in left]
 
 

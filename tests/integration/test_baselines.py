@@ -306,6 +306,7 @@ def test_baselines_of_a_module_that_is_gone_are_told_of_by_runs_of_its_directory
     clean = project.run("--cam-unused=error", "--cam-update=missing")
     (project.path / "attention_baselines").rename(project.path / "alone" / "attention_baselines")
     alone = project.run("--cam-unused=error", "alone")
+    project.run("--cam-prune", "alone")
 
     renamed.stdout.fnmatch_lines(
         ["*BaselineError: there is no *. attention_baselines/test_looks/test-two-*.json is of a module that no *"]
@@ -316,10 +317,11 @@ def test_baselines_of_a_module_that_is_gone_are_told_of_by_runs_of_its_directory
     failed.stdout.fnmatch_lines(["*! attention: found 2 baselines that no test claims !*"])
     failed.stdout.fnmatch_lines([f"attention_baselines/test_looks/{path.name}" for path in left])
     pruned.stdout.fnmatch_lines(["*- attention: deleted 2 baselines that no test claims -*"])
-    assert list((project.path / "alone" / "attention_baselines" / "test_looks").iterdir()) == []
+    assert not (project.path / "alone" / "attention_baselines" / "test_looks").exists()
     clean.assert_outcomes(passed=4)
     assert clean.ret == 0
     alone.stdout.fnmatch_lines(["*! attention: found 3 baselines that no test claims !*"])
+    assert list((project.path / "alone").iterdir()) == []  # with the last baseline the directory of them goes, too
 
 
 def test_what_a_test_that_did_not_get_there_may_claim_is_no_orphan(project):
