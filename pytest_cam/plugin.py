@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cam import hookspecs, options
-from pytest_cam.running import CLAIMING, RUNNING, SHARING, Running, sendable
+from pytest_cam.running import CLAIMING, RUNNING, SHARING, Running, outside_of_test, sendable
 
 if TYPE_CHECKING:
     from pytest_cam.baselines.claiming import RunningTest
@@ -197,6 +197,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     baselines = _baselines()
     if baselines is not None:
         baselines.begin_attempt(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+    """Take what a fixture of several tests checks for no test's own: which comes first depends on order and workers."""
+    if fixturedef.scope == "function":
+        return (yield)
+    with outside_of_test():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -120,9 +120,9 @@ def running_test(verb: str) -> RunningTest:
     """
     if CLAIMING.claimant is None:
         raise BaselineError(
-            f"{verb} was called while pytest runs no test, so there is no test whose baseline it could be; accepted: "
-            "a call from a test or its fixtures, with the plugin pytest-cam active. Outside of one, "
-            "Attention.compare(other) compares two maps"
+            f"{verb} was called outside of a test, or in a fixture that several tests share, so there is no test whose "
+            "baseline it could be; accepted: a call from a test or a fixture of scope 'function', with the plugin "
+            "pytest-cam active. Outside of one, Attention.compare(other) compares two maps"
         )
     test: RunningTest = CLAIMING.claimant()
     return test

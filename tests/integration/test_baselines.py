@@ -205,6 +205,33 @@ def test_two_claims_of_one_baseline_are_an_error(project):
     result.stdout.fnmatch_lines(["*test_shared?1? and test_looks.py::test_shared?2?; accepted: one each*"])
 
 
+def test_fixture_that_tests_share_has_no_baseline(project):
+    project.write(
+        test_looks=MOVABLE
+        + """
+        @pytest.fixture(scope="module")
+        def shared():
+            matches("shared")
+
+        @pytest.fixture
+        def own():
+            matches()
+
+        def test_shared(shared):
+            pass
+
+        def test_own(own):
+            pass
+        """
+    )
+
+    result = project.run("--cam-update=missing")
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["E *BaselineError: * in a fixture that several tests share, *scope 'function', *"])
+    assert [path.name[:8] for path in files(project)] == ["test-own"]
+
+
 def test_update_is_refused_on_ci(project, monkeypatch):
     project.write(test_looks=ONE_TEST)
     monkeypatch.setenv("CI", "true")

@@ -334,5 +334,43 @@ def test_limit_on_the_other_side_is_an_error_of_the_check(project):
     )
 
 
+def test_check_in_a_fixture_that_tests_share_has_no_number_in_any_of_them(project):
+    project.write(
+        test_suite=LOOKING
+        + """
+        @pytest.fixture(scope="module")
+        def shared():
+            assert_attention_in_region(spotlight(), seen(), LIT, **SEEN)
+
+        class TestOld(unittest.TestCase):
+            @classmethod
+            def setUpClass(cls):
+                assert_attention_in_region(spotlight(), seen(), LIT, **SEEN)
+
+            def test_looks(self):
+                assert_attention_in_region(spotlight(), seen(), LIT, **SEEN)
+
+        def test_first(shared):
+            pass
+
+        def test_second(shared, cam, model):
+            cam.assert_attention_in_region(model, seen(), LIT, **SEEN)
+        """
+    )
+    strayed(project, 0.0)
+    project.run("--cam-calibrate")
+    strayed(project, 0.5)
+
+    alone = project.run("--cam-limits=cam_limits.toml", "test_suite.py::test_second")
+    together = project.run("--cam-limits=cam_limits.toml")
+
+    assert [key.partition(" attention")[0] for key in limits(project)] == [
+        "test_suite.py::TestOld::test_looks #1",
+        "test_suite.py::test_second #1",
+    ]
+    alone.assert_outcomes(failed=1)
+    together.assert_outcomes(passed=1, failed=2)
+
+
 def test_key_is_what_tables_say():
     assert str(Key("a.py::b", 2, "attention in box", "skill")) == "a.py::b #2 attention in box, skill"

@@ -298,7 +298,7 @@ def test_module_outside_of_the_root(running: MakeRunning, tmp_path) -> None:
 
 @pytest.mark.usefixtures("_nothing_runs")
 def test_outside_of_a_test_there_is_no_baseline(spotlight, photo) -> None:
-    with pytest.raises(BaselineError, match=r"was called while pytest runs no test.*Attention.compare\(other\)"):
+    with pytest.raises(BaselineError, match=r"was called outside of a test.*Attention.compare\(other\)"):
         assert_attention_matches_baseline(spotlight(), photo())
 
 
