@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from itertools import zip_longest
 
@@ -16,6 +17,9 @@ _SHADES = " ░▒▓█"
 _MOST_ROWS, _LEAST_ROWS = 18, 12
 # The outline's character by which of its neighbours (up, right, down, left) are outline too.
 _JOINTS = dict(zip("0123456789abcdef", "·╹╺┗╻┃┏┣╸┛━┻┓┫┳╋", strict=True))
+# A terminal that cannot show these would get an escape of six characters for each.
+_DRAWN = "░▒▓█│─┌┐└┘·╹╺┗╻┃┏┣╸┛━┻┓┫┳╋"
+_PLAIN = str.maketrans(_DRAWN, ".:*@|-++++" + "#" * 16)
 
 LEGEND = "fuller is stronger, X is the peak"
 LEGEND_OF_REGIONS = f"{LEGEND}, the heavy line is the region's edge"
@@ -49,7 +53,7 @@ def sketch(cam: npt.NDArray[np.float32], geometry: Geometry, regions: Collection
     if cam.any():  # a map of zeros has no peak
         row, column = places[0]
         canvas[row + 1][column + 1] = "X" + canvas[row + 1][column + 1][1]
-    return ["".join(line).rstrip() for line in canvas]
+    return _showable(["".join(line).rstrip() for line in canvas])
 
 
 def side_by_side(sketches: list[tuple[str, list[str]]]) -> list[str]:
@@ -58,6 +62,16 @@ def side_by_side(sketches: list[tuple[str, list[str]]]) -> list[str]:
     widths = [max(map(len, column)) for column in columns]
     rows = zip_longest(*columns, fillvalue="")
     return ["   ".join(part.ljust(width) for part, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _showable(lines: list[str]) -> list[str]:
+    # Of the process, and not of what pytest captures the test's output with.
+    encoding = getattr(sys.__stdout__, "encoding", None) or "utf-8"
+    try:
+        _DRAWN.encode(encoding)
+    except UnicodeEncodeError:
+        return [line.translate(_PLAIN) for line in lines]
+    return lines
 
 
 def _cells(cam: npt.NDArray[np.float32]) -> tuple[list[list[str]], tuple[int, int]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -20,6 +23,16 @@ def one_hot(row: int, column: int) -> npt.NDArray[np.float32]:
     cam = np.zeros((7, 7), dtype=np.float32)
     cam[row, column] = 1
     return cam
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])
+def test_a_terminal_of_fewer_characters_gets_others(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    monkeypatch.setattr(sys, "__stdout__", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    lines = sketch(one_hot(1, 1), GEOMETRY, [Box(96, 96, 192, 192)])
+    assert lines[0] == "+------------------------------+"
+    assert lines[3:5] == ["|     @@@@                     |", "|     @@X@                     |"]
+    assert lines[6:8] == ["|           ###############    |", "|           #             #    |"]
+    assert all(line.isascii() for line in lines)
 
 
 @pytest.mark.parametrize("box", [(40, 60, 120, 180), (30, 20, 112, 112), (5, 90, 219, 101)])
