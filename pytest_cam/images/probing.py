@@ -14,7 +14,9 @@ from PIL import Image
 
 from pytest_cam.errors import GeometryError, NotAffineError, is_ours
 from pytest_cam.images.applying import apply, is_albumentations, name_of
+from pytest_cam.images.fitting import bend, least_squares
 from pytest_cam.images.geometry import Geometry, Preprocess
+from pytest_cam.images.probes import ramp, wave, waves
 from pytest_cam.randomness import RandomState
 
 __tracebackhide__ = is_ours
@@ -29,6 +31,8 @@ _NEAREST, _CUBIC = 0.6, 0.1
 # How often a run is repeated where random numbers are drawn: what is fair between two outcomes is missed once in
 # 2 ** _REPEATS times. Of a new preprocess it is not known whether it draws from a generator of its own.
 _REPEATS, _REPEATS_OF_NEW = 12, 4
+# How many waves there are over what a ramp runs over, and how many pixels of image and input one must take at least.
+_WAVES, _LEAST_OF_WAVE = 3, 8
 # Of an input with many more pixels than this, as many tell as much as all of them.
 _ENOUGH = 400_000
 # What to do where the pixels cannot be followed.
@@ -171,9 +175,9 @@ class _Probe:
     def _line(self, axis: int) -> _Line:
         low, high = 0.5, self.size[axis] - 0.5
         while True:
-            ramp = self._run_repeatedly(_ramp(self.size, axis, low, high))
-            self._require_shape(ramp)
-            share = ((_values(ramp, self.some) - self.black) / self.span).mean(axis=0)[self.usable]
+            made = self._run_repeatedly(ramp(self.size, axis, low, high))
+            self._require_shape(made)
+            share = ((_values(made, self.some) - self.black) / self.span).mean(axis=0)[self.usable]
             source, level = low + share * (high - low), (high - low) / 255
             # At the image's own border a resize has only half its neighbours, and an enlarged ramp is flat there.
             line = _Line(source, (share > 0.02) & (share < 0.98), level, (low, high))
@@ -187,17 +191,18 @@ class _Probe:
         line = self._line(axis)
         chosen = line.inner if line.inner.sum() >= 4 else np.ones_like(line.inner)
         design, values = self.pixels[chosen], line.source[chosen]
-        solution = _least_squares(design, values)
+        solution = least_squares(design, values)
         step = max(float(np.abs(solution[:2]).max()), 1e-9)
         allowed = _TOLERANCE * step + line.level
         residuals = values - design @ solution
         off = np.quantile(np.abs(residuals), 0.95)
-        if off > allowed and (off > _NEAREST or _bend(design, residuals) > max(allowed, _CUBIC)):
+        if off > allowed and (off > _NEAREST or bend(design, residuals) > max(allowed, _CUBIC)):
             raise NotAffineError(
                 f"the preprocess {self.name} is not affine: pixels land up to {off / step:.1f} input pixels "
                 f"from a straight line. {_INSTEAD}"
             )
         self._require_straight_tones(line, self.pixels @ solution, allowed)
+        self._require_lasting_tones(axis, line, self.pixels @ solution, step, max(allowed, _NEAREST))
         across = int(np.argmin(np.abs(solution[:2])))
         drift = solution[across] * self.input_size[across]
         if abs(drift) > allowed:
@@ -221,6 +226,26 @@ class _Probe:
                 f"told from their brightness. {_INSTEAD}, or give it a method cam_geometry(size)"
             )
 
+    def _require_lasting_tones(self, axis: int, line: _Line, fitted: Array, step: float, allowed: float) -> None:
+        """Refuse an output that is stretched to the brightness of what it shows: part of a ramp is then all of one.
+
+        Waves have black and white in every part of the image, so that stretching changes nothing in them.
+        """
+        low, high = line.ends
+        period = (high - low) / _WAVES
+        if period < _LEAST_OF_WAVE * max(1.0, step):
+            return  # too few pixels to tell
+        made = apply(self.preprocess, waves(self.size, axis, low, period))
+        self._require_shape(made)
+        found = ((_values(made, self.some) - self.black) / self.span).mean(axis=0)[self.usable]
+        off = float(np.median(np.abs(found - wave(fitted - low, period)))) * period / 2
+        if off > 2 * allowed:
+            raise NotAffineError(
+                f"the preprocess {self.name} stretches the brightness of what it shows to a range of its own, so where "
+                f"its pixels come from cannot be told from their brightness. {_INSTEAD}, or give it a method "
+                "cam_geometry(size)"
+            )
+
     def _axis_aligned(self, rows: list[Array | None]) -> Geometry:
         for axis, row in enumerate(rows):
             if row is None:
@@ -240,13 +265,6 @@ class _Probe:
         return row
 
 
-def _ramp(size: tuple[int, int], axis: int, low: float, high: float) -> Image.Image:
-    """Return a grey image that is black up to one coordinate along an axis and white from another one on."""
-    share = (np.arange(size[axis]) + 0.5 - low) / (high - low)
-    line = np.repeat((share.clip(0, 1) * 255).round().astype(np.uint8)[:, None], 3, axis=1)
-    return Image.fromarray(line[None] if axis == 0 else line[:, None]).resize(size, Image.Resampling.NEAREST)
-
-
 def _some(input_size: tuple[int, int]) -> npt.NDArray[np.int64]:
     """Return the flat indices of the pixels of an input to look at: of a large one some in each row and column."""
     width, height = input_size
@@ -259,21 +277,6 @@ def _values(tensor: torch.Tensor, some: npt.NDArray[np.int64]) -> Array:
     chosen = tensor.detach().cpu().reshape(len(tensor), -1)[:, torch.from_numpy(some)]
     values: Array = chosen.double().numpy()
     return values
-
-
-def _least_squares(design: Array, values: Array) -> Array:
-    # About the middle, so that an input whose pixels lie in one line gets no slope across it.
-    middle = design.mean(axis=0)
-    slopes = np.linalg.lstsq((design - middle)[:, :2], values - values.mean(), rcond=None)[0]
-    return np.array([*slopes, values.mean() - slopes @ middle[:2]], dtype=np.float64)
-
-
-def _bend(design: Array, residuals: Array) -> float:
-    """Return how far residuals follow a smooth curve: the steps of repeated pixels do not, a warp does."""
-    u, v = (2 * design[:, :2] / design[:, :2].max(axis=0) - 1).T
-    curves = np.stack([np.ones_like(u), u, v, u * v, u**2, v**2, u**3, v**3], axis=1)
-    followed = curves @ np.linalg.lstsq(curves, residuals, rcond=None)[0]
-    return float(np.quantile(np.abs(followed), 0.95))
 
 
 def _snap(row: Array, input_size: tuple[int, int]) -> None:

@@ -216,3 +216,22 @@ def test_window_of_brightness_is_an_error_and_no_wrong_place(dark: float, bright
 
     with pytest.raises(NotAffineError, match=r"cuts dark or bright values off.* frame='input', or give it a method"):
         geometry_of(windowed, (400, 300))
+
+
+@pytest.mark.parametrize(
+    "stretch",
+    [
+        lambda x: x / x.max().clamp(min=1e-6),
+        lambda x: (x - x.min()) / (x.max() - x.min()) if x.max() > x.min() else x,
+    ],
+)
+def test_stretch_to_what_a_crop_shows_is_an_error_and_no_wrong_place(stretch) -> None:
+    transform = v1.Compose([v1.Resize(128), v1.CenterCrop(64), v1.ToTensor(), stretch])
+    with pytest.raises(NotAffineError, match=r"to a range of its own.* frame='input', or give it a method"):
+        geometry_of(transform, (300, 200))
+
+
+def test_stretch_of_the_whole_image_moves_nothing() -> None:
+    squash = v1.Compose([v1.Resize((64, 64)), v1.ToTensor(), lambda x: x / x.max().clamp(min=1e-6)])
+    geometry = geometry_of(squash, (300, 200))
+    assert np.array(geometry.matrix) == pytest.approx(np.array(((64 / 300, 0, 0), (0, 64 / 200, 0))), abs=0.5)

@@ -1,0 +1,35 @@
+"""Images whose pixels say where they are: grey, and changing along one axis only."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Array = npt.NDArray[np.float64]
+
+
+def ramp(size: tuple[int, int], axis: int, low: float, high: float) -> Image.Image:
+    """Return an image that is black up to one coordinate along an axis and white from another one on."""
+    return _grey(size, axis, (_centres(size[axis]) - low) / (high - low))
+
+
+def waves(size: tuple[int, int], axis: int, start: float, period: float) -> Image.Image:
+    """Return an image that is black at one coordinate along an axis and at each period from there, white between."""
+    return _grey(size, axis, wave(_centres(size[axis]) - start, period))
+
+
+def wave(along: Array, period: float) -> Array:
+    """Return how bright waves are, in [0, 1], at some distances from where they begin."""
+    shares: Array = 1 - np.abs(2 * (along / period % 1) - 1)
+    return shares
+
+
+def _centres(length: int) -> Array:
+    centres: Array = np.arange(length, dtype=np.float64) + 0.5
+    return centres
+
+
+def _grey(size: tuple[int, int], axis: int, share: Array) -> Image.Image:
+    line = np.repeat((share.clip(0, 1) * 255).round().astype(np.uint8)[:, None], 3, axis=1)
+    return Image.fromarray(line[None] if axis == 0 else line[:, None]).resize(size, Image.Resampling.NEAREST)
