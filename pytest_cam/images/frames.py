@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 from pytest_cam.errors import RegionError, is_ours
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.regions import Box, Polygon, Region, as_region
+from pytest_cam.images.regions.base import require_pixels
 
 __tracebackhide__ = is_ours
 
@@ -48,11 +49,13 @@ def region_in_image(value: Any, frame: Frame, geometry: Geometry) -> Region:
     region = as_region(value)
     if frame == "image":
         return region
-    if isinstance(region, Polygon):
-        return Polygon(geometry.to_image(region.points).tolist())
-    if not isinstance(region, Box):
+    if not isinstance(region, (Box, Polygon)):
         raise RegionError(f"the region is a {region.kind}; with frame='input' accepted: a box or a polygon")
     width, height = geometry.input_size
+    points = region.outlines()[0]
+    require_pixels(region.name, (*points.min(axis=0), *points.max(axis=0)), (width, height), "the model's input")
+    if isinstance(region, Polygon):
+        return Polygon(geometry.to_image(region.points).tolist())
     image_size = geometry.image_size
     x1, y1, x2, y2 = geometry.rectangle_to_input((0.0, 0.0, image_size[0], image_size[1]))
     shown = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))

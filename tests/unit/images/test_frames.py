@@ -53,6 +53,12 @@ def test_box_that_is_not_on_the_input_is_named(geometry: Geometry, box: object, 
         region_in_image(box, "input", geometry)
 
 
+@pytest.mark.parametrize("region", [(0.3, 0.3, 0.6, 0.6), Polygon([(0.3, 0.3), (0.6, 0.3), (0.6, 0.6)])])
+def test_shares_of_the_inputs_size_are_named(region: object) -> None:
+    with pytest.raises(RegionError, match=r"first pixel of the model's input, which is 40 x 40 .*like shares"):
+        region_in_image(region, "input", CROP)
+
+
 def test_other_frames_are_named() -> None:
     with pytest.raises(RegionError, match=r"frame is 'pixels'; accepted: 'image' .* or 'input' "):
         region_in_image((0, 0, 4, 4), "pixels", CROP)  # type: ignore[arg-type]  # what a user may do
