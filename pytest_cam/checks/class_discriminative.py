@@ -22,7 +22,7 @@ from pytest_cam.measures.localization import GridRegion, energy, metric_named
 from pytest_cam.measures.similarity import cosine
 from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import Asked, judge
-from pytest_cam.verdicts.limits import FIXED, Limits, least, limit_within, most
+from pytest_cam.verdicts.limits import FIXED, Limits, fallible_limit, least, limit_within, most
 from pytest_cam.verdicts.message import explained
 from pytest_cam.verdicts.region import grid_region, measure
 from pytest_cam.views import view_of, where
@@ -72,7 +72,7 @@ def assert_attention_class_discriminative(
         TargetError: There are fewer than two targets, or two of them are one class.
         RegionError: The number of regions is not that of the targets, or one is malformed or not in the image.
         MethodError: The method has the same map for every target.
-        LimitError: A limit is outside of its range, cannot be met, or has nothing that it could be held to.
+        LimitError: A limit is outside of its range, cannot be met or failed, or has nothing that it could be held to.
         EmptyMapError: A map is zero everywhere.
         CamError: As for `attend`.
     """
@@ -115,7 +115,7 @@ def _require_askable(targets: Sequence[Target], regions: Sequence[Any] | None, h
 def _limits(at_most: float | None, at_least: float | None, with_regions: bool) -> tuple[Limits, Limits]:
     if at_least is not None and not with_regions:
         raise LimitError("at_least is the least skill of each map in its own region: give regions=[...], too")
-    cosine = None if at_most is None else limit_within("at_most", at_most, "the cosine", 0.0, 1.0)
+    cosine = None if at_most is None else fallible_limit("at_most", at_most, "the cosine", 0.0, 1.0)
     skill = None if at_least is None else limit_within("at_least", at_least, "skill", -float("inf"), 1.0)
     alike = Limits() if with_regions and cosine is None else most(cosine, _MOST_ALIKE)
     return alike, least(skill, _LEAST_SKILL)

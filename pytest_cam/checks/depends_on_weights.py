@@ -18,7 +18,7 @@ from pytest_cam.errors import EmptyMapError, IndependentScoreError, is_ours
 from pytest_cam.measures.similarity import pearson
 from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import Asked, judge
-from pytest_cam.verdicts.limits import limit_within, most
+from pytest_cam.verdicts.limits import fallible_limit, most
 from pytest_cam.verdicts.message import explained
 from pytest_cam.views import require_pattern, view_of, where
 
@@ -93,11 +93,11 @@ def assert_attention_depends_on_weights(
         ModelError: The model has no weights, or cannot be copied.
         EmptyMapError: The map of the model as it is is zero everywhere.
         FlatMapError: It is the same everywhere, and nothing correlates with it.
-        LimitError: The limit is outside of its range.
+        LimitError: The limit is outside of its range, or the end of it that nothing could fail.
         CamError: As for `attend`.
     """
     require_how(how, assert_attention_depends_on_weights)
-    given = None if at_most is None else limit_within("at_most", at_most, "Pearson", -1.0, 1.0)
+    given = None if at_most is None else fallible_limit("at_most", at_most, "Pearson", -1.0, 1.0)
     twin = Twin(model)
     attention = attend(model, img, **how)
     result = WeightDependence(attention, (), math.nan)

@@ -20,7 +20,7 @@ from pytest_cam.measures.similarity import pearson
 from pytest_cam.randomness import RandomState
 from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import Asked, judge
-from pytest_cam.verdicts.limits import least, limit_within
+from pytest_cam.verdicts.limits import fallible_limit, least
 from pytest_cam.verdicts.message import explained
 from pytest_cam.views import require_pattern, view_of, where
 
@@ -100,11 +100,11 @@ def assert_attention_stable(
         TargetError: The target is tied to a place, which "flip" and "shift" move.
         EmptyMapError: The map of the original is zero everywhere, or in all that is compared.
         FlatMapError: It is the same everywhere.
-        LimitError: The limit is outside of its range.
+        LimitError: The limit is outside of its range, or the end of it that nothing could fail.
         CamError: As for `attend`.
     """
     require_how(how, assert_attention_stable)
-    given = None if at_least is None else limit_within("at_least", at_least, "Pearson", -1.0, 1.0)
+    given = None if at_least is None else fallible_limit("at_least", at_least, "Pearson", -1.0, 1.0)
     limits = least(given, _LEAST_ALIKE)
     with RandomState():
         prepared = prepare(img, how.get("preprocess"))

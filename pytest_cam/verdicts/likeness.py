@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 import numpy.typing as npt
 
-from pytest_cam.errors import FlatMapError, KeywordError, is_ours, nearest
+from pytest_cam.errors import FlatMapError, KeywordError, VacuousError, is_ours, nearest
 from pytest_cam.measures import similarity
 from pytest_cam.verdicts.findings import Figure
 from pytest_cam.verdicts.limits import least, limit_within, most
@@ -44,6 +44,11 @@ class _Measure:
     high: float
     side: Literal["at_least", "at_most"]
     meaning: str
+
+    @property
+    def passes_all(self) -> float:
+        """The limit that any two maps meet."""
+        return self.low if self.side == "at_least" else self.high
 
 
 _MEASURES = {
@@ -105,7 +110,7 @@ def likeness(
 
     Raises:
         KeywordError: There is no such mode or limit.
-        LimitError: A limit is no number, or outside of the range of what it bounds.
+        LimitError: A limit is no number, outside of the range of what it bounds, or none of them can fail.
         EmptyMapError: A map is zero everywhere.
         FlatMapError: Both maps are the same everywhere, and are to correlate.
         MapError, NonFiniteError: What is given is no map.
@@ -128,6 +133,7 @@ def rule(mode: str, limits: Mapping[str, Any] | None = None) -> dict[str, float]
     Raises:
         KeywordError: There is no such mode or limit.
         LimitError: A limit is no number, or outside of the range of what it bounds.
+        VacuousError: Any two maps would pass.
     """
     if not isinstance(mode, str) or mode not in _RULES:
         raise KeywordError(f"there is no mode {mode!r}. {nearest(mode, get_args(Mode))}")
@@ -138,6 +144,9 @@ def rule(mode: str, limits: Mapping[str, Any] | None = None) -> dict[str, float]
         if value is not None:
             measure = _MEASURES[name]
             held[name] = limit_within(name, value, measure.name, measure.low, measure.high)
+    if all(limit == _MEASURES[name].passes_all for name, limit in held.items()):
+        limits_given = " and ".join(f"{name}={limit:g}" for name, limit in held.items())
+        raise VacuousError(f"vacuous: with {limits_given} any two maps pass; accepted: at least one that can fail")
     return held
 
 

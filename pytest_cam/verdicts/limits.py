@@ -189,6 +189,29 @@ def limit_within(name: str, value: Any, of: str, low: float, high: float) -> flo
     return number
 
 
+def fallible_limit(name: str, value: Any, of: str, low: float, high: float) -> float:
+    """Return a limit as `limit_within` does, after checking that something can fail it.
+
+    Args:
+        name: "at_least" or "at_most".
+        value: What was given.
+        of: What is held to it.
+        low: The least value that there is of that.
+        high: The greatest.
+
+    Raises:
+        LimitError: It is no number, or outside of that range.
+        VacuousError: It is the end of the range that everything is on the right side of.
+    """
+    number = limit_within(name, value, of, low, high)
+    if number == (low if name == "at_least" else high):
+        raise VacuousError(
+            f"vacuous: {of} {name.replace('_', ' ')} {number:g} passes whatever the model does, since {of} lies "
+            f"between {low:g} and {high:g}"
+        )
+    return number
+
+
 def _bound(value: float) -> str:
     return "any number" if math.isinf(value) else f"{value:g}"
 

@@ -119,6 +119,7 @@ def test_targets_that_cannot_differ_are_named(targets, names) -> None:
         ({"regions": [LEFT, LEFT]}, UnattainableError, "cat than in that of dog"),
         ({"at_least": 0.5}, LimitError, "give regions="),
         ({"at_most": 1.5}, LimitError, "at_most=1.5 is outside the range of the cosine, 0 to 1"),
+        ({"at_most": 1}, VacuousError, "vacuous: the cosine at most 1 passes whatever"),
         ({"target": 1}, TargetError, "beside targets="),
         ({"method": "eigencam"}, MethodError, "eigencam has the same map for every target"),
         ({"regons": [LEFT, RIGHT]}, KeywordError, "Did you mean 'regions'"),

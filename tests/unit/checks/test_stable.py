@@ -226,5 +226,7 @@ def test_a_target_that_is_tied_to_a_place_cannot_be_moved() -> None:
 def test_other_bad_input_is_named() -> None:
     with pytest.raises(LimitError, match="at_least=2 is outside the range of Pearson, -1 to 1"):
         assert_attention_stable(Bright(), spot(), at_least=2, **HOW)
+    with pytest.raises(VacuousError, match="vacuous: Pearson at least -1 passes whatever the model does"):
+        assert_attention_stable(Bright(), spot(), at_least=-1, **HOW)
     with pytest.raises(KeywordError, match="no keyword 'undr'"):
         assert_attention_stable(Bright(), spot(), undr="flip", **HOW)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_cam.errors import EmptyMapError, FlatMapError, KeywordError, LimitError
+from pytest_cam.errors import EmptyMapError, FlatMapError, KeywordError, LimitError, VacuousError
 from pytest_cam.verdicts.likeness import likeness, rule
 
 LEFT = np.array([[1.0, 0.0], [1.0, 0.0]])
@@ -60,6 +60,7 @@ def test_limits_replace_those_of_the_rule_and_stand_beside_them():
         (None, None, KeywordError, "'same-weights'"),
         ("retrained", {"spearman": 0.5}, KeywordError, "'pearson'"),
         ("retrained", {"pearson": 1.5}, LimitError, "pearson=1.5 is outside the range of Pearson, -1 to 1"),
+        ("retrained", {"pearson": -1, "emd": 1}, VacuousError, "vacuous: with emd=1 and pearson=-1 any two maps pass"),
         ("same-weights", {"cosine": "high"}, LimitError, "cosine is 'high'; accepted: a number"),
     ],
 )
