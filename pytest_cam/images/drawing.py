@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from types import ModuleType
@@ -94,6 +95,12 @@ def seen_mask(geometry: Geometry, size: tuple[int, int]) -> npt.NDArray[np.float
     return mask
 
 
+def unseen(geometries: Iterable[Geometry]) -> list[str]:
+    """Return the line of a caption that says what is dark in pictures of the image; none where all of it is seen."""
+    hides_some = any(not seen_mask(geometry, geometry.image_size).all() for geometry in geometries)
+    return ["dark: what the model did not see"] if hides_some else []
+
+
 def _picture_to_input(geometry: Geometry, size: tuple[int, int]) -> npt.NDArray[np.float64]:
     matrix = np.array(geometry.matrix, dtype=np.float64)
     matrix[:, 0] *= geometry.image_size[0] / size[0]
@@ -168,10 +175,17 @@ def contour_rectangles(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int, int,
 
 @dataclass(frozen=True, eq=False)
 class Contour:
-    """A closed polygon (N, 2), in pixels of the picture, around a part of a region or around a hole in it."""
+    """A closed polygon around a part of a region or around a hole in it.
+
+    Attributes:
+        points: Its corners (N, 2), in pixels of the picture.
+        is_hole: Whether it bounds a hole.
+        is_thin: Whether it is drawn thinner than others.
+    """
 
     points: npt.NDArray[np.float64]
     is_hole: bool = False
+    is_thin: bool = False
 
 
 def contours(inside: npt.NDArray[np.bool_]) -> list[Contour]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -44,6 +46,7 @@ def pictures_of(findings: Findings, style: Style = _PLAIN) -> dict[str, RGB]:
     lines.append(f"image: {image(findings.image_name, findings.geometry)}")
     if any(view.map is not None for view in findings.views):
         lines.append("heat maps: each from zero to its own maximum" if style.normalization == "max" else _STRETCHED)
+    lines += drawing.unseen(view.geometry for view in findings.views if view.geometry is not None)
     if any(view.own is not None for view in findings.views):
         lines.append("solid white: the map's own region; dashed: those of the others")
     first = tiles[0].picture
@@ -100,7 +103,7 @@ def _panel(evidence: Evidence, style: Style) -> RGB:
     size = (picture.shape[1], picture.shape[0])
     share = drawing.on_image(drawing.normalised(evidence.map, style.normalization), evidence.geometry, size)
     seen = drawing.seen_mask(evidence.geometry, size)
-    outlines = [line for region in _regions(evidence) for line in _outlines(region, picture, evidence.geometry)]
+    outlines = _outlines_of(evidence, picture)
     tiles = [
         Tile("image", _outlined(picture, outlines)),
         Tile("heat map", _outlined(drawing.heatmap(share, seen, style.colormap), outlines)),
@@ -112,6 +115,7 @@ def _panel(evidence: Evidence, style: Style) -> RGB:
         f"explained: {explained(evidence.explained)}",
         f"image: {image(evidence.image_name, evidence.geometry)}",
         _legend(evidence, outlines),
+        *drawing.unseen([evidence.geometry]),
     ]
     if style.normalization == "min-max":
         lines.append(_STRETCHED)
@@ -128,6 +132,8 @@ def _legend(evidence: Evidence, outlines: list[drawing.Contour]) -> str:
     """Return what the lines in a panel mean, of those that are drawn in this one."""
     is_zero = not evidence.map.any()
     parts = ["solid white: the region"] if outlines else []
+    if any(line.is_thin for line in outlines):
+        parts = ["solid white: the region widened by one cell, which is measured; thin white: the region as given"]
     parts += ["thin white dashes: a hole in it"] if any(line.is_hole for line in outlines) else []
     parts += [_NOTHING] if is_zero else ["dashed magenta: where the map exceeds half of its maximum"]
     parts += ["ring: its peak"] if evidence.measurements and not is_zero else []
@@ -138,7 +144,7 @@ def _outlined(tile: RGB, outlines: list[drawing.Contour], *, dashed: bool = Fals
     drawn: RGB = tile.copy()
     for line in outlines:
         # A hole's is thin, and so are its dashes: else a region with a hole looks like one region in another.
-        width = 1 if line.is_hole else 2
+        width = 1 if line.is_hole or line.is_thin else 2
         drawn = drawing.outline(drawn, line.points, _REGION, dashed=dashed or line.is_hole, width=width)
     return drawn
 
@@ -170,8 +176,14 @@ def _marked(tile: RGB, evidence: Evidence, outlines: list[drawing.Contour]) -> R
     return drawn
 
 
-def _regions(evidence: Evidence) -> list[Region]:
-    return list(dict.fromkeys((*evidence.resolved_regions, *(m.region for m in evidence.measurements))))
+def _outlines_of(evidence: Evidence, tile: RGB) -> list[drawing.Contour]:
+    """Return the outlines of what is measured, and thin ones of the regions as they were given where that is more."""
+    measured = [measurement.region for measurement in evidence.measurements]
+    found = []
+    for region in dict.fromkeys((*evidence.resolved_regions, *measured)):
+        is_thin = bool(measured) and region not in measured
+        found += [replace(line, is_thin=is_thin) for line in _outlines(region, tile, evidence.geometry)]
+    return found
 
 
 def _on_tile(points: npt.NDArray[np.float64], tile: RGB, geometry: Geometry) -> npt.NDArray[np.float64]:

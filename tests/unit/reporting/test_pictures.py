@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_cam import Box, Mask, Polygon, Region
+from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.panel import Tile
 from pytest_cam.reporting import pictures as drawn_by
 from pytest_cam.reporting.pictures import pictures, pictures_of
@@ -73,6 +74,34 @@ def test_legend_explains_all_that_is_drawn_and_nothing_else(evidence: Evidence, 
     assert caption[-1] == dashes
     pictures(zero)
     assert caption[-1] == "the map is zero everywhere: it has no peak, and nothing exceeds half of its maximum"
+
+
+def test_region_as_given_is_thin_beside_the_widened_one_that_is_measured(
+    evidence: Evidence, caption: list[str]
+) -> None:
+    measured = replace(evidence.measurements[0], region=Box(1, 1, 7, 7))
+    black = np.zeros_like(evidence.picture)
+    panel = pictures(replace(evidence, picture=black, regions=(Box(3, 3, 5, 5),), measurements=(measured,)))[
+        "panel.png"
+    ]
+
+    assert caption[-1].startswith(
+        "solid white: the region widened by one cell, which is measured; thin white: the region"
+    )
+    # Across the middle of the first tile, 40 pixels to one of the image.
+    white = (panel[32 + 160, 12:332] == 255).all(axis=1)
+    assert [int(white[x - 5 : x + 5].sum()) for x in (40, 120, 200, 280)] == [3, 1, 1, 3]
+
+
+def test_what_the_model_did_not_see_is_dark_and_explained(evidence: Evidence, caption: list[str]) -> None:
+    crop = Geometry((8, 8), (4, 4), ((1.0, 0.0, -2.0), (0.0, 1.0, -2.0)))
+
+    for geometry, words in ((crop, ["dark: what the model did not see"]), (evidence.geometry, [])):
+        pictures(replace(evidence, geometry=geometry))
+        assert [line for line in caption if line.startswith("dark")] == words
+        view = replace(VIEW, map=evidence.map, geometry=geometry)
+        pictures_of(Findings("check", "", (), (view,), "photo", geometry))
+        assert [line for line in caption if line.startswith("dark")] == words
 
 
 def test_edge_of_a_hole_is_dashed_and_explained(evidence: Evidence, caption: list[str]) -> None:
