@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +119,16 @@ def number(figure: Figure) -> str:
             f"{'passes' if figure.passed else 'FAILS'}: {figure.words}{f'; {figure.meaning}' if figure.meaning else ''}"
         )
     limits = f", {'passes' if figure.passed else 'FAILS'} {figure.limits}" if str(figure.limits) else ""
-    return f"{figure.value:.3g}{limits}{f'; {figure.meaning}' if figure.meaning else ''}"
+    return f"{_rounded(figure)}{limits}{f'; {figure.meaning}' if figure.meaning else ''}"
+
+
+def _rounded(figure: Figure) -> str:
+    """Return a value with three digits, or with as many as it takes to stay on its side of the limits."""
+    for digits in (3, 4, 5):
+        shown = f"{figure.value:.{digits}g}"
+        if replace(figure, value=float(shown)).passed == figure.passed:
+            return shown
+    return repr(figure.value)
 
 
 def _measured_in(evidence: Evidence) -> set[Region]:

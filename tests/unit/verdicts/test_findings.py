@@ -16,7 +16,7 @@ from pytest_cam.reporting.removing import remove_artifact
 from pytest_cam.verdicts.findings import Figure, Findings, View
 from pytest_cam.verdicts.judging import judge
 from pytest_cam.verdicts.limits import Limits
-from pytest_cam.verdicts.message import message
+from pytest_cam.verdicts.message import message, number
 
 SIZE = (16, 8)
 
@@ -60,6 +60,19 @@ def test_text_says_what_failed_and_shows_the_maps_beside_one_another(findings: F
     top = lines[lines.index(titles) + 1]
     assert titles.index("the reference") == top.rindex("┌" if "┌" in top[5:] else "┏")
     assert lines[-1] == "  try: compare the preprocesses"
+
+
+@pytest.mark.parametrize(
+    ("value", "limits", "words"),
+    [
+        (0.99871, Limits(at_least=0.999), "0.9987, FAILS at least 0.999"),
+        (0.150012, Limits(at_most=0.15), "0.15001, FAILS at most 0.15"),
+        (0.60012, Limits(at_least=0.6001), "0.6001, passes at least 0.6001"),
+        (0.59999999, Limits(at_least=0.6), "0.59999999, FAILS at least 0.6"),
+    ],
+)
+def test_number_has_the_digits_that_tell_it_from_its_limit(value: float, limits: Limits, words: str) -> None:
+    assert number(Figure("cosine", value, limits)) == words
 
 
 def test_verdict_falls_only_where_a_figure_fails(findings: Findings) -> None:
