@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_cam.attending import attend, attend_batch
@@ -14,11 +14,12 @@ from pytest_cam.engine.coupling import are_apart
 from pytest_cam.engine.further import seed_of
 from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.errors import EmptyMapError, PerturbationError, TargetError, VacuousError, is_ours
+from pytest_cam.images import drawing
 from pytest_cam.images.perturbations import Change, Move, Perturbation, perturbation, same
 from pytest_cam.images.preprocessing import PreparedImage, prepare
 from pytest_cam.measures.similarity import pearson
 from pytest_cam.randomness import RandomState
-from pytest_cam.verdicts.findings import Figure, Findings
+from pytest_cam.verdicts.findings import Figure, Findings, View
 from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.limits import fallible_limit, least
 from pytest_cam.verdicts.message import explained
@@ -187,13 +188,21 @@ def _likeness(each: Perturbation, attention: Attention, other: Attention) -> flo
     return pearson(first, second) if float(second.max()) > 0 else 0.0
 
 
+def _in_image(view: View, moved: Attention, original: Attention) -> View:
+    """Return the view of a moved input, which is its own image, in the image that the others are views of."""
+    if original.image.is_input or not moved.image.is_input:
+        return view
+    picture = drawing.input_in_image(moved.image.rgb(), original.geometry, drawing.reduced(original.image.rgb()))
+    return replace(view, picture=picture, geometry=original.geometry)
+
+
 def _findings(result: Stability, figures: tuple[Figure, ...]) -> Findings:
     attention = result.attention
     views = [view_of(attention, "original", "as it is")]
     # The worst one first: a text shows two maps.
     for number, each in sorted(enumerate(result.under, 1), key=lambda numbered: numbered[1].pearson):
         title = f"{each.name}: Pearson {each.pearson:.2f}"
-        views.append(view_of(each.attention, f"perturbed-{number}", title))
+        views.append(_in_image(view_of(each.attention, f"perturbed-{number}", title), each.attention, attention))
     changed = [each for each in result.under if each.attention.explained.predicted != attention.explained.predicted]
     hints = [
         f"under {each.name} the model predicts {each.attention.explained.predicted_name} and no longer "

@@ -95,6 +95,25 @@ def seen_mask(geometry: Geometry, size: tuple[int, int]) -> npt.NDArray[np.float
     return mask
 
 
+def input_in_image(shown: RGB, geometry: Geometry, picture: RGB) -> RGB:
+    """Put a picture of the model's input where it lies in the image.
+
+    Args:
+        shown: The input, (H, W, 3) uint8, at its own size.
+        geometry: Between image and input.
+        picture: The whole image at any scale, (height, width, 3) uint8, which stays where the model saw nothing.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    size = picture.shape[1], picture.shape[0]
+    rows = np.array(geometry.matrix) * (geometry.image_size[0] / size[0], geometry.image_size[1] / size[1], 1.0)
+    laid = Image.fromarray(shown).transform(
+        size, Image.Transform.AFFINE, rows.ravel().tolist(), Image.Resampling.BILINEAR
+    )
+    return np.where(seen_mask(geometry, size)[:, :, None] > 0, np.array(laid), picture)
+
+
 def unseen(geometries: Iterable[Geometry]) -> list[str]:
     """Return the line of a caption that says what is dark in pictures of the image; none where all of it is seen."""
     hides_some = any(not seen_mask(geometry, geometry.image_size).all() for geometry in geometries)

@@ -87,6 +87,19 @@ def test_a_map_that_stays_where_it_is_fails_when_the_image_moves() -> None:
     ]
 
 
+def test_moved_inputs_are_drawn_where_they_lie_in_the_photo() -> None:
+    wide = Image.new("RGB", (64, 32), (20, 20, 20))
+    wide.paste(photo(), (8, 0))
+    show = {"preprocess": lambda image: plain(image.crop((8, 0, 40, 32)))}
+    with pytest.raises(AttentionError) as raised:
+        assert_attention_stable(Bright(spot()[None]), wide, ["flip", "brightness"], **(HOW | show))
+    original, flipped, brighter = raised.value.evidence.views
+    assert flipped.picture.shape == original.picture.shape == brighter.picture.shape
+    # The spot is at 8 to 16 of the crop; mirrored, at 16 to 24 of it, which begins at 8 of the photo.
+    assert (np.flatnonzero(flipped.picture[16, :, 0] > 100) == np.arange(24, 32)).all()
+    assert flipped.geometry == original.geometry
+
+
 def known() -> nn.Module:
     """Return a model of torch's own modules, whose map at its first one is the image's first channel in cells."""
     model = nn.Sequential(nn.AvgPool2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))

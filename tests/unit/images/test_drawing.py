@@ -33,6 +33,15 @@ def test_map_of_a_mirrored_input_is_mirrored_back() -> None:
     assert drawing.on_image(cam, mirrored, (4, 4)) == pytest.approx(cam[:, ::-1])
 
 
+def test_input_lies_in_the_image_where_the_model_saw_it() -> None:
+    mirrored_right_half = Geometry((8, 4), (4, 4), ((-1, 0, 8), (0, 1, 0)))
+    shown = np.repeat(np.arange(16, dtype=np.uint8).reshape(4, 4, 1), 3, axis=2)
+    picture = np.full((4, 8, 3), 99, np.uint8)
+    laid = drawing.input_in_image(shown, mirrored_right_half, picture)
+    assert (laid[:, :4] == 99).all()
+    assert (laid[:, 4:] == shown[:, ::-1]).all()
+
+
 def test_map_is_drawn_at_the_scale_of_a_reduced_picture() -> None:
     left = np.array([[1.0, 0.0], [1.0, 0.0]])
     half = drawing.on_image(left, SAME, (2, 2))
