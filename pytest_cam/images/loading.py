@@ -138,14 +138,11 @@ def _from_pil(image: Image.Image, name: str) -> SourceImage:
 
 def _array_to_pil(array: npt.NDArray[Any]) -> Image.Image:
     if array.dtype != np.uint8:
-        cure = (
-            "scale it to 0..255 and convert with .astype('uint8')"
-            if np.issubdtype(array.dtype, np.floating)
-            else "convert it with .astype('uint8')"
-        )
+        # Converted without a look at its range, 16-bit data would wrap around.
         raise ImageError(
-            f"img is a {array.dtype} array {array.shape}, whose value range is a guess; accepted: uint8. "
-            f"If it is an image, {cure}; if it is model input already, pass a torch tensor"
+            f"img is a {array.dtype} array {array.shape}, whose value range is a guess; accepted: uint8. If it is an "
+            "image, scale it to 0..255 and convert with .astype('uint8'); if it is model input already, pass a torch "
+            "tensor"
         )
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]

@@ -41,11 +41,12 @@ def as_region(value: Any) -> Region:
     shape = getattr(value, "shape", None)
     if shape is not None and not (len(shape) in (1, 2) and shape[-1] == 4 and "bool" not in str(value.dtype)):
         hint = ". As a mask, it is Mask(array)" if len(shape) == 2 else ""
+        hint = ". As the corners of a polygon, it is Polygon(array)" if len(shape) == 2 and shape[1] == 2 else hint
         raise RegionError(f"region is an array of shape {tuple(shape)} and type {value.dtype}; {_ACCEPTED}{hint}")
     if hasattr(value, "tolist"):
         value = value.tolist()
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        hint = ". COCO's run lengths are Mask(rle)" if isinstance(value, Mapping) else ""
+        hint = ". COCO's run lengths are Mask(rle), and its boxes Box.xywh(*bbox)" if isinstance(value, Mapping) else ""
         hint = ". A mask's file is Mask(path)" if isinstance(value, str) else hint
         raise RegionError(f"region is {_short(value)}; {_ACCEPTED}{hint}")
     if not value:
@@ -54,6 +55,8 @@ def as_region(value: Any) -> Region:
         return _union([_one(part, number) for number, part in enumerate(value)])
     if len(value) == 4:
         return Box(*value)
+    if len(value) == 2:
+        raise RegionError(f"region is {_short(value)}; {_ACCEPTED}. Points are the corners of Polygon(points)")
     flat = ". COCO's [x1, y1, x2, y2, ...] is Polygon(numpy.reshape(numbers, (-1, 2)))"
     hint = flat if len(value) >= 6 and len(value) % 2 == 0 else ""
     raise RegionError(f"region is {_short(value)}; {_ACCEPTED}{hint}")

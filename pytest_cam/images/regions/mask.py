@@ -19,7 +19,8 @@ from pytest_cam.images.regions.rle import decoded, encoded
 __tracebackhide__ = is_ours
 
 _ACCEPTED = (
-    'accepted: a bool or uint8 array (H, W), the path of a one-channel PNG, or COCO\'s {"size": [h, w], "counts": ...}'
+    "accepted: a bool or uint8 array (H, W), a one-channel PIL image, the path of a one-channel PNG, or COCO's "
+    '{"size": [h, w], "counts": ...}'
 )
 
 
@@ -29,8 +30,8 @@ class Mask(Region):
 
     Attributes:
         array: Which pixels belong to it, (H, W) bool, read-only. It is made from a bool or uint8 array or tensor
-            (H, W) whose pixels are 0 and one other value, the path of a one-channel 8-bit PNG of the same kind, or
-            COCO's run lengths `{"size": [h, w], "counts": list | str | bytes}`, compressed or not.
+            (H, W) whose pixels are 0 and one other value, a one-channel 8-bit PIL image of the same kind, the path of
+            such a PNG, or COCO's run lengths `{"size": [h, w], "counts": list | str | bytes}`, compressed or not.
 
     Raises:
         RegionError: It is none of these, has no pixel set, or more than one value beside 0.
@@ -108,6 +109,8 @@ def _as_bools(given: Any) -> npt.NDArray[np.bool_]:
         return decoded(given)
     if isinstance(given, (str, os.PathLike)):
         return _set_pixels(_read(os.fspath(given)), f"mask file {os.fspath(given)}")
+    if isinstance(given, Image.Image):
+        return _set_pixels(np.array(given), "mask")
     if hasattr(given, "detach"):
         given = given.detach().cpu().numpy()
     if isinstance(given, np.ndarray):
@@ -134,9 +137,7 @@ def _set_pixels(values: npt.NDArray[Any], name: str) -> npt.NDArray[np.bool_]:
         )
         hint = "; take its only channel, mask[0]" if values.ndim == 3 and values.shape[0] == 1 else hint
         raise RegionError(f"{name} has the shape {values.shape}; accepted: (H, W){hint}")
-    if values.dtype == np.bool_:
-        return values
-    if values.dtype != np.uint8:
+    if values.dtype not in (np.bool_, np.uint8):
         cure = "array > 0.5" if np.issubdtype(values.dtype, np.floating) else "array != 0"
         raise RegionError(
             f"{name} has {values.dtype} values; accepted: bool or uint8. Say which belong to it: Mask({cure})"
@@ -148,6 +149,7 @@ def _set_pixels(values: npt.NDArray[Any], name: str) -> npt.NDArray[np.bool_]:
             f"{name} has {len(found)} different values ({some}{', ...' if len(found) > 5 else ''}); accepted: 0 and "
             f"one other. Of labels take one, Mask(array == {found[-1]}); of shades the upper half, Mask(array > 127)"
         )
+    # Of bools, too: those of Pillow's 1-bit images hold bytes of 255, by which equal masks would hash apart.
     inside: npt.NDArray[np.bool_] = values != 0
     return inside
 

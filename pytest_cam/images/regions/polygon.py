@@ -112,6 +112,11 @@ def _checked(given: Any) -> npt.NDArray[np.float64]:
             f"polygon points are {len(points)} numbers in a row; {_ACCEPTED}. A COCO segmentation's "
             "[x1, y1, x2, y2, ...] is Polygon(numpy.reshape(numbers, (-1, 2)))"
         )
+    if points.ndim == 2 and len(points) == 1 and points.size >= 6:
+        raise RegionError(
+            f"polygon points are one list of {points.size} numbers; {_ACCEPTED}. Of a COCO segmentation each list is "
+            "one: [Polygon(numpy.reshape(numbers, (-1, 2))) for numbers in segmentation]"
+        )
     if points.size and (points.ndim != 2 or points.shape[1] != 2):
         raise RegionError(f"polygon points have the shape {points.shape}; {_ACCEPTED}, the shape (N, 2)")
     if len(points) < 3:

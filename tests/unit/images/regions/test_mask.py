@@ -53,7 +53,8 @@ def test_mask_at_the_size_of_the_input_is_its_own_coverage() -> None:
 
 
 @pytest.mark.parametrize(
-    "form", [np.array, torch.tensor, lambda a: a.astype(np.uint8), lambda a: a.astype(np.uint8) * 255]
+    "form",
+    [np.array, torch.tensor, lambda a: a.astype(np.uint8), lambda a: a.astype(np.uint8) * 255, Image.fromarray],
 )
 def test_array_in_any_form(form) -> None:
     assert Mask(form(SPECKLED)) == Mask(SPECKLED)

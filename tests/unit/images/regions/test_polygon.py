@@ -107,6 +107,7 @@ def test_points_in_any_form(form) -> None:
         ([(0, 0), (4, 0), (0, float("nan"))], ["point 2", "(0.0, nan)", "finite"]),
         ([(0, 0), (4, 0), (float("inf"), 4)], ["point 2", "(inf, 4.0)", "finite"]),
         ([0, 0, 4, 0, 0, 4], ["6 numbers in a row", "COCO", "numpy.reshape"]),
+        ([[0, 0, 4, 0, 0, 4]], ["one list of 6 numbers", "for numbers in segmentation"]),
         ([(0, 0, 1), (4, 0, 1), (0, 4, 1)], ["shape (3, 3)", "(N, 2)"]),
         ([(0, 0), (4,), (0, 4)], ["[(0, 0), (4,), (0, 4)]", "at least three"]),
         ("triangle", ["'triangle'", "at least three"]),
