@@ -90,9 +90,8 @@ def hidden(
 
 
 def _is_alike(tensor: torch.Tensor, other: torch.Tensor) -> bool:
-    # What is continued over an even ground differs from it by a rounding.
-    spread = float((other.max() - other.min()).abs())
-    return bool(((tensor - other).abs() <= _ROUNDING * spread).all())
+    # What is continued over an even ground, or blurred in one, differs from it by a rounding.
+    return bool(((tensor - other).abs() <= _ROUNDING * other.abs().max()).all())
 
 
 def _tensor_filled(tensor: torch.Tensor, share: npt.NDArray[np.float64], fill: Fill) -> torch.Tensor:

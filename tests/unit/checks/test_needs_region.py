@@ -177,6 +177,7 @@ def test_other_arguments_of_the_model_go_with_both_versions(model, image):
         ({"drop_at_least": 1.5}, LimitError, "drop_at_least is 1.5"),
         ({"drop_at_least": True}, LimitError, "drop_at_least is True"),
         ({"drop_at_least": "much"}, LimitError, "drop_at_least is 'much'"),
+        ({"drop_at_least": 0, "target": torch.sum}, LimitError, "drop_at_least is 0; .* callable target: .* above 0"),
         ({"target": [0, 1]}, TargetError, "target is a list of 2"),
         ({"at_least": 0.3}, KeywordError, r"no keyword 'at_least'\. Did you mean 'drop_at_least'"),
     ],
