@@ -136,7 +136,9 @@ def _legend(evidence: Evidence, outlines: list[drawing.Contour]) -> str:
         parts = ["solid white: the region widened by one cell, which is measured; thin white: the region as given"]
     parts += ["thin white dashes: a hole in it"] if any(line.is_hole for line in outlines) else []
     parts += [_NOTHING] if is_zero else ["dashed magenta: where the map exceeds half of its maximum"]
-    parts += ["ring: its peak"] if evidence.measurements and not is_zero else []
+    for measurement in evidence.measurements[:1] if not is_zero else ():
+        tied = measurement.tied_cells
+        parts.append("ring: its peak" if tied == 1 else f"ring: the first of the {tied} cells that share its peak")
     return "; ".join(parts)
 
 

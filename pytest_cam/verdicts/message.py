@@ -200,6 +200,8 @@ def _peak(evidence: Evidence) -> str:
     x, y = measurement.peak
     distance = measurement.peak_distance
     where = "in the region" if distance == 0 else f"{distance:.0f} px outside the region"
+    if distance > 0 and measurement.metric == "pointing" and measurement.value == 1:
+        where += ", within the pointing game's tolerance"
     return f"({x:.0f}, {y:.0f}), {where}"
 
 

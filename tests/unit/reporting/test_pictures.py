@@ -69,9 +69,12 @@ def test_legend_explains_all_that_is_drawn_and_nothing_else(evidence: Evidence, 
     zero = replace(evidence, map=np.zeros_like(evidence.map), regions=(), measurements=())
 
     pictures(evidence)
-    assert f"solid white: the region; {dashes}; ring: its peak" in caption
+    assert f"solid white: the region; {dashes}; ring: the first of the 16 cells that share its peak" in caption
     pictures(replace(evidence, regions=(), measurements=()))
     assert caption[-1] == dashes
+    (measured,) = evidence.measurements
+    pictures(replace(evidence, measurements=(replace(measured, tied_cells=1),)))
+    assert caption[-1] == f"solid white: the region; {dashes}; ring: its peak"
     pictures(zero)
     assert caption[-1] == "the map is zero everywhere: it has no peak, and nothing exceeds half of its maximum"
 

@@ -119,6 +119,14 @@ def test_shared_peak_is_said_and_fails_the_pointing_game() -> None:
     assert "peak       shared by 2 of 16 cells" in message(found)
 
 
+def test_peak_beside_a_region_that_it_hits_is_said_to_be_within_the_tolerance() -> None:
+    cam = np.zeros((4, 4))
+    cam[1, 1] = 1  # its centre is (24, 24), and the tolerance is half a cell, 8 pixels
+    found = message(evidence(cam, Box(30, 16, 46, 32), "pointing", Limits(at_most=0.0)))
+    assert found.startswith("attention in box: pointing 1.00 > 0")
+    assert "peak       (24, 24), 6 px outside the region, within the pointing game's tolerance" in found
+
+
 def test_small_region_is_still_outlined() -> None:
     cam = np.zeros((4, 4))
     cam[3, 3] = 1
