@@ -143,7 +143,7 @@ def as_input(output: Any, preprocess: Preprocess) -> torch.Tensor:
     if isinstance(found, np.ndarray) and np.issubdtype(found.dtype, np.floating):
         found = _channels_first(found)
     if isinstance(found, torch.Tensor) and found.is_floating_point():
-        found = found.as_subclass(torch.Tensor)
+        found = found.as_subclass(torch.Tensor).detach()  # a preprocess may have weights of its own
         if found.ndim == 4 and found.shape[0] == 1:
             found = found[0]
         if found.ndim == 3 and 0 not in found.shape:
@@ -177,7 +177,7 @@ def _described(found: Any) -> str:
         cure = f"; a dictionary has it under {' or '.join(map(repr, _KEYS))}"
     elif isinstance(found, (list, tuple)):
         kind = f"{kind} of {len(found)}"
-        cure = "; one image at a time"
+        cure = "; the input alone, of one image at a time"
     elif isinstance(found, Image.Image):
         kind, cure = "PIL image", "; end it with a step that makes a tensor, such as ToTensor()"
     elif isinstance(found, (torch.Tensor, np.ndarray)):

@@ -80,6 +80,11 @@ def test_one_image_is_found_in_whatever_is_given(preprocess: Callable[..., Any])
         assert torch.allclose(given.float(), EXPECTED)
 
 
+def test_preprocess_with_weights_gives_an_input_without_a_gradient() -> None:
+    scale = torch.nn.Parameter(torch.ones(()))
+    assert not apply(lambda image: torch.from_numpy(np.array(image)).permute(2, 0, 1) * scale, PHOTO).requires_grad
+
+
 def test_arrays_are_given_as_float32() -> None:
     assert apply(lambda image: np.array(image) / 255, PHOTO).dtype == torch.float32
 
@@ -130,7 +135,7 @@ def test_tensor_form_is_an_image_to_v2() -> None:
         (np.zeros((4, 4, 3), np.uint8), r"uint8 array \(4, 4, 3\).*scale it to floating point"),
         (np.zeros((3, 4, 3)), r"float64 array \(3, 4, 3\).*which of its axes are the channels is a guess"),
         (np.zeros((5, 4, 6)), "which of its axes are the channels is a guess"),
-        ((torch.zeros(3, 4, 4), torch.zeros(3, 4, 4)), "returned a tuple of 2.*one image at a time"),
+        ((torch.zeros(3, 4, 4), torch.zeros(3, 4, 4)), "returned a tuple of 2.*the input alone, of one image"),
         ([], "returned a list of 0"),
         ({"input_ids": torch.zeros(1, 4)}, r"dict with the keys \['input_ids'\].*'pixel_values' or 'image'"),
         ({"pixel_values": torch.zeros(2, 3, 4, 4)}, "these are 2 images"),
