@@ -49,7 +49,7 @@ def strip(attentions: Sequence[Attention], alpha: float = 0.5) -> RGB:
         seen = drawing.seen_mask(attention.geometry, size)
         tiles.append(Tile(title, drawing.overlay(picture, share, seen, alpha)))
     about = [f"image: {image.name}", "each map from zero to its own maximum"]
-    about += drawing.unseen(attention.geometry for attention in attentions)
+    about += drawing.unseen([attention.geometry for attention in attentions], size)
     headline = ", ".join(common) or ("one attention" if len(attentions) == 1 else "several attentions")
     return panel(tiles, headline, about)
 

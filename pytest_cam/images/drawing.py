@@ -114,9 +114,14 @@ def input_in_image(shown: RGB, geometry: Geometry, picture: RGB) -> RGB:
     return np.where(seen_mask(geometry, size)[:, :, None] > 0, np.array(laid), picture)
 
 
-def unseen(geometries: Iterable[Geometry]) -> list[str]:
-    """Return the line of a caption that says what is dark in pictures of the image; none where all of it is seen."""
-    hides_some = any(not seen_mask(geometry, geometry.image_size).all() for geometry in geometries)
+def unseen(geometries: Iterable[Geometry], size: tuple[int, int]) -> list[str]:
+    """Return the line of a caption that says what is dark in pictures of the image; none where nothing is.
+
+    Args:
+        geometries: Between the image and the inputs that are shown.
+        size: (width, height) of the pictures.
+    """
+    hides_some = any(not seen_mask(geometry, size).all() for geometry in geometries)
     return ["dark: what the model did not see"] if hides_some else []
 
 

@@ -46,10 +46,11 @@ def pictures_of(findings: Findings, style: Style = _PLAIN) -> dict[str, RGB]:
     lines.append(f"image: {image(findings.image_name, findings.geometry)}")
     if any(view.map is not None for view in findings.views):
         lines.append("heat maps: each from zero to its own maximum" if style.normalization == "max" else _STRETCHED)
-    lines += drawing.unseen(view.geometry for view in findings.views if view.geometry is not None)
+    first = tiles[0].picture
+    shown = [view.geometry for view in findings.views if view.geometry is not None]
+    lines += drawing.unseen(shown, (first.shape[1], first.shape[0]))
     if any(view.own is not None for view in findings.views):
         lines.append("solid white: the map's own region; dashed: those of the others")
-    first = tiles[0].picture
     outlines = [line for region in findings.regions for line in _of_findings(region, first, findings.geometry)]
     if any(line.is_hole for line in outlines):
         lines.append("thin white dashes: a hole in a region")
@@ -115,7 +116,7 @@ def _panel(evidence: Evidence, style: Style) -> RGB:
         f"explained: {explained(evidence.explained)}",
         f"image: {image(evidence.image_name, evidence.geometry)}",
         _legend(evidence, outlines),
-        *drawing.unseen([evidence.geometry]),
+        *drawing.unseen([evidence.geometry], size),
     ]
     if style.normalization == "min-max":
         lines.append(_STRETCHED)
