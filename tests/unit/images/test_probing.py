@@ -75,6 +75,14 @@ def test_squash_is_found_with_a_scale_for_each_axis() -> None:
     assert geometry.matrix[1][1] == pytest.approx(2.0, abs=5e-3)
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16, torch.float64])
+def test_squash_is_found_in_any_precision(precision: torch.dtype) -> None:
+    squash = v1.Compose(
+        [v1.Resize((64, 64)), v1.ToTensor(), v1.Normalize([0.5] * 3, [0.2] * 3), lambda x: x.to(precision)]
+    )
+    assert geometry_of(squash, (300, 200)).to_input([(300, 200)])[0] == pytest.approx((64, 64), abs=0.5)
+
+
 def test_channel_order_and_value_range_do_not_matter() -> None:
     def bgr_in_bytes(image: Image.Image) -> torch.Tensor:
         return torch.from_numpy(np.array(image)[:, :, ::-1].copy()).permute(2, 0, 1).float()
