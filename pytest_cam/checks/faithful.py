@@ -121,6 +121,7 @@ def _evidence(found: Faithfulness, beaten: Figure) -> Findings:
     what = f"mean of the {found.score}; {better} is better; random {areas.min():.3g} to {areas.max():.3g}"
     whole = drawing.reduced(attention.image.rgb())
     half = float(np.interp(0.5, found.shares, found.curve))
+    title = f"the input, half of its {_BY[found.by]}: {found.score} {half:.3g}"
     hints = ["another method, or an earlier layer with a finer grid, may rank better; this says nothing of the model"]
     if np.ptp(found.random_curves) == 0:
         hints = ["the score is the same whatever is replaced: there is no order to find"]
@@ -130,7 +131,7 @@ def _evidence(found: Faithfulness, beaten: Figure) -> Findings:
         figures=(beaten, Figure("area", found.area, meaning=what)),
         views=(
             View("map", "the map", whole, attention.map, attention.geometry, _about(found)),
-            View("half", f"half of the {_BY[found.by]}: {found.score} {half:.3g}", drawing.reduced(found.halfway)),
+            View("half", title, drawing.reduced(found.halfway)),
         ),
         image_name=attention.image.name,
         geometry=attention.geometry,
