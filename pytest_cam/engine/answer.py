@@ -70,8 +70,8 @@ class Answer:
         logits = class_scores(output, batch, rows)
         values = None if logits is None else exact(logits.detach()).cpu().numpy()
         predicted: list[int] = [-1] * batch
-        if values is not None:
-            predicted = ((values[:, 0] > 0) * 1 if values.shape[1] == 1 else values.argmax(axis=1)).tolist()
+        if logits is not None and values is not None:
+            predicted = (_ones(logits, values) if values.shape[1] == 1 else values.argmax(axis=1)).tolist()
         if class_names is None and model_names is not None:
             # A model whose head was replaced still carries the names of its first life.
             class_names = model_names if values is None or len(model_names) == max(values.shape[1], 2) else None
@@ -134,6 +134,11 @@ class Answer:
             return False
         # Nothing but zeros and a one is what a toy model's scores may be; a softmax that gives it has no gradient.
         return bool(((values > 0) & (values < 1)).any())
+
+
+def _ones(logits: torch.Tensor, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
+    """Return which class single scores predict: 1 where a logit is above 0, or a probability above a half."""
+    return (values[:, 0] > (0.5 if _shows_probabilities(logits) else 0.0)).astype(np.int64)
 
 
 def _shows_probabilities(scores: torch.Tensor) -> bool:

@@ -32,9 +32,8 @@ __tracebackhide__ = is_ours
 
 _PROBABILITIES = (
     "the class scores that the model returned look like probabilities: each row lies in [0, 1] and sums to 1, or holds "
-    "one number that a sigmoid gave (which is read as a logit: above 0 it predicts class 1). Where the model is sure, "
-    "their gradients fade; explain logits instead: leave the softmax or sigmoid out of the model, or name the logits "
-    "with output= where it returns both"
+    "one number that a sigmoid gave. Where the model is sure, their gradients fade; explain logits instead: leave the "
+    "softmax or sigmoid out of the model, or name the logits with output= where it returns both"
 )
 _told: set[str] = set()
 

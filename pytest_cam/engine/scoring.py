@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from contextlib import suppress
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import torch
@@ -19,13 +20,18 @@ from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Scores, Target
-from pytest_cam.errors import ModelError, NonFiniteError, is_ours
+from pytest_cam.errors import ModelError, NonFiniteError, ProbabilityWarning, is_ours, warn
 
 __tracebackhide__ = is_ours
 
 
 # By what share of the greatest score one may differ in a batch, where other kernels may run; and how coarse it may be.
 _ROUNDING, _EPSILONS = 2e-3, 4
+_PERHAPS = (
+    "the one score that the model returned for an image lies in [0, 1]; it is read as a logit, of which each value "
+    "above 0 predicts class 1. If it is a probability, pass a function that calls the model and returns torch.logit of "
+    "it"
+)
 _SEEN_APART: WeakSet[nn.Module] = WeakSet()
 
 
@@ -55,9 +61,7 @@ def scored(subject: Subject, inputs: torch.Tensor, targets: list[list[Target]]) 
         CamError: As for `scores_of`.
     """
     require_uncoupled(subject.state, len(inputs))
-    with plainly(subject.state), torch.no_grad():
-        output = subject.call(inputs)
-    scores = [subject.scores(output, each) for each in targets]
+    _, scores = _asked(subject, inputs, targets)
     subject.state.rewind()
     for each in scores:
         require_scores(each.explained)
@@ -144,10 +148,8 @@ def versions(subject: Subject, inputs: torch.Tensor, target: Target, names: list
 def _versions(subject: Subject, inputs: torch.Tensor, target: Target, names: list[str]) -> list[Version]:
     count = len(inputs)
     repeated = subject.for_copies_of(0, count)
-    with plainly(subject.state), torch.no_grad():
-        output = repeated.call(subject.placed(inputs))
+    output, (scores,) = _asked(repeated, subject.placed(inputs), [[target] * count])
     own: list[Explained | None] = [None] * count
-    scores = repeated.scores(output, [target] * count)
     _require_finite(scores, names)
     if scores.explained[0].predicted is not None:
         own = list(repeated.scores(output, [None] * count).explained)
@@ -155,6 +157,23 @@ def _versions(subject: Subject, inputs: torch.Tensor, target: Target, names: lis
             scores = repeated.scores(output, [scores.explained[0].target] * count)
     subject.state.rewind()
     return [Version(*each) for each in zip(scores.explained, own, strict=True)]
+
+
+def _asked(subject: Subject, inputs: torch.Tensor, targets: list[list[Target]]) -> tuple[Any, list[Scores]]:
+    """Run the model without gradients; or once more, with one, where only its graph tells what a single score is."""
+    with plainly(subject.state), torch.no_grad():
+        output = subject.call(inputs)
+    scores = [subject.scores(output, each) for each in targets]
+    if not any(each.might_be_probabilities for each in scores):
+        return output, scores
+    if isinstance(subject.state, ModelState):
+        subject.state.rewind()
+        with suppress(RuntimeError), plainly(subject.state), torch.enable_grad():
+            output = subject.call(inputs.detach().requires_grad_())
+            scores = [subject.scores(output, each) for each in targets]
+    if any(each.might_be_probabilities for each in scores):
+        warn(_PERHAPS, ProbabilityWarning)
+    return output, scores
 
 
 def values(subject: Subject, target: Target, count: int, make: Make, what: str, unit_bytes: int) -> torch.Tensor:

@@ -62,6 +62,17 @@ class Scores:
         return any(item.of_probabilities for item in self.explained)
 
     @property
+    def might_be_probabilities(self) -> bool:
+        """Whether single scores in [0, 1] tell two classes apart, and no graph shows if a sigmoid gave them."""
+        return (
+            self.logits is not None
+            and self.logits.shape[1] == 1
+            and self.logits.grad_fn is None
+            and any(item.predicted is not None for item in self.explained)
+            and bool(((self.logits >= 0) & (self.logits <= 1)).all())
+        )
+
+    @property
     def classes(self) -> list[tuple[int, int, int]]:
         """(image, column, sign) of the scores that are class scores: of a single logit, class 0 is minus column 0."""
         chosen = [(index, item.target) for index, item in enumerate(self.explained) if item.target is not None]
@@ -171,7 +182,8 @@ def _explained_class(answer: Answer, index: int, target: Any, suspected: bool) -
     probability: float | Softmax
     if answer.is_single:
         value = float(row[0]) if chosen == 1 else -float(row[0])
-        probability, note = sigmoid(value), "the single logit" if chosen == 1 else "minus the single logit"
+        note = f"{'' if chosen == 1 else 'minus '}the single {'probability' if suspected else 'logit'}"
+        probability = (value if chosen == 1 else 1 + value) if suspected else sigmoid(value)
     else:
         value, note = float(row[chosen]), ""
         probability = value if suspected else Softmax(row.copy(), chosen)

@@ -126,9 +126,9 @@ def trace(
         return Taps(layers, reader, hooks, prelude, subject.said("layer_call"))
 
     taps, scores = run(place)
-    if isinstance(taps, LastTap) and taps.norms and not _differentiates(needs) and taps.seen()[0].layout.prefix:
-        # Only gradients show whether the score reads more of these tokens than the class token. Where there are none,
-        # methods that need none take the last tokens.
+    if not _differentiates(needs) and (_may_end_earlier(taps) or any(each.might_be_probabilities for each in scores)):
+        # Only gradients show whether the score reads more of these tokens than the class token, and only its graph
+        # whether a sigmoid gave it. Where there are none, methods that need none take the last tokens, and a logit.
         with suppress(IndependentScoreError, NonFiniteError, ModelError):
             subject.state.rewind()
             return trace(subject, inputs, layer, targets, needs | GRADIENTS)
@@ -141,6 +141,10 @@ def trace(
     subject.state.rewind()
     taps, scores = run(lambda hooks, prelude: Taps(norms, reader, hooks, prelude))
     return _traces(taps, scores, needs, last_that_counts=True)
+
+
+def _may_end_earlier(taps: Taps | LastTap) -> bool:
+    return isinstance(taps, LastTap) and bool(taps.norms) and bool(taps.seen()[0].layout.prefix)
 
 
 def _twice_differentiable(subject: Subject, inputs: torch.Tensor) -> Any:

@@ -6,9 +6,10 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from pytest_cam import AttentionError, ClassLogit, assert_region_suffices
-from pytest_cam.errors import LimitError, VacuousError
+from pytest_cam.errors import LimitError, ProbabilityWarning, VacuousError
 from pytest_cam.images.fills import FILLS
 
 LIT, REST = (2, 2, 6, 6), (8, 8, 14, 14)
@@ -79,3 +80,27 @@ def test_region_that_leaves_nothing_to_hide_is_an_error(model, image):
     for fill in ("mean", "blur"):
         with pytest.raises(VacuousError, match=f"hiding all but the region by '{fill}' leaves the model's input as it"):
             assert_region_suffices(model, torch.ones(1, 16, 16), LIT, fill=fill)
+
+
+class Lit(nn.Module):
+    """The probability that LIT is lit: sigmoid(3) where it is, and sigmoid(-1) where it is grey."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(8 * inputs[:, :1, 2:6, 2:6].mean(dim=(2, 3)) - 5)
+
+
+def test_single_probability_is_no_logit_that_always_predicts_class_1():
+    bright = torch.ones(3, 16, 16)
+    bright[:, 8:] = 0
+    with pytest.raises(AttentionError, match="class 1 becomes class 0"):
+        assert_region_suffices(Lit(), bright, REST, fill="mean")
+    assert assert_region_suffices(Lit(), bright, LIT, fill="mean").probability_after == pytest.approx(
+        1 / (1 + math.exp(-3))
+    )
+
+
+def test_single_score_without_a_graph_that_may_be_a_probability_is_warned_of():
+    bright = torch.ones(3, 16, 16)
+    bright[:, 8:] = 0
+    with pytest.warns(ProbabilityWarning, match=r"lies in \[0, 1\]; it is read as a logit"):
+        assert_region_suffices(lambda inputs: Lit()(inputs).numpy(), bright, LIT, fill="mean")

@@ -172,11 +172,28 @@ def test_outputs_that_look_like_probabilities_give_one_warning(
 def test_single_probability_gives_one_warning(
     classifier: nn.Sequential, picture: torch.Tensor, last: nn.Module, target: Any
 ) -> None:
-    # Read as a logit, a probability of 0.1 is above 0 and predicts class 1.
     model = nn.Sequential(classifier, nn.Linear(5, 1), nn.Sigmoid(), last)
     with pytest.warns(ProbabilityWarning, match="one number that a sigmoid gave") as warned:
         attend(model, picture, layer="0.layer", target=target)
     assert len(warned) == 1
+
+
+# With gradients, with passes alone at a layer, and without a layer.
+@pytest.mark.parametrize("how", [{"method": "gradcam"}, {"method": "scorecam"}, {"method": "eigencam"}, {}])
+@pytest.mark.parametrize(("logit", "predicted"), [(-2.0, 0), (2.0, 1)])
+def test_single_probability_predicts_what_its_logit_does(
+    classifier: nn.Sequential, picture: torch.Tensor, logit: float, predicted: int, how: dict[str, Any]
+) -> None:
+    # Read as a logit, a probability of 0.12 is above 0 and predicts class 1.
+    head = nn.Linear(5, 1)
+    head.bias.data += logit - head(classifier(picture)).detach()[0]
+    how = {**how, "layer": "0.layer"} if how else {"method": "occlusion"}
+    with pytest.warns(ProbabilityWarning, match="one number that a sigmoid gave"):
+        found = attend(nn.Sequential(classifier, head, nn.Sigmoid()), picture, **how).explained
+    expected = attend(nn.Sequential(classifier, head), picture, **how).explained
+    assert (found.target, found.predicted) == (expected.target, expected.predicted) == (predicted, predicted)
+    assert found.probability == pytest.approx(expected.probability)
+    assert found.note == ("the single probability" if predicted else "minus the single probability")
 
 
 def test_single_logit_that_could_be_a_probability_gives_no_warning(
@@ -184,7 +201,9 @@ def test_single_logit_that_could_be_a_probability_gives_no_warning(
 ) -> None:
     head = nn.Linear(5, 1)
     head.bias.data += 0.5 - head(classifier(picture)).detach()[0]
-    assert attend(nn.Sequential(classifier, head), picture, layer="0.layer").score == pytest.approx(0.5)
+    model = nn.Sequential(classifier, head)
+    for how in ({"layer": "0.layer"}, {"layer": "0.layer", "method": "eigencam"}, {"method": "occlusion"}):
+        assert attend(model, picture, **how).score == pytest.approx(0.5)
 
 
 def test_probabilities_of_a_frozen_backbone_give_one_warning(classifier: nn.Sequential, picture: torch.Tensor) -> None:
