@@ -5,7 +5,9 @@ Standard library and pytest only.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pytest
@@ -228,6 +230,21 @@ def from_config(config: pytest.Config, name: str) -> Any:
     if value is None and setting.in_ini:
         return config.getini(setting.ini)
     return False if value is None and setting.is_switch else value
+
+
+def path_of(config: pytest.Config, name: str, given: str) -> Path:
+    """Return where the file or directory is that a setting names.
+
+    The command line's is relative to where pytest was started, the ini file's to that file; "~" is the user's home.
+
+    Args:
+        config: pytest's.
+        name: The setting.
+        given: What `from_config` returns for it.
+    """
+    by_flag = config.getoption(setting_named(name).flag) is not None
+    base = config.invocation_params.dir if by_flag or config.inipath is None else config.inipath.parent
+    return base / os.path.expanduser(given)  # the shell has not: the name stands behind a =
 
 
 def said_in(config: pytest.Config) -> set[str]:

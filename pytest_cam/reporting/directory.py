@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from pytest_cam.errors import ArtifactError
-from pytest_cam.options import from_config, setting_named
+from pytest_cam.options import from_config, path_of
 
 DIRECTORY_KEY = pytest.StashKey[Path | None]()
 
 
 def directory_for(config: pytest.Config) -> Path | None:
     """Return the artifacts directory of a run, or None where none is wanted.
-
-    The command line's is relative to where pytest was started, the ini file's to that file; "~" is the user's home.
 
     Raises:
         ArtifactError: An empty name was given, as by an unset variable.
@@ -27,9 +24,7 @@ def directory_for(config: pytest.Config) -> Path | None:
         return None
     if not given.strip():
         raise ArtifactError("--cam-artifacts is empty; accepted: a directory. Leave it out to write no artifacts")
-    by_flag = config.getoption(setting_named("artifacts").flag) is not None
-    base = config.invocation_params.dir if by_flag or config.inipath is None else config.inipath.parent
-    return base / os.path.expanduser(given)  # the shell has not: the name stands behind a =
+    return path_of(config, "artifacts", given)
 
 
 def prepare_directory(path: Path) -> None:

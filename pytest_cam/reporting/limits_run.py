@@ -5,7 +5,6 @@ Standard library and pytest only; what needs more is imported where the run has 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -49,20 +48,15 @@ def begin_limits(config: pytest.Config) -> None:
 def limits_path(config: pytest.Config) -> Path | None:
     """Return the limits file of a run, or None where none is named.
 
-    The command line's is relative to where pytest was started, the ini file's to that file; "~" is the user's home.
-
     Raises:
         SettingError: An empty name was given, as by an unset variable.
     """
     given: str | None = options.from_config(config, "limits")
     if given is None:
         return None
-    setting = options.setting_named("limits")
     if not given.strip():
-        raise SettingError(f"{setting.flag} is empty; accepted: a file. Leave it out to use none")
-    by_flag = config.getoption(setting.flag) is not None
-    base = config.invocation_params.dir if by_flag or config.inipath is None else config.inipath.parent
-    return base / os.path.expanduser(given)  # the shell has not: the name stands behind a =
+        raise SettingError("--cam-limits is empty; accepted: a file. Leave it out to use none")
+    return options.path_of(config, "limits", given)
 
 
 def margin_from(config: pytest.Config) -> float:
