@@ -200,7 +200,7 @@ class Comparison:
             "heat maps: each from zero to its own maximum",
             "difference of the maps, each scaled to sum 1: red where the first has more, blue where the second has; "
             f"full colour is {full / highest:.0%} of the higher peak",
-            *drawing.unseen([attention.geometry for attention in both], size),
+            *drawing.unseen(seen),
             *([f"the same in both: {', '.join(common)}"] if common else []),
             f"image: {self.first.image.name}",
         ]

@@ -44,12 +44,12 @@ def strip(attentions: Sequence[Attention], alpha: float = 0.5) -> RGB:
     size = (picture.shape[1], picture.shape[0])
     titles, common = labels(attentions)
     tiles = [Tile("image", picture)]
-    for title, attention in zip(titles, attentions, strict=True):
+    seen = [drawing.seen_mask(attention.geometry, size) for attention in attentions]
+    for title, attention, mask in zip(titles, attentions, seen, strict=True):
         share = drawing.on_image(drawing.normalised(attention.map), attention.geometry, size)
-        seen = drawing.seen_mask(attention.geometry, size)
-        tiles.append(Tile(title, drawing.overlay(picture, share, seen, alpha)))
+        tiles.append(Tile(title, drawing.overlay(picture, share, mask, alpha)))
     about = [f"image: {image.name}", "each map from zero to its own maximum"]
-    about += drawing.unseen([attention.geometry for attention in attentions], size)
+    about += drawing.unseen(seen)
     headline = ", ".join(common) or ("one attention" if len(attentions) == 1 else "several attentions")
     return panel(tiles, headline, about)
 

@@ -114,15 +114,13 @@ def input_in_image(shown: RGB, geometry: Geometry, picture: RGB) -> RGB:
     return np.where(seen_mask(geometry, size)[:, :, None] > 0, np.array(laid), picture)
 
 
-def unseen(geometries: Iterable[Geometry], size: tuple[int, int]) -> list[str]:
+def unseen(seen: Iterable[npt.NDArray[np.float32]]) -> list[str]:
     """Return the line of a caption that says what is dark in pictures of the image; none where nothing is.
 
     Args:
-        geometries: Between the image and the inputs that are shown.
-        size: (width, height) of the pictures.
+        seen: The masks of the pictures, as `seen_mask` gives them.
     """
-    hides_some = any(not seen_mask(geometry, size).all() for geometry in geometries)
-    return ["dark: what the model did not see"] if hides_some else []
+    return [] if all(mask.all() for mask in seen) else ["dark: what the model did not see"]
 
 
 def _picture_to_input(geometry: Geometry, size: tuple[int, int]) -> npt.NDArray[np.float64]:

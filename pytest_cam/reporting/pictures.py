@@ -47,8 +47,9 @@ def pictures_of(findings: Findings, style: Style = _PLAIN) -> dict[str, RGB]:
     if any(view.map is not None for view in findings.views):
         lines.append("heat maps: each from zero to its own maximum" if style.normalization == "max" else _STRETCHED)
     first = tiles[0].picture
-    shown = [view.geometry for view in findings.views if view.geometry is not None]
-    lines += drawing.unseen(shown, (first.shape[1], first.shape[0]))
+    size = (first.shape[1], first.shape[0])
+    geometries = [view.geometry for view in findings.views if view.geometry is not None]
+    lines += drawing.unseen(drawing.seen_mask(geometry, size) for geometry in geometries)
     if any(view.own is not None for view in findings.views):
         lines.append("solid white: the map's own region; dashed: those of the others")
     outlines = [line for region in findings.regions for line in _of_findings(region, first, findings.geometry)]
@@ -116,7 +117,7 @@ def _panel(evidence: Evidence, style: Style) -> RGB:
         f"explained: {explained(evidence.explained)}",
         f"image: {image(evidence.image_name, evidence.geometry)}",
         _legend(evidence, outlines),
-        *drawing.unseen([evidence.geometry], size),
+        *drawing.unseen([seen]),
     ]
     if style.normalization == "min-max":
         lines.append(_STRETCHED)

@@ -36,8 +36,8 @@ def test_map_of_a_mirrored_input_is_mirrored_back() -> None:
 def test_what_is_too_narrow_to_be_dark_in_a_picture_is_not_explained_there() -> None:
     # A fit is right to half a pixel of the input, which is several of a large photo.
     fitted = Geometry((4000, 3000), (224, 224), ((0.056, 0, -0.25), (0, 224 / 3000, 0)))
-    assert drawing.unseen([fitted], (320, 240)) == []
-    assert drawing.unseen([fitted], (4000, 3000)) == ["dark: what the model did not see"]
+    assert drawing.unseen([drawing.seen_mask(fitted, (320, 240))]) == []
+    assert drawing.unseen([drawing.seen_mask(fitted, (4000, 3000))]) == ["dark: what the model did not see"]
 
 
 def test_input_lies_in_the_image_where_the_model_saw_it() -> None:
