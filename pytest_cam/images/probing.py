@@ -172,12 +172,17 @@ class _Probe:
         self._run_repeatedly(Image.linear_gradient("L").convert("RGB").resize(self.size))
         raise NotAffineError(f"{why}. {_INSTEAD}")
 
+    def _shares(self, made: torch.Tensor) -> Array:
+        """Return how far from black to white the usable pixels of an output are."""
+        self._require_shape(made)
+        shares: Array = ((_values(made, self.some) - self.black) / self.span).mean(axis=0)[self.usable]
+        return shares
+
     def _line(self, axis: int) -> _Line:
         low, high = 0.5, self.size[axis] - 0.5
         while True:
             made = self._run_repeatedly(ramp(self.size, axis, low, high))
-            self._require_shape(made)
-            share = ((_values(made, self.some) - self.black) / self.span).mean(axis=0)[self.usable]
+            share = self._shares(made)
             source, level = low + share * (high - low), (high - low) / 255
             # At the image's own border a resize has only half its neighbours, and an enlarged ramp is flat there.
             line = _Line(source, (share > 0.02) & (share < 0.98), level, (low, high))
@@ -235,9 +240,7 @@ class _Probe:
         period = (high - low) / _WAVES
         if period < _LEAST_OF_WAVE * max(1.0, step):
             return  # too few pixels to tell
-        made = apply(self.preprocess, waves(self.size, axis, low, period))
-        self._require_shape(made)
-        found = ((_values(made, self.some) - self.black) / self.span).mean(axis=0)[self.usable]
+        found = self._shares(apply(self.preprocess, waves(self.size, axis, low, period)))
         off = float(np.median(np.abs(found - wave(fitted - low, period)))) * period / 2
         if off > 2 * allowed:
             raise NotAffineError(
