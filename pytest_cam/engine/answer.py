@@ -38,6 +38,7 @@ class Answer:
         values: These in float32 or better, on the CPU.
         predicted: The class that each image is predicted as; -1 where there are no class scores.
         names: The K class names, or None.
+        of_sigmoid: Whether a graph shows that single scores are probabilities.
     """
 
     output: Any
@@ -47,6 +48,7 @@ class Answer:
     values: npt.NDArray[np.floating[Any]] | None
     predicted: list[int]
     names: Sequence[str] | None
+    of_sigmoid: bool
 
     @classmethod
     def of(
@@ -70,12 +72,15 @@ class Answer:
         logits = class_scores(output, batch, rows)
         values = None if logits is None else exact(logits.detach()).cpu().numpy()
         predicted: list[int] = [-1] * batch
+        of_sigmoid = False
         if logits is not None and values is not None:
-            predicted = (_ones(logits, values) if values.shape[1] == 1 else values.argmax(axis=1)).tolist()
+            of_sigmoid = logits.shape[1] == 1 and _comes_of_sigmoid(logits)
+            ones = values[:, 0] > (0.5 if of_sigmoid else 0.0)
+            predicted = (ones * 1 if logits.shape[1] == 1 else values.argmax(axis=1)).tolist()
         if class_names is None and model_names is not None:
             # A model whose head was replaced still carries the names of its first life.
             class_names = model_names if values is None or len(model_names) == max(values.shape[1], 2) else None
-        return cls(output, batch, rows, logits, values, predicted, class_names)
+        return cls(output, batch, rows, logits, values, predicted, class_names, of_sigmoid)
 
     @property
     def is_single(self) -> bool:
@@ -122,7 +127,7 @@ class Answer:
     def looks_like_probabilities(self) -> bool:
         """Return whether the class scores look as if a softmax had made them, or a graph shows it of single ones."""
         if self.is_single:
-            return _shows_probabilities(self.require_scores())
+            return self.of_sigmoid
         values = self.values
         # Nearly all logits fail at a glance or by their least; written so that NaN fails, too.
         if (
@@ -136,12 +141,7 @@ class Answer:
         return bool(((values > 0) & (values < 1)).any())
 
 
-def _ones(logits: torch.Tensor, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
-    """Return which class single scores predict: 1 where a logit is above 0, or a probability above a half."""
-    return (values[:, 0] > (0.5 if _shows_probabilities(logits) else 0.0)).astype(np.int64)
-
-
-def _shows_probabilities(scores: torch.Tensor) -> bool:
+def _comes_of_sigmoid(scores: torch.Tensor) -> bool:
     node = scores.grad_fn
     while node is not None and node.name() in _PASSING_ON:
         node = node.next_functions[0][0]
