@@ -12,7 +12,7 @@ from pytest_cam.attending import attend, attend_batch, require_one
 from pytest_cam.attention import Attention
 from pytest_cam.checks.bound_verbs import BoundVerbs
 from pytest_cam.checks.hook_watch import BoundHooks
-from pytest_cam.checks.how import Asked
+from pytest_cam.checks.how import Request
 from pytest_cam.checks.in_region import assert_attention_in_region
 from pytest_cam.checks.not_in_region import assert_attention_not_in_region
 from pytest_cam.engine.black_box import Model
@@ -160,7 +160,7 @@ class Cam(BoundVerbs):
         at_least: float | None = None,
         at_most: float | None = None,
         frame: Frame = "image",
-        **settings: Unpack[Asked],
+        **settings: Unpack[Request],
     ) -> Attention:
         """Fail unless the attention lies in a region: `pytest_cam.assert_attention_in_region`, same arguments."""
         require_known(settings, assert_attention_in_region)
@@ -180,7 +180,7 @@ class Cam(BoundVerbs):
         metric: str = "lift",
         at_most: float | None = None,
         frame: Frame = "image",
-        **settings: Unpack[Asked],
+        **settings: Unpack[Request],
     ) -> Attention:
         """Fail if the attention lies in a region: `pytest_cam.assert_attention_not_in_region`, same arguments."""
         require_known(settings, assert_attention_not_in_region)

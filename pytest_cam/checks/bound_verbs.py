@@ -65,13 +65,16 @@ class BoundVerbs:
     ) -> Comparison:
         """Fail unless two models look at the same place: `pytest_cam.assert_attention_agrees`, same arguments."""
         self.watch.see(reference)
-        limits: dict[str, Any] = {"cosine": cosine, "max_difference": max_difference, "emd": emd, "pearson": pearson}
-        of_reference: dict[str, Any] = {
+        own: dict[str, Any] = {
+            "mode": mode,
+            "cosine": cosine,
+            "max_difference": max_difference,
+            "emd": emd,
+            "pearson": pearson,
             "reference_layer": reference_layer,
             "reference_preprocess": reference_preprocess,
         }
-        verb = assert_attention_agrees
-        found: Comparison = self._ask(verb, model, reference, img, mode=mode, **limits, **of_reference, **how)
+        found: Comparison = self._ask(assert_attention_agrees, model, reference, img, **own, **how)
         return found
 
     def assert_prediction_needs_region(

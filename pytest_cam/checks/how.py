@@ -17,7 +17,7 @@ from pytest_cam.images.geometry import Preprocess
 __tracebackhide__ = is_ours
 
 
-class Asked(Further, total=False):
+class Request(Further, total=False):
     """What a model is asked for beside a layer and a method; every key as for `pytest_cam.attend`, one target."""
 
     target: Target
@@ -26,7 +26,7 @@ class Asked(Further, total=False):
     device: str | torch.device | None
 
 
-class How(Asked, total=False):
+class How(Request, total=False):
     """How a model is asked for an attention; every key as for `pytest_cam.attend`, one layer, method and target."""
 
     layer: LayerLike
