@@ -46,7 +46,10 @@ class _LinearOverTokens(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tokens: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
         ctx.save_for_backward(weight)
-        return functional.linear(tokens, weight, bias)
+        output = functional.linear(tokens, weight, bias)
+        # A view that is made in here may not be written to in place, as ReLU(inplace=True) does. It is one in some
+        # versions of torch; of a tensor that nobody else has, it need not be.
+        return torch.ops.aten._unsafe_view(output, output.shape) if output._is_view() else output
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:

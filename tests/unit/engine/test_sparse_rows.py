@@ -70,6 +70,25 @@ def test_gradients_are_those_of_all_rows(read: list[int], has_bias: bool) -> Non
     torch.testing.assert_close(sparse, dense, rtol=1e-14, atol=0)
 
 
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("part", [slice(None), slice(2)])
+def test_what_a_layer_returns_may_be_overwritten(part: slice, has_bias: bool) -> None:
+    drawn = torch.Generator().manual_seed(0)
+    tokens = torch.randn(2, 3, 4, generator=drawn, dtype=torch.float64).requires_grad_()
+    weight = torch.randn(5, 4, generator=drawn, dtype=torch.float64)
+    bias = torch.randn(5, generator=drawn, dtype=torch.float64) if has_bias else None
+
+    def score() -> torch.Tensor:
+        output = functional.linear(tokens, weight, bias)
+        functional.relu(output[..., part], inplace=True)
+        return output[:, 0].square().sum()
+
+    (dense,) = torch.autograd.grad(score(), tokens)
+    with SparseRows():
+        (sparse,) = torch.autograd.grad(score(), tokens)
+    torch.testing.assert_close(sparse, dense, rtol=1e-14, atol=0)
+
+
 @pytest.mark.parametrize("method", ["gradcam++", "gradcam", "shapleycam", "legrad"])
 def test_maps_of_a_transformer_are_the_same(image: torch.Tensor, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = ReadsFirstToken().eval()
