@@ -11,7 +11,7 @@ from torch import nn
 
 from pytest_cam.attention import Attention
 from pytest_cam.engine.asking import Found
-from pytest_cam.engine.black_box import Model, state_of
+from pytest_cam.engine.black_box import Model, State, state_of
 from pytest_cam.engine.combining import fused, smoothed
 from pytest_cam.engine.explaining import explain, methods_named, tell_of_ignored_targets
 from pytest_cam.engine.further import Further, require_known, seed_of
@@ -24,6 +24,7 @@ from pytest_cam.errors import CamError, ImageError, LayerError, MethodError, Tar
 from pytest_cam.images.batching import stacked
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
+from pytest_cam.images.loading import is_input
 from pytest_cam.images.preprocessing import PreparedImage, prepare
 
 if TYPE_CHECKING:
@@ -254,8 +255,7 @@ def _attend(
     methods = methods_named(method, options)
     with state_of(model, methods) as state:
         require_device(state.device, device)
-        with nullcontext() if preprocess is None else state.users_code():
-            prepared = [prepare(img, preprocess, frame) for img in images]
+        prepared = prepared_in(state, images, preprocess, frame)
         placed = [
             [placed_on_input(target, item) for target, item in zip(each, prepared, strict=True)] for each in targets
         ]
@@ -268,6 +268,15 @@ def _attend(
         count = len(found) // len(layer.layers)
         found = [fused(found[start::count], layer.by) for start in range(count)]
     return [[_attention(item, one, index) for one in found] for index, item in enumerate(prepared)]
+
+
+def prepared_in(
+    state: State, images: Sequence[Any], preprocess: Preprocess | None, frame: Frame
+) -> list[PreparedImage]:
+    """Return the model's inputs of some images, and put back the random numbers that the preprocess draws."""
+    is_run = preprocess is not None and not all(map(is_input, images))
+    with state.users_code() if is_run else nullcontext():
+        return [prepare(img, preprocess, frame) for img in images]
 
 
 def placed_on_input(target: Target, item: PreparedImage) -> Target:

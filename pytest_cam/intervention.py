@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_cam.attending import placed_on_input
+from pytest_cam.attending import placed_on_input, prepared_in
 from pytest_cam.engine.black_box import Model, state_of
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.requirements import require_device
@@ -21,7 +20,7 @@ from pytest_cam.images.frames import Frame, region_in_image
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.hiding import hidden, require_hideable
 from pytest_cam.images.loading import RGB, SourceImage
-from pytest_cam.images.preprocessing import PreparedImage, prepare
+from pytest_cam.images.preprocessing import PreparedImage
 from pytest_cam.images.regions import Region
 
 __tracebackhide__ = is_ours
@@ -136,8 +135,7 @@ def intervene(
     preprocess = how.get("preprocess")
     with state_of(model, []) as state:
         require_device(state.device, how.get("device"))
-        with nullcontext() if preprocess is None else state.users_code():
-            prepared = prepare(img, preprocess, frame)
+        [prepared] = prepared_in(state, [img], preprocess, frame)
         where = region_in_image(region, frame, prepared.geometry)
         covered = _covered(where, prepared)
         changed = hidden(prepared, where, fill, preprocess, keep=keep)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pytest_cam.attending import placed_on_input
+from pytest_cam.attending import placed_on_input, prepared_in
 from pytest_cam.attention import Attention
 from pytest_cam.engine.black_box import Model, state_of
 from pytest_cam.engine.further import seed_of
@@ -24,7 +23,7 @@ from pytest_cam.errors import is_ours
 from pytest_cam.images.filling import blurred
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.loading import RGB, SourceImage
-from pytest_cam.images.preprocessing import PreparedImage, prepare
+from pytest_cam.images.preprocessing import PreparedImage
 from pytest_cam.intervention import further_of
 from pytest_cam.measures.faithfulness import Ranks, area, highest, imputed, ranks_of, share_beaten
 from pytest_cam.measures.localization import upsample
@@ -105,8 +104,7 @@ def curves(
     """
     preprocess, seed = how.get("preprocess"), seed_of(how)
     with state_of(model, []) as state:
-        with nullcontext() if preprocess is None else state.users_code():
-            prepared = prepare(img, preprocess, frame)
+        [prepared] = prepared_in(state, [img], preprocess, frame)
         subject = Subject(state.model, state, 1, how.get("class_names"), further_of(how))
         target, score = _score(attention, placed_on_input(how.get("target"), prepared))
         rng = np.random.default_rng(abs(seed))

@@ -68,6 +68,11 @@ def _drawable(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
     return values if values.shape[0] == 3 else np.repeat(values.mean(axis=0, keepdims=True), 3, axis=0)
 
 
+def is_input(img: Any) -> bool:
+    """Return whether an image is taken as model input, which no preprocess is applied to."""
+    return isinstance(img, torch.Tensor) and not (_is_tv_image(img) and img.dtype == torch.uint8)
+
+
 def load(img: Any) -> SourceImage:
     """Read an image in any of the accepted forms.
 
@@ -86,10 +91,10 @@ def load(img: Any) -> SourceImage:
         ImageError: The file is missing, unreadable, truncated or a decompression bomb, or the object is of
             a type, shape or value type that is not accepted.
     """
-    if _is_tv_image(img) and img.dtype == torch.uint8:
-        return _from_pil(_array_to_pil(_tv_image_to_array(img)), "tv_tensors.Image")
-    if isinstance(img, torch.Tensor):
+    if is_input(img):
         return _from_tensor(img)
+    if isinstance(img, torch.Tensor):
+        return _from_pil(_array_to_pil(_tv_image_to_array(img)), "tv_tensors.Image")
     if isinstance(img, np.ndarray):
         return _from_pil(_array_to_pil(img), "array")
     if isinstance(img, Image.Image):
