@@ -20,7 +20,7 @@ from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.engine.requirements import require_device
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target, Targets, one_each
-from pytest_cam.errors import CamError, ImageError, LayerError, MethodError, TargetError, is_ours
+from pytest_cam.errors import CamError, ImageError, LayerError, MethodError, TargetError, is_ours, kind_of
 from pytest_cam.images.batching import stacked
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
@@ -210,7 +210,7 @@ def attend_batch(
             f"images is a tensor of shape {tuple(images.shape)}; accepted: (B, C, H, W), or a list of images"
         )
     if not isinstance(images, (Sequence, torch.Tensor)) or isinstance(images, str):
-        raise ImageError(f"images is a {type(images).__name__}; accepted: a tensor (B, C, H, W), or a list of images")
+        raise ImageError(f"images is {kind_of(images)}; accepted: a tensor (B, C, H, W), or a list of images")
     if len(images) == 0:
         raise ImageError("there are no images in the batch")
     require_one("attend_batch", layer, method)

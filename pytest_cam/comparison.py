@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cam.errors import DependencyError, KeywordError, is_ours
+from pytest_cam.errors import DependencyError, KeywordError, is_ours, kind_of
 from pytest_cam.images import drawing
 from pytest_cam.images.geometry import Rectangle
 from pytest_cam.images.loading import RGB
@@ -56,7 +56,7 @@ class Comparison:
     def __post_init__(self) -> None:
         other: object = self.second
         if not isinstance(other, type(self.first)):
-            raise KeywordError(f"other is a {type(other).__name__}; accepted: an Attention, as attend(...) returns")
+            raise KeywordError(f"other is {kind_of(other)}; accepted: an Attention, as attend(...) returns")
         require_one_image((self.first, self.second), "comparison")
 
     def require_something(self) -> None:

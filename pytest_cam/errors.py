@@ -207,6 +207,16 @@ def _callers(frame: FrameType) -> tuple[FrameType, int]:
     return frame, ours
 
 
+def kind_of(value: object) -> str:
+    """Return what a value is, as a message names it: "an int", "None", "the class ResNet"."""
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    return f"{'an' if name.startswith(('nd', *'aeioAEIO')) else 'a'} {name}"
+
+
 def nearest(given: object, accepted: Iterable[str], count: int = 3) -> str:
     """Return "Did you mean ...?" with the names closest to the given one, or all of them if none is close.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pytest_cam.attention import Attention
-from pytest_cam.errors import EmptyMapError, ImageError, KeywordError, VacuousError, is_ours
+from pytest_cam.errors import EmptyMapError, ImageError, KeywordError, VacuousError, is_ours, kind_of
 from pytest_cam.images import drawing
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.loading import RGB
@@ -111,10 +111,10 @@ def _require_some(attentions: Sequence[Attention], purpose: str, what: str) -> N
     if isinstance(attentions, Attention):
         raise KeywordError(f"{what} got an Attention; {accepted}, or [attention] for a single one")
     if not isinstance(attentions, (list, tuple)):
-        raise KeywordError(f"{what} got a {type(attentions).__name__}; {accepted}")
+        raise KeywordError(f"{what} got {kind_of(attentions)}; {accepted}")
     if not attentions:
         raise ImageError(f"there are no attentions to {purpose}; accepted: a list of attentions of one image")
     for index, each in enumerate(attentions):
         if not isinstance(each, Attention):
-            raise KeywordError(f"{what} got a list with a {type(each).__name__} at index {index}; {accepted}")
+            raise KeywordError(f"{what} got a list with {kind_of(each)} at index {index}; {accepted}")
     require_one_image(attentions, what)

@@ -17,7 +17,7 @@ from pytest_cam.engine.resources import Resources
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import Trace
-from pytest_cam.errors import CamError, CamWarning, MethodError, NonFiniteError, is_ours
+from pytest_cam.errors import CamError, CamWarning, MethodError, NonFiniteError, is_ours, kind_of
 
 __tracebackhide__ = is_ours
 
@@ -192,7 +192,7 @@ def _require_one_size(method: Method, maps: list[torch.Tensor]) -> None:
 
 def _described(maps: Any) -> str:
     if not isinstance(maps, torch.Tensor):
-        return f"a {type(maps).__name__}"
+        return kind_of(maps)
     return "a nested tensor" if maps.is_nested else f"a tensor {tuple(maps.shape)}{_strangeness(maps)}"
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from pytest_cam.engine.methods import Method, names_for_any_callable
 from pytest_cam.engine.state import ModelState
-from pytest_cam.errors import ModelError, is_ours
+from pytest_cam.errors import ModelError, is_ours, kind_of
 from pytest_cam.randomness import RandomState
 
 __tracebackhide__ = is_ours
@@ -91,7 +91,7 @@ def state_of(model: Model, methods: Sequence[Method]) -> State:
         if needing:
             *first, last = map(repr, names_for_any_callable())
             raise ModelError(
-                f"model is a {type(model).__name__}, and {needing[0]} needs the layers of a torch.nn.Module; methods "
+                f"model is {kind_of(model)}, and {needing[0]} needs the layers of a torch.nn.Module; methods "
                 f"for any callable are {', '.join(first)} and {last}"
             )
         return BlackBox(model)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from pytest_cam.errors import TargetError, is_ours, nearest
+from pytest_cam.errors import TargetError, is_ours, kind_of, nearest
 
 __tracebackhide__ = is_ours
 
@@ -39,7 +39,7 @@ def as_names(given: Any) -> Sequence[str] | None:
             raise TargetError(f"class_names is a dict whose keys are not 0 to {len(given) - 1}; {_ACCEPTED}")
         return names
     if isinstance(given, (str, bytes)) or not hasattr(given, "__len__"):
-        raise TargetError(f"class_names is a {type(given).__name__}; {_ACCEPTED}")
+        raise TargetError(f"class_names is {kind_of(given)}; {_ACCEPTED}")
     return list(given)
 
 

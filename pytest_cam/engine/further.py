@@ -12,7 +12,7 @@ import torch
 
 from pytest_cam.engine.layouts import Reshape
 from pytest_cam.engine.outputs import Selector
-from pytest_cam.errors import KeywordError, is_ours, nearest
+from pytest_cam.errors import KeywordError, is_ours, kind_of, nearest
 
 __tracebackhide__ = is_ours
 
@@ -61,15 +61,15 @@ def require_known(further: Mapping[str, Any], verb: Callable[..., Any]) -> None:
     args = further.get("model_args")
     if args is not None and not isinstance(args, (list, tuple)):
         raise KeywordError(
-            f"model_args is a {type(args).__name__}; accepted: a tuple of what the model takes after the image, as in "
+            f"model_args is {kind_of(args)}; accepted: a tuple of what the model takes after the image, as in "
             "model_args=(metadata,)"
         )
     kwargs = further.get("model_kwargs")
     if kwargs is not None and not isinstance(kwargs, Mapping):
-        raise KeywordError(f"model_kwargs is a {type(kwargs).__name__}; accepted: a dict from name to value")
+        raise KeywordError(f"model_kwargs is {kind_of(kwargs)}; accepted: a dict from name to value")
     options = further.get("method_options")
     if options is not None and not isinstance(options, Mapping):
-        raise KeywordError(f"method_options is a {type(options).__name__}; accepted: a dict from name to value")
+        raise KeywordError(f"method_options is {kind_of(options)}; accepted: a dict from name to value")
     seed = further.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, Integral) or not -(2**63) <= int(seed) < 2**64:
         raise KeywordError(f"seed is {seed!r}; accepted: an integer of 64 bits")

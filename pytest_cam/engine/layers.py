@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from torch import nn
 
-from pytest_cam.errors import LayerError, is_ours, nearest
+from pytest_cam.errors import LayerError, is_ours, kind_of, nearest
 
 __tracebackhide__ = is_ours
 
@@ -83,7 +83,7 @@ def resolve(model: nn.Module, layer: LayerLike) -> Layer | None:
     if isinstance(layer, nn.Module):
         return Layer(name_of(model, layer), layer)
     raise LayerError(
-        f"layer is a {type(layer).__name__}; accepted: a dotted name such as 'layer4.1', a module of the model, an "
+        f"layer is {kind_of(layer)}; accepted: a dotted name such as 'layer4.1', a module of the model, an "
         "index into its explainable layers such as -1, or None or 'auto' for the last layer with spatial extent"
     )
 
@@ -134,7 +134,7 @@ def name_of(model: nn.Module, module: nn.Module) -> str:
         if candidate is module:
             return name or "(the model)"
     raise LayerError(
-        f"layer is a {type(module).__name__} that is not part of this {type(model).__name__}; was it taken from "
+        f"layer is {kind_of(module)} that is not part of this {type(model).__name__}; was it taken from "
         "another instance, or from a copy?"
     )
 

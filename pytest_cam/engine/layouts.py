@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from pytest_cam.errors import LayerError, is_ours
+from pytest_cam.errors import LayerError, is_ours, kind_of
 
 __tracebackhide__ = is_ours
 
@@ -262,7 +262,7 @@ def normalises_last_axis(kind: type[nn.Module]) -> bool:
 
 def _reshaped(reshape: Reshape, tensor: torch.Tensor) -> torch.Tensor:
     result = reshape(tensor)
-    given = f"a tensor {tuple(result.shape)}" if isinstance(result, torch.Tensor) else f"a {type(result).__name__}"
+    given = f"a tensor {tuple(result.shape)}" if isinstance(result, torch.Tensor) else kind_of(result)
     if not isinstance(result, torch.Tensor) or result.ndim != 4 or result.shape[0] != tensor.shape[0]:
         raise LayerError(
             f"reshape made {given} of the layer's output {tuple(tensor.shape)}; accepted: a tensor (B, C, h, w), "

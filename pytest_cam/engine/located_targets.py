@@ -11,7 +11,7 @@ import torch
 from torchvision.ops import box_iou
 
 from pytest_cam.engine.ready_targets import ReadyTarget, as_index, label_of, require_class
-from pytest_cam.errors import OutputError, TargetError, is_ours
+from pytest_cam.errors import OutputError, TargetError, is_ours, kind_of
 from pytest_cam.images.regions import Region, as_region
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _class_maps(part: Any) -> torch.Tensor:
 
 def _detections(part: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     if not isinstance(part, Mapping) or not {"boxes", "scores", "labels"} <= part.keys():
-        given = f"keys {', '.join(map(repr, part))}" if isinstance(part, Mapping) else f"a {type(part).__name__}"
+        given = f"keys {', '.join(map(repr, part))}" if isinstance(part, Mapping) else kind_of(part)
         raise OutputError(
             f"DetectionBox needs 'boxes', 'scores' and 'labels' for each image, and the model gives {given}; pass "
             "output=<callable> that returns them, or target=<callable>"

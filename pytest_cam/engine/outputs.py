@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from pytest_cam.errors import OutputError, is_ours, nearest
+from pytest_cam.errors import OutputError, is_ours, kind_of, nearest
 
 __tracebackhide__ = is_ours
 
@@ -33,7 +33,7 @@ def selected(output: Any, selector: Selector) -> Any:
         return selector(output)
     if isinstance(selector, bool) or not isinstance(selector, (str, int)):
         raise OutputError(
-            f"output is a {type(selector).__name__}; accepted: a key, the name of an attribute, an index, or a "
+            f"output is {kind_of(selector)}; accepted: a key, the name of an attribute, an index, or a "
             "callable on what the model returns"
         )
     entries = _entries(output)
@@ -142,7 +142,7 @@ def described(output: Any) -> str:
     if isinstance(output, torch.Tensor):
         return f"a tensor {_shape(output)}"
     entries = _entries(output)
-    text = f"a {type(output).__name__}"
+    text = kind_of(output)
     if isinstance(output, (list, tuple)):
         text += f" of {len(output)}"
     if not entries:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pytest_cam.engine.layers import FusedLayers, LayerLike
-from pytest_cam.errors import ModelError, is_ours
+from pytest_cam.errors import ModelError, is_ours, kind_of
 
 __tracebackhide__ = is_ours
 
@@ -32,9 +32,7 @@ class Twin:
 
     def __init__(self, model: Any) -> None:
         if not isinstance(model, nn.Module):
-            raise ModelError(
-                f"model is a {type(model).__name__}; accepted: a torch.nn.Module, whose weights can be drawn anew"
-            )
+            raise ModelError(f"model is {kind_of(model)}; accepted: a torch.nn.Module, whose weights can be drawn anew")
         self._copies: dict[int, Any] = {}
         try:
             self.model: nn.Module = copy.deepcopy(model, self._copies)

@@ -15,7 +15,7 @@ from pytest_cam.engine.memory import is_shortage
 from pytest_cam.engine.nested import first_tensor, holds, mapped, other_kind_in, tensors_in
 from pytest_cam.engine.recording import Recorder, Step, copied, each_forward
 from pytest_cam.engine.soundness import Buffers, agree, has_rows, hooked, is_same
-from pytest_cam.errors import LayerError, is_ours
+from pytest_cam.errors import LayerError, is_ours, kind_of
 from pytest_cam.randomness import RandomState
 
 __tracebackhide__ = is_ours
@@ -128,7 +128,7 @@ class Replay:
         tensor = self._pick(output)
         if tensor is None or not holds(output, tensor):
             raise LayerError(
-                f"the layer {name} returns a {type(output).__name__} in which no tensor is found to replace; accepted: "
+                f"the layer {name} returns {kind_of(output)} in which no tensor is found to replace; accepted: "
                 "a tensor, or a tuple, list or dict with one"
             )
         if tensor.shape[:1] != (1,):

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from pytest_cam.errors import ModelError, is_ours
+from pytest_cam.errors import ModelError, is_ours, kind_of
 
 __tracebackhide__ = is_ours
 
@@ -29,12 +29,12 @@ def require_python(model: nn.Module, modules: list[nn.Module]) -> None:
     """
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError(
-            f"model is a {type(model).__name__}: TorchScript runs its layers without the hooks that read them; pass "
+            f"model is {kind_of(model)}: TorchScript runs its layers without the hooks that read them; pass "
             f"the torch.nn.Module that it was made from, {_WITHOUT_LAYERS}"
         )
     if isinstance(model, torch.fx.GraphModule) and not any(map(_calls_a_module, model.graph.nodes)):
         raise ModelError(
-            f"model is a {type(model).__name__} whose graph calls no modules, as torch.export makes it: there are no "
+            f"model is {kind_of(model)} whose graph calls no modules, as torch.export makes it: there are no "
             f"layers to explain. Pass the torch.nn.Module that it was made from, {_WITHOUT_LAYERS}"
         )
     for module in modules:

@@ -24,7 +24,7 @@ from pytest_cam.engine.replay import Replay
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import GRADIENTS, Trace, independent, trace
-from pytest_cam.errors import MethodError, is_ours
+from pytest_cam.errors import MethodError, is_ours, kind_of
 
 __tracebackhide__ = is_ours
 
@@ -97,7 +97,7 @@ class Resources:
         wanted = (1, found.logits.shape[1])
         shape = tuple(weights.shape) if isinstance(weights, torch.Tensor) else None
         if shape != wanted:
-            given = f"a {type(weights).__name__}" if shape is None else f"a tensor {shape}"
+            given = kind_of(weights) if shape is None else f"a tensor {shape}"
             raise MethodError(
                 f"method {self._name!r} calls class_gradients with {given}; accepted: weights {wanted}, one for each "
                 "class"

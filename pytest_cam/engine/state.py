@@ -17,7 +17,7 @@ from pytest_cam.engine.buffers import Buffers
 from pytest_cam.engine.hooks import has_global_hooks
 from pytest_cam.engine.module_tree import ModuleTree
 from pytest_cam.engine.requirements import require_differentiable, require_python
-from pytest_cam.errors import ModelError, is_ours
+from pytest_cam.errors import ModelError, is_ours, kind_of
 from pytest_cam.randomness import RandomState
 
 __tracebackhide__ = is_ours
@@ -61,7 +61,7 @@ class ModelState:
     def __init__(self, model: nn.Module, *, opens: bool = True) -> None:
         if not isinstance(model, nn.Module):
             raise ModelError(
-                f"model is a {_kind(model)}; accepted: a torch.nn.Module (an instance, not a class)"
+                f"model is {kind_of(model)}; accepted: a torch.nn.Module (an instance, not a class)"
                 f"{'' if opens else ', a callable or a session of ONNX Runtime'}{_hint(model)}"
             )
         self.tree = tree = ModuleTree.of(model)
@@ -201,10 +201,6 @@ def _hint(value: object) -> str:
             f"({str(value)!r}); occlusion and rise explain what that returns"
         )
     return ""
-
-
-def _kind(value: object) -> str:
-    return f"class ({value.__name__})" if isinstance(value, type) else type(value).__name__
 
 
 def _first(tables: Iterable[Mapping[str, torch.Tensor | None]]) -> torch.Tensor | None:

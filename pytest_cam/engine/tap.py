@@ -15,7 +15,7 @@ from pytest_cam.engine.hooks import HookManager, works_in_place
 from pytest_cam.engine.layers import Layer
 from pytest_cam.engine.layouts import Layout, Reader, normalises_last_axis, with_tensor
 from pytest_cam.engine.sparse_rows import SparseRows
-from pytest_cam.errors import LayerError, ModelError, is_ours
+from pytest_cam.errors import LayerError, ModelError, is_ours, kind_of
 
 __tracebackhide__ = is_ours
 
@@ -151,7 +151,7 @@ class Taps:
             tensor = self._reader.find(output)
             if tensor is None:
                 raise LayerError(
-                    f"layer {layer.name!r} ({type(module).__name__}) returns a {type(output).__name__} without a "
+                    f"layer {layer.name!r} ({type(module).__name__}) returns {kind_of(output)} without a "
                     "tensor; accepted: a tensor, or a tuple, list or dict with one. Take a layer inside it or after it"
                 )
             layout = self._reader.read(tensor, module, layer.name)

@@ -13,7 +13,7 @@ from pytest_cam.engine.class_names import name_of
 from pytest_cam.engine.explained import Explained, Softmax, sigmoid
 from pytest_cam.engine.outputs import Rows, Selector, selected
 from pytest_cam.engine.ready_targets import BinaryLogit, ClassLogit, ReadyTarget, as_index, require_class
-from pytest_cam.errors import TargetError, is_ours
+from pytest_cam.errors import TargetError, is_ours, kind_of
 
 __tracebackhide__ = is_ours
 
@@ -236,9 +236,7 @@ def _called(answer: Answer, index: int, target: Any) -> tuple[torch.Tensor, Read
             f"({error})"
         ) from error
     if not isinstance(score, torch.Tensor):
-        raise TargetError(
-            f"target {name} returned a {type(score).__name__}; accepted: a scalar tensor (without .item())"
-        )
+        raise TargetError(f"target {name} returned {kind_of(score)}; accepted: a scalar tensor (without .item())")
     if score.numel() != 1:
         raise TargetError(f"target {name} returned a tensor {tuple(score.shape)}; accepted: one scalar")
     return score.reshape(()), fixed

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from pytest_cam.errors import PreprocessError, is_ours
+from pytest_cam.errors import PreprocessError, is_ours, kind_of
 from pytest_cam.images.geometry import Preprocess
 
 __tracebackhide__ = is_ours
@@ -62,7 +62,7 @@ def apply(preprocess: Preprocess, image: Image.Image) -> torch.Tensor:
     """
     if not callable(preprocess):
         raise PreprocessError(
-            f"preprocess is a {type(preprocess).__name__}; accepted: a callable from an RGB PIL image to a "
+            f"preprocess is {kind_of(preprocess)}; accepted: a callable from an RGB PIL image to a "
             "float tensor (C, H, W)"
         )
     if is_processor(preprocess):
@@ -148,7 +148,7 @@ def as_input(output: Any, preprocess: Preprocess) -> torch.Tensor:
             found = found[0]
         if found.ndim == 3 and 0 not in found.shape:
             return found
-    raise PreprocessError(f"the preprocess {name_of(preprocess)} returned a {_described(found)}")
+    raise PreprocessError(f"the preprocess {name_of(preprocess)} returned {_described(found)}")
 
 
 def _unwrapped(output: Any) -> Any:
@@ -171,7 +171,7 @@ def _channels_first(array: npt.NDArray[Any]) -> torch.Tensor | npt.NDArray[Any]:
 
 def _described(found: Any) -> str:
     """Return what a preprocess gave, what would have been accepted, and what to do about it."""
-    kind, cure = type(found).__name__, ""
+    kind, cure = kind_of(found), ""
     if isinstance(found, Mapping):
         kind = f"{kind} with the keys {sorted(map(str, found))}"
         cure = f"; a dictionary has it under {' or '.join(map(repr, _KEYS))}"
@@ -179,10 +179,10 @@ def _described(found: Any) -> str:
         kind = f"{kind} of {len(found)}"
         cure = "; the input alone, of one image at a time"
     elif isinstance(found, Image.Image):
-        kind, cure = "PIL image", "; end it with a step that makes a tensor, such as ToTensor()"
+        kind, cure = "a PIL image", "; end it with a step that makes a tensor, such as ToTensor()"
     elif isinstance(found, (torch.Tensor, np.ndarray)):
         array = "tensor" if isinstance(found, torch.Tensor) else "array"
-        kind = f"{found.dtype} {array} {tuple(found.shape)}"
+        kind = f"a {found.dtype} {array} {tuple(found.shape)}"
         floating = found.is_floating_point() if isinstance(found, torch.Tensor) else found.dtype.kind == "f"
         if not floating:
             cure = "; scale it to floating point, as the model was trained"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pytest_cam.errors import ImageError, is_ours
+from pytest_cam.errors import ImageError, is_ours, kind_of
 
 __tracebackhide__ = is_ours
 
@@ -101,7 +101,7 @@ def load(img: Any) -> SourceImage:
         return _from_pil(img, getattr(img, "filename", "") or "PIL image")
     if isinstance(img, (str, os.PathLike)):
         return _from_path(os.fspath(img))
-    raise ImageError(f"img is a {type(img).__name__}; accepted: {ACCEPTED}")
+    raise ImageError(f"img is {kind_of(img)}; accepted: {ACCEPTED}")
 
 
 def _from_path(path: str) -> SourceImage:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageEnhance
 
-from pytest_cam.errors import PerturbationError, is_ours, nearest
+from pytest_cam.errors import PerturbationError, is_ours, kind_of, nearest
 from pytest_cam.images.loading import load
 
 __tracebackhide__ = is_ours
@@ -220,7 +220,7 @@ class _Own(Change):
     def _wrong(self, made: Any, accepted: str) -> PerturbationError:
         size = getattr(made, "shape", None) or getattr(made, "size", None)
         of = f" of {tuple(size)}" if isinstance(size, tuple) else ""
-        return PerturbationError(f"perturbation {self} returned a {type(made).__name__}{of}; accepted: {accepted}")
+        return PerturbationError(f"perturbation {self} returned {kind_of(made)}{of}; accepted: {accepted}")
 
 
 Perturbation: TypeAlias = Move | Change

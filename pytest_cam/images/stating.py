@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cam.errors import GeometryError, is_ours
+from pytest_cam.errors import GeometryError, is_ours, kind_of
 from pytest_cam.images.geometry import Geometry
 
 __tracebackhide__ = is_ours
@@ -37,7 +37,7 @@ def stated_geometry(stated: Any, name: str, image_size: tuple[int, int], input_s
     """
     where = f"cam_geometry of the preprocess {name}"
     if not callable(stated):
-        raise GeometryError(f"{where} is a {type(stated).__name__}; accepted: a method cam_geometry(size)")
+        raise GeometryError(f"{where} is {kind_of(stated)}; accepted: a method cam_geometry(size)")
     try:
         answer = stated(image_size)
     except Exception as error:
@@ -59,9 +59,9 @@ def _matrix(answer: Any, where: str) -> npt.NDArray[np.float64]:
     try:
         matrix: npt.NDArray[np.float64] = np.array(rows, dtype=np.float64)
     except (TypeError, ValueError):
-        raise GeometryError(f"{where} returned a {type(answer).__name__}; {_ACCEPTED}") from None
+        raise GeometryError(f"{where} returned {kind_of(answer)}; {_ACCEPTED}") from None
     if matrix.shape != (2, 3):
-        kind = f"an array of shape {matrix.shape}" if matrix.ndim else f"a {type(answer).__name__}"
+        kind = f"an array of shape {matrix.shape}" if matrix.ndim else kind_of(answer)
         raise GeometryError(f"{where} returned {kind}; {_ACCEPTED}")
     linear = np.abs(matrix[:, :2])
     # What is left of a right angle's cosine is no shear.

@@ -14,7 +14,7 @@ from pytest_cam.engine.listing import Explainable, explainable_layers
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.trace import trace
-from pytest_cam.errors import CamError, SettingError, nearest
+from pytest_cam.errors import CamError, SettingError, kind_of, nearest
 
 _SIDE = 224
 _ACCEPTED = (
@@ -72,7 +72,7 @@ def _made_by(place: str) -> tuple[nn.Module, torch.Tensor]:
     made = _made(place)
     model, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(model, nn.Module):
-        raise _refusal(f"{place} returned a {type(made).__name__}")
+        raise _refusal(f"{place} returned {kind_of(made)}")
     if inputs is None:
         inputs = torch.randn(1, *_size(model), generator=torch.Generator().manual_seed(0))
     if not isinstance(inputs, torch.Tensor) or inputs.ndim != 4:

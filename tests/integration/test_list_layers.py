@@ -87,7 +87,7 @@ def test_without_an_input_one_of_a_usual_size_is_made(project: pytest.Pytester) 
         ("models", "accepted: module:factory"),
         ("nowhere:small", "nowhere does not import (ModuleNotFoundError: No module named 'nowhere')"),
         ("models:smal", "models has no callable 'smal'. Did you mean 'small'?"),
-        ("models:number", f"models:number returned a int; accepted: {ACCEPTED}"),
+        ("models:number", f"models:number returned an int; accepted: {ACCEPTED}"),
         ("models:three", f"models:three returned a tuple; accepted: {ACCEPTED}"),
         ("models:needs", "models:needs() raised TypeError: needs() missing 1 required positional argument: 'name'; "),
         ("models:needs", f"'name'; accepted: {ACCEPTED}"),

@@ -258,7 +258,7 @@ def test_broken_methods_of_another_package_are_errors_where_they_are_used(projec
         [
             "*The above exception was the direct cause of the following exception:*",
             "E *MethodError: method 'greedy' asks for 'activation', which there is not. Did you mean 'activations'*",
-            "E *MethodError: method 'number' is a int; accepted: a function",
+            "E *MethodError: method 'number' is an int; accepted: a function",
             *(f"E *{cause}" for _, cause in causes.values()),
             *(
                 f"E *MethodError: method '{name}', the entry point {entry} of ourcams in the group "
@@ -281,7 +281,7 @@ def test_broken_methods_of_another_package_are_errors_where_they_are_used(projec
             "ourcams:greedy",
             "method 'ep-cam' asks for 'activation', which there is not. Did you mean 'activations'*",
         ),
-        ("ourcams:number", "method 'ep-cam' is a int; accepted: a function"),
+        ("ourcams:number", "method 'ep-cam' is an int; accepted: a function"),
     ],
 )
 def test_broken_method_of_another_package_is_a_collection_error_where_it_is_named(project, entry, said):

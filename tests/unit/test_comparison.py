@@ -122,7 +122,7 @@ def test_same_tensor_in_half_precision_is_the_same_image() -> None:
 
 
 def test_what_is_no_attention_and_what_is_empty_is_an_error() -> None:
-    with pytest.raises(TypeError, match="other is a ndarray; accepted: an Attention"):
+    with pytest.raises(TypeError, match="other is an ndarray; accepted: an Attention"):
         looked().compare(looked().map)  # type: ignore[arg-type]  # that is the test
     nothing = attend(Rolled(), spot(4, 6), layer="look", method="gradcam", target=0)
     for pair in ((nothing, looked()), (looked(), nothing)):

@@ -38,3 +38,17 @@ def test_nearest_names_are_given(given: str, accepted: list[str], sentence: str)
 )
 def test_case_and_hyphens_are_no_other_name(given: str, meant: str) -> None:
     assert errors.nearest(given, ["gradcam++", "gradcam", "scorecam", "rise"]) == f"Did you mean {meant!r}?"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (3, "an int"),
+        ([], "a list"),
+        (None, "None"),
+        (dict, "the class dict"),
+        (errors.ImageError("x"), "an ImageError"),
+    ],
+)
+def test_a_value_is_named_as_a_sentence_names_it(given: object, words: str) -> None:
+    assert errors.kind_of(given) == words

@@ -72,7 +72,7 @@ def test_what_is_no_list_of_attentions_is_named() -> None:
     for draw, what in ((strip, "strip"), (lambda given: table(given, (0, 0, 8, 8)), "table")):
         with pytest.raises(CamError, match=rf"^{what} got an Attention; accepted: a list .*, or \[attention\] for a"):
             draw(one)
-        with pytest.raises(CamError, match=rf"^{what} got a list with a ndarray at index 1; accepted: a list of"):
+        with pytest.raises(CamError, match=rf"^{what} got a list with an ndarray at index 1; accepted: a list of"):
             draw([one, one.map])
 
 

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from pytest_cam.engine.entry_points import described, entry_points, loaded
-from pytest_cam.errors import MethodError, is_ours, nearest
+from pytest_cam.errors import MethodError, is_ours, kind_of, nearest
 
 __tracebackhide__ = is_ours
 
@@ -270,7 +270,7 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 def _require_function(name: str, function: Callable[..., Any]) -> None:
     if not callable(function):
-        raise MethodError(f"method {name!r} is a {type(function).__name__}; accepted: a function")
+        raise MethodError(f"method {name!r} is {kind_of(function)}; accepted: a function")
     asked, _ = _parameters(function)
     for kind in _signature(function).parameters.values():
         if kind.kind in (kind.POSITIONAL_ONLY, kind.VAR_POSITIONAL):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from pytest_cam.errors import RegionError, is_ours
+from pytest_cam.errors import RegionError, is_ours, kind_of
 from pytest_cam.images.regions.base import Region, written
 from pytest_cam.images.regions.raster import Array, Bools, Lines
 from pytest_cam.images.regions.rle import decoded, encoded
@@ -115,7 +115,7 @@ def _as_bools(given: Any) -> npt.NDArray[np.bool_]:
         given = given.detach().cpu().numpy()
     if isinstance(given, np.ndarray):
         return _set_pixels(given, "mask")
-    raise RegionError(f"mask is a {type(given).__name__}; {_ACCEPTED}")
+    raise RegionError(f"mask is {kind_of(given)}; {_ACCEPTED}")
 
 
 def _read(path: str) -> npt.NDArray[Any]:

@@ -202,7 +202,7 @@ def test_a_random_function_is_an_error() -> None:
         ([Shift(4)], PerturbationError, "a shift by 4 leaves too little of a map of 8 x 8 cells"),
         ([lambda image: image], VacuousError, "changes nothing in input tensor"),
         ([lambda image: image[:, 1:]], PerturbationError, r"returned a Tensor of \(1, 31, 32\); accepted: a floating"),
-        ([lambda image: None], PerturbationError, "returned a NoneType; accepted"),
+        ([lambda image: None], PerturbationError, "returned None; accepted"),
     ],
 )
 def test_perturbations_that_make_no_sense_are_named(under, error, names) -> None:

@@ -40,7 +40,7 @@ def test_weights_of_torchvision_know_the_names() -> None:
     [
         (ResNet18_Weights, r"the class ResNet18_Weights; take a member of it: ResNet18_Weights\.DEFAULT"),
         ("dog", "class_names is a str; accepted: a list of K names"),
-        (3, "class_names is a int; accepted"),
+        (3, "class_names is an int; accepted"),
         ({1: "dog"}, "a dict whose keys are not 0 to 0"),
         ({"cat": 0}, "a dict whose keys are not 0 to 0"),
     ],

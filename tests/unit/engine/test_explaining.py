@@ -81,7 +81,7 @@ def test_a_list_of_one_gives_a_list_of_one(classifier: nn.Sequential, picture: t
         ({"method": ["gradcam", "gradcan"]}, MethodError, "Did you mean 'gradcam'"),
         ({"target": []}, TargetError, "the list of targets is empty"),
         ({"method_options": {"sample": 3}}, MethodError, r"gradcam\+\+ has no option 'sample'. It has none"),
-        ({"method_options": 3}, KeywordError, "method_options is a int; accepted: a dict"),
+        ({"method_options": 3}, KeywordError, "method_options is an int; accepted: a dict"),
         ({"seed": 1.5}, KeywordError, "seed is 1.5; accepted: an integer"),
         ({"seed": True}, KeywordError, "seed is True; accepted: an integer"),
         ({"seed": np.bool_(True)}, KeywordError, "seed is .*True.*; accepted: an integer"),

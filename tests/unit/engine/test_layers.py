@@ -68,9 +68,9 @@ def test_module_of_another_model_is_an_error(classifier: nn.Sequential, picture:
         attend(classifier, picture, layer=copy.deepcopy(classifier).layer)
 
 
-@pytest.mark.parametrize(("layer", "named"), [(4.0, "float"), ({"layer"}, "set"), (nn.Conv2d, "type")])
+@pytest.mark.parametrize(("layer", "named"), [(4.0, "a float"), ({"layer"}, "a set"), (nn.Conv2d, "the class Conv2d")])
 def test_layer_of_another_kind_is_an_error(
     classifier: nn.Sequential, picture: torch.Tensor, layer: Any, named: str
 ) -> None:
-    with pytest.raises(LayerError, match=rf"layer is a {named}; accepted: a dotted name"):
+    with pytest.raises(LayerError, match=rf"layer is {named}; accepted: a dotted name"):
         attend(classifier, picture, layer=layer)

@@ -195,7 +195,7 @@ def test_reshape_overrides_what_would_be_inferred(picture: torch.Tensor) -> None
             r"reshape made a tensor \(1, \d+\) of the layer's output .*accepted: a tensor \(B",
         ),
         (lambda out: out[0], r"reshape made a tensor .*accepted: a tensor \(B, C, h, w\), here \(1, C, h, w\)"),
-        (lambda out: None, "reshape made a NoneType"),
+        (lambda out: None, "reshape made None"),
         (lambda out: out.permute(0, 3, 1, 2).mean(dim=(2, 3), keepdim=True), "its grid must be larger than 1 x 1"),
     ],
 )

@@ -172,7 +172,7 @@ def unreal(activations: torch.Tensor) -> Any:
     [
         (wrong_shape, MethodError, r"returned a tensor \(1, 4, 8, 8\); accepted: a tensor \(1, 8, 8\), one map"),
         (too_small, MethodError, r"returned a tensor \(1, 7, 8\); accepted: a tensor \(1, 8, 8\)"),
-        (array, MethodError, r"returned a ndarray; accepted: a tensor \(1, 8, 8\)"),
+        (array, MethodError, r"returned an ndarray; accepted: a tensor \(1, 8, 8\)"),
         (one_at_a_time, MethodError, r"returned a tensor \(8, 8\); accepted: a tensor \(1, 8, 8\)"),
         (
             sparse,

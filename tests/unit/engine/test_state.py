@@ -265,13 +265,13 @@ def test_modules_that_refer_to_each_other_are_no_obstacle(classifier: nn.Sequent
 @pytest.mark.parametrize(
     ("model", "named"),
     [
-        (nn.Linear, r"class \(Linear\)"),
-        ({"weight": 1}, "dict"),
-        (None, "NoneType"),
+        (nn.Linear, "the class Linear"),
+        ({"weight": 1}, "a dict"),
+        (None, "None"),
     ],
 )
 def test_what_is_no_module_is_named(model: Any, named: str, picture: torch.Tensor) -> None:
-    with pytest.raises(ModelError, match=rf"model is a {named}; accepted: a torch\.nn\.Module \(an instance"):
+    with pytest.raises(ModelError, match=rf"model is {named}; accepted: a torch\.nn\.Module \(an instance"):
         attend(model, picture)
 
 

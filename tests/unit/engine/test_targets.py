@@ -140,7 +140,7 @@ def test_labels_that_do_not_exclude_one_another_have_probabilities_of_their_own(
         ("dog", "'dog' is a class name, and no class names are known"),
         (lambda row: row, r"returned a tensor \(2,\); accepted: one scalar"),
         (lambda row: row.sum().item(), r"returned a float; accepted: a scalar tensor \(without \.item\(\)\)"),
-        (lambda row: None, "returned a NoneType"),
+        (lambda row: None, "returned None"),
     ],
 )
 def test_target_that_names_no_score_is_an_error(target: Any, message: str) -> None:
@@ -170,7 +170,7 @@ def test_wrong_class_names_are_an_error(target: Any, names: list[str], message: 
         ({"logits": LOGITS[0], "loss": None}, r"a dict with 'logits' \(2,\), 'loss' \(NoneType\)"),
         ({"logits": torch.zeros(1, 5, 2, 2), "features": LOGITS}, r"a dict with 'logits' \(1, 5, 2, 2\), .*"),
         ({"labels": torch.tensor([1])}, r"a dict with 'labels' \(1,\) of torch\.int64"),
-        (None, "a NoneType"),
+        (None, "None"),
     ],
 )
 def test_output_that_is_no_batch_of_class_scores_is_an_error(output: Any, given: str) -> None:

@@ -117,7 +117,7 @@ def sharded(network: nn.Module, picture: torch.Tensor) -> nn.Module:
 @pytest.mark.parametrize(
     ("wrap", "words"),
     [
-        (exported, "model is a ExportedProgram; .* pass the module that was exported"),
+        (exported, "model is an ExportedProgram; .* pass the module that was exported"),
         (lambda *given: exported(*given).module(), "no modules, as torch.export makes it.*'occlusion' or 'rise'"),
         (
             quantised,

@@ -125,8 +125,8 @@ def test_tensor_form_is_an_image_to_v2() -> None:
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        (None, "returned a NoneType"),
-        (3, "returned a int"),
+        (None, "returned None"),
+        (3, "returned an int"),
         (PHOTO, r"returned a PIL image; accepted: .*; end it with a step that makes a tensor"),
         (torch.zeros(3, 4), r"torch.float32 tensor \(3, 4\)"),
         (torch.zeros(3, 0, 4), r"torch.float32 tensor \(3, 0, 4\)"),
@@ -148,7 +148,7 @@ def test_what_is_no_input_is_named(output: object, words: str) -> None:
 
     with pytest.raises(PreprocessError, match=words) as raised:
         apply(broken, PHOTO)
-    assert str(raised.value).startswith("the preprocess broken returned a ")
+    assert str(raised.value).startswith("the preprocess broken returned ")
     assert "accepted: a floating point tensor (C, H, W)" in str(raised.value)
 
 
@@ -174,5 +174,5 @@ def test_failure_of_what_has_worked_before_is_its_own() -> None:
 
 
 def test_what_cannot_be_called_is_named() -> None:
-    with pytest.raises(PreprocessError, match=r"preprocess is a int.*callable"):
+    with pytest.raises(PreprocessError, match=r"preprocess is an int.*callable"):
         apply(3, PHOTO)  # type: ignore[arg-type]  # what a user may do

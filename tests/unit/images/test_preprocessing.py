@@ -61,7 +61,7 @@ def test_preprocess_that_depends_on_the_content_is_an_error() -> None:
 
 
 def test_preprocess_that_cannot_be_called_is_named() -> None:
-    with pytest.raises(PreprocessError, match=r"preprocess is a int.*callable"):
+    with pytest.raises(PreprocessError, match=r"preprocess is an int.*callable"):
         prepare(PHOTO, 3)  # type: ignore[arg-type]  # what a user may do
 
 

@@ -57,7 +57,7 @@ def test_function_may_carry_its_geometry() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (None, "returned a NoneType; accepted: two rows of three finite numbers"),
+        (None, "returned None; accepted: two rows of three finite numbers"),
         ("half", "returned a str; accepted"),
         ([(1, 0, 0), (0, 1)], "returned a list; accepted"),
         (np.eye(3), r"returned an array of shape \(3, 3\); accepted"),
