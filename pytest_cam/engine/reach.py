@@ -5,18 +5,15 @@ from __future__ import annotations
 import logging
 import operator
 import random
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from io import IOBase
-from itertools import starmap
+from itertools import chain, starmap
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
-    CodeType,
     FunctionType,
     GenericAlias,
     GetSetDescriptorType,
@@ -32,6 +29,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from pytest_cam.engine.named import FINISHED, INSTALLED, closure_of, is_from, is_of_the_user, names_in, read_by_name
+
 # How much may be reached beside what the modules themselves hold, and about how much each of these does.
 _MOST, _OF_A_MODULE = 20_000, 60
 
@@ -45,8 +44,6 @@ _ENDS = (
 # Of these what never changes, and what never holds something else than it does.
 _FIXED = {str, bytes, bool, int, float, complex, type(None), torch.dtype, torch.device, torch.Size}
 _FROZEN = (tuple, frozenset, MethodType, staticmethod, classmethod, property, partial)
-# Packages whose classes nobody changes, beside those of Python itself.
-_INSTALLED = frozenset({"torch", "torchvision", "numpy", "PIL", *sys.stdlib_module_names})
 _GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 
 # What each module has: its weights, the modules in it and its hooks are looked at elsewhere.
@@ -80,7 +77,7 @@ class Reach:
     _owners: list[Any] = field(default_factory=list)
     _places: list[tuple[Any, Any]] = field(default_factory=list)
     _functions: list[FunctionType] = field(default_factory=list)
-    _globals: list[tuple[dict[str, Any], list[str]]] = field(default_factory=list)
+    _globals: list[tuple[Mapping[str, Any], list[str]]] = field(default_factory=list)
     _before: list[Any] = field(default_factory=list)
 
     @classmethod
@@ -145,7 +142,7 @@ class Reach:
             list(map(id, starmap(_at, self._places))),
             [list(map(known.get, names)) for known, names in self._globals],
             list(map(_parts_of, self._functions)),
-            [_closure_of(function) for function in self._functions if function.__closure__],
+            [closure_of(function) for function in self._functions if function.__closure__],
         ]
 
     def _note(self, value: Any, read: Callable[[Any], Iterable[Any]]) -> None:
@@ -161,7 +158,7 @@ class Reach:
         elif isinstance(value, FunctionType):
             self._functions.append(value)
         elif isinstance(value, type):
-            if _is_of_the_user(value):
+            if is_of_the_user(value):
                 self._tables.append(vars(value))  # type: ignore[arg-type]  # a view of a dict does here
                 self._note_places(vars(value), vars(value))
         elif type(getattr(value, "__dict__", None)) is dict:
@@ -178,15 +175,20 @@ class Reach:
         self._places.extend((holder, key) for key in keys if not _is_fixed(holder[key]))
 
     def _follow(self, seen: set[int]) -> None:
-        """Note what functions read outside of themselves, and those that are in their closures."""
-        names: dict[int, tuple[dict[str, Any], dict[str, None]]] = {}
+        """Note what functions read outside of themselves, and those that they call: from closures, or by name."""
+        names: dict[int, tuple[Mapping[str, Any], dict[str, None]]] = {}
         for function in self._functions:  # which grows meanwhile
-            known, named = names.setdefault(id(function.__globals__), (function.__globals__, {}))
-            named.update(dict.fromkeys(_names_in(function.__code__)))
-            closure = _closure_of(function)
+            own = names_in(function.__code__)
+            names.setdefault(id(function.__globals__), (function.__globals__, {}))[1].update(dict.fromkeys(own))
+            closure = closure_of(function)
             # Not what containers among these hold: a list that passes are counted in would change with each.
             self.values.extend(closure)
-            for value in closure:  # as what a decorator has wrapped
+            read = [] if is_from(FINISHED, function) else read_by_name(function.__globals__, own)
+            for value, inside, there in read:
+                names.setdefault(id(value), (inside, {}))[1].update(dict.fromkeys(there))
+            found = (inside[name] for _, inside, there in read for name in there)
+            helpers = [value for value in found if type(value) is FunctionType and not is_from(INSTALLED, value)]
+            for value in chain(closure, helpers):
                 if type(value) is FunctionType and id(value) not in seen:
                     seen.add(id(value))
                     self._functions.append(value)
@@ -241,12 +243,8 @@ def _slots_of(kind: type) -> list[str]:
     return [name for name in slots if not name.startswith("__")]
 
 
-def _is_of_the_user(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] not in _INSTALLED
-
-
 def _of_class(kind: type) -> Iterable[Any]:
-    return (*vars(kind).values(), *kind.__bases__) if _is_of_the_user(kind) else ()
+    return (*vars(kind).values(), *kind.__bases__) if is_of_the_user(kind) else ()
 
 
 def _refused(value: Any) -> Iterable[Any]:
@@ -260,18 +258,3 @@ def _attributes(value: Any, slots: list[str]) -> Iterable[Any]:
 
 def _names(slots: Any) -> Iterable[str]:
     return (slots,) if isinstance(slots, str) else slots
-
-
-def _closure_of(function: FunctionType) -> list[Any]:
-    found = []
-    for cell in function.__closure__ or ():
-        with suppress(ValueError):  # an empty one, whose variable is not set yet
-            found.append(cell.cell_contents)
-    return found
-
-
-@lru_cache(maxsize=4096)
-def _names_in(code: CodeType) -> tuple[str, ...]:
-    """Return the names that some code uses, and what is defined in it: lambdas, generators."""
-    within = (name for part in code.co_consts if isinstance(part, CodeType) for name in _names_in(part))
-    return tuple(dict.fromkeys([*code.co_names, *within]))

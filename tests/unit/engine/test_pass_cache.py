@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,26 @@ from pytest_cam.running import SHARING
 
 _passes: list[int] = []
 SHIFT = 0.0
+GAIN = 1.0
+
+
+class CFG:
+    """Settings as many projects keep them."""
+
+    power = 1.0
+
+
+settings = ModuleType("settings")
+settings.bias = 0.0  # type: ignore[attr-defined]
+arguments = SimpleNamespace(offset=0.0)
+
+
+def gained(scores: torch.Tensor) -> torch.Tensor:
+    return strengthened(scores) * GAIN
+
+
+def strengthened(scores: torch.Tensor) -> torch.Tensor:
+    return scores * CFG.power
 
 
 class Counted(nn.Module):
@@ -265,6 +287,33 @@ def test_the_next_test_is_answered_too(model: Counted, picture: torch.Tensor, mo
     attend(model, picture, layer="look")
     monkeypatch.setattr(SHARING, "test", SHARING.test + 1)
     assert passes(lambda: attend(model, picture, layer="look")) == 0
+
+
+class Reading(Counted):
+    """Reads settings of its project, by itself and by functions that it calls."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return gained(super().forward(images)) + settings.bias + arguments.offset
+
+
+@pytest.mark.parametrize(
+    ("holder", "name", "value"),
+    [
+        (settings, "bias", 3.0),
+        (arguments, "offset", 3.0),
+        (CFG, "power", 3.0),
+        (sys.modules[__name__], "GAIN", 3.0),
+        (sys.modules[__name__], "strengthened", torch.square),
+    ],
+)
+def test_settings_that_a_model_reads_by_name_are_noticed(
+    holder: Any, name: str, value: Any, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Reading().eval()
+    before = attend(model, picture, layer="look", target=1).score
+    assert passes(lambda: attend(model, picture, layer="look", target=1)) == 0
+    monkeypatch.setattr(holder, name, value)
+    assert attend(model, picture, layer="look", target=1).score != before
 
 
 def test_other_inputs_are_not_answered(model: Counted, picture: torch.Tensor) -> None:
