@@ -143,7 +143,7 @@ def _tables(attributes: list[dict[str, Any]]) -> list[dict[str, torch.Tensor | N
 
 
 def _of_kinds(state: ModelState) -> list[Any]:
-    return _all_in(_held_by(state.tree.kinds))
+    return _all_in([*_held_by(state.tree.kinds), vars(nn.Module)])
 
 
 def _is_patched(state: ModelState) -> bool:

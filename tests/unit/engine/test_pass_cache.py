@@ -420,6 +420,23 @@ def test_a_model_whose_torch_class_was_patched_is_always_run(
     assert attend(model, picture, layer="0", target=1).score != before
 
 
+def test_a_method_of_all_modules_that_is_replaced_is_noticed(
+    picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[nn.Module] = []
+    own = nn.Module.__call__
+
+    def spied(module: nn.Module, *args: Any) -> Any:
+        called.append(module)
+        return own(module, *args)
+
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval()
+    attend(model, picture, layer="0", target=1)
+    monkeypatch.setattr(nn.Module, "__call__", spied)
+    attend(model, picture, layer="0", target=1)
+    assert model in called
+
+
 def test_a_model_with_other_weights_each_time_is_followed_all_the_same(model: Counted, picture: torch.Tensor) -> None:
     for count in range(6):
         model.load_state_dict({name: value + 1 for name, value in model.state_dict().items()})
