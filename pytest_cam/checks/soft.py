@@ -23,7 +23,7 @@ def soft() -> Soft:
         of the image, and models of which there is no map, such as one that gives NaN. At the block's end one failure
         is raised as it is, several as one `CollectedAttentionError`. A block in a block hands its failures on to the
         outer one. An error that leaves the block stays what it is, and carries the failures until then as its
-        context; `pytest.skip()` after a failure skips nothing.
+        context; `pytest.skip()` after a failure skips nothing, and closing a generator in the block hides nothing.
 
         A thread that is started in the block is not part of it, and its checks raise there. It is where it runs in the
         block's context: `executor.submit(contextvars.copy_context().run, check)`.
@@ -91,18 +91,19 @@ class Soft:
         failure = found.together()
         if failure is None:
             return
-        if error is None or _is_skip(error):
+        if error is None or _is_lost(error):
             raise failure
         _attach(failure, error)
 
 
-def _is_skip(error: BaseException) -> bool:
-    # Where neither is imported, nothing of theirs was raised.
+def _is_lost(error: BaseException) -> bool:
+    """Return whether an error would be no failure of the test, and take those that it carries with it."""
+    # Where pytest or unittest is not imported, nothing of theirs was raised.
     skips: list[Any] = [
         getattr(sys.modules.get("unittest"), "SkipTest", ()),
         getattr(getattr(sys.modules.get("pytest"), "skip", None), "Exception", ()),
     ]
-    return isinstance(error, tuple(skips))
+    return isinstance(error, (GeneratorExit, *skips))
 
 
 def _attach(failure: CamError, error: BaseException) -> None:

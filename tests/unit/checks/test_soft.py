@@ -230,6 +230,18 @@ def test_skip_without_a_failure_skips() -> None:
         pytest.skip("no")
 
 
+def test_failure_in_a_generator_that_is_closed_in_the_block_is_raised(attention) -> None:
+    def frames():
+        with soft():
+            attention.assert_in_region(DARK)
+            yield
+
+    frame = frames()
+    next(frame)
+    with pytest.raises(AttentionError, match="attention in box"):
+        frame.close()
+
+
 def test_inner_block_hands_its_failures_on(attention) -> None:
     after = []
     with pytest.raises(CollectedAttentionError, match=r"^2 of 3 attention checks failed") as raised, soft() as outer:
