@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from pytest_cam.errors import LimitError, UnattainableError, VacuousError, is_ours
 from pytest_cam.measures.localization import METRICS, GridRegion, Metric
 from pytest_cam.running import RUNNING
@@ -181,9 +183,12 @@ def limit_within(name: str, value: Any, of: str, low: float, high: float) -> flo
         LimitError: It is no number, or outside of that range.
     """
     try:
-        number = float(value)
+        # What a comparison gave is true or false, which `float` would take for 1 or 0.
+        number = None if isinstance(value, (bool, np.bool_)) else float(value)
     except (TypeError, ValueError):
-        raise LimitError(f"{name} is {value!r}; accepted: a number") from None
+        number = None
+    if number is None:
+        raise LimitError(f"{name} is {value!r}; accepted: a number")
     if math.isnan(number) or math.isinf(number) or not low <= number <= high:
         raise LimitError(f"{name}={number:g} is outside the range of {of}, {_bound(low)} to {_bound(high)}")
     return number

@@ -56,6 +56,8 @@ def test_one_limit_given_takes_the_place_of_all_defaults() -> None:
         (LIFT, float("inf"), None, ["at_least=inf"]),
         (SKILL, float("nan"), None, ["at_least=nan"]),
         (SKILL, "high", None, ["at_least is 'high'", "a number"]),
+        (LIFT, None, True, ["at_most is True; accepted: a number"]),
+        (SKILL, np.bool_(False), None, ["at_least is ", "False", "; accepted: a number"]),
     ],
 )
 def test_senseless_limits_are_named(metric, at_least, at_most, words) -> None:
