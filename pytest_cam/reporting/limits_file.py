@@ -73,7 +73,7 @@ def read_limits(path: Path) -> dict[Key, Entry]:
         SettingError: It cannot be read, is no TOML, of a later format, or an entry of it makes no sense.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows begin it with a mark
     except OSError as error:
         raise SettingError(f"limits file {path} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:

@@ -103,6 +103,14 @@ def test_what_makes_no_sense_is_named(tmp_path: Path, text: str, words: str) -> 
     assert words in str(raised.value)
 
 
+def test_file_that_an_editor_of_windows_saved_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "limits.toml"
+    write_limits(path, [ENTRY])
+    written = read_limits(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_limits(path) == written
+
+
 def test_what_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingError, match=r"binary\.toml is no UTF-8 text"):
