@@ -11,6 +11,7 @@ from pytest_cam.engine.explained import Explained
 from pytest_cam.errors import LimitError, is_ours
 from pytest_cam.intervention import Intervention, reduced_pictures
 from pytest_cam.verdicts.findings import Figure, Findings, View
+from pytest_cam.verdicts.limits import as_number
 
 __tracebackhide__ = is_ours
 
@@ -37,11 +38,8 @@ def checked_limit(name: str, value: Any, *, of_probability: bool) -> float:
         LimitError: It is none, or nothing could pass or fail by it.
     """
     accepted = "a number above 0 and at most 1" if of_probability else "a finite number"
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number) or (of_probability and not 0 < number <= 1):
+    number = as_number(value)
+    if number is None or not math.isfinite(number) or (of_probability and not 0 < number <= 1):
         what = "a probability" if of_probability else "the score of a callable target"
         raise LimitError(f"{name} is {value!r}; accepted for {what}: {accepted}")
     return number

@@ -169,6 +169,14 @@ def _number(name: str, value: Any, metric: Metric) -> float | None:
     return None if value is None else limit_within(name, value, metric.name, metric.low, metric.high)
 
 
+def as_number(value: Any) -> float | None:
+    """Return a limit as a number; None where it is none, as what a comparison gives."""
+    try:
+        return None if isinstance(value, (bool, np.bool_)) else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
 def limit_within(name: str, value: Any, of: str, low: float, high: float) -> float:
     """Return a limit as a number, checked for sense.
 
@@ -182,11 +190,7 @@ def limit_within(name: str, value: Any, of: str, low: float, high: float) -> flo
     Raises:
         LimitError: It is no number, or outside of that range.
     """
-    try:
-        # What a comparison gave is true or false, which `float` would take for 1 or 0.
-        number = None if isinstance(value, (bool, np.bool_)) else float(value)
-    except (TypeError, ValueError):
-        number = None
+    number = as_number(value)
     if number is None:
         raise LimitError(f"{name} is {value!r}; accepted: a number")
     if math.isnan(number) or math.isinf(number) or not low <= number <= high:
