@@ -105,6 +105,8 @@ def load(img: Any) -> SourceImage:
 
 
 def _from_path(path: str) -> SourceImage:
+    if not path:
+        raise ImageError("img is an empty path; accepted: the path of an image file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -126,6 +128,8 @@ def _from_path(path: str) -> SourceImage:
 
 
 def _from_pil(image: Image.Image, name: str) -> SourceImage:
+    if 0 in image.size:
+        raise ImageError(f"image {name} has no pixels: it is {image.size[0]} x {image.size[1]}")
     if image.mode in _DEEP_MODES:
         raise ImageError(
             f"image {name} has more than 8 bits a channel (mode {image.mode!r}), and how to scale it is "

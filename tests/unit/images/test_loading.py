@@ -155,6 +155,8 @@ def _text(folder: Path) -> Path:
         (lambda _: torch.zeros(2, 3, 4, 4), ["batch of 2", "attend_batch"]),
         (lambda _: torch.zeros(4, 4), ["(4, 4)", "(C, H, W)"]),
         (lambda _: torch.zeros(3, 0, 4), ["(3, 0, 4)"]),
+        (lambda _: Image.new("RGB", (0, 4)), ["no pixels", "0 x 4"]),
+        (lambda _: "", ["empty path"]),
         (lambda _: Image.new("I;16", (2, 2)), ["8 bits", "I;16"]),
         (lambda _: Image.new("F", (2, 2)), ["8 bits", "'F'"]),
         (lambda _: 7, ["int", "a path, a PIL image"]),
