@@ -116,9 +116,10 @@ def _of_session(session: Any) -> Callable[..., Any]:
             f"the session takes {len(names)} inputs ({', '.join(names)}); accepted: one, or a function of the image "
             "that runs the session with the others"
         )
-    dtype = _DTYPES.get(session.get_inputs()[0].type)
+    image = session.get_inputs()[0]
+    dtype = _DTYPES.get(image.type)
     # Exporters fix the batch size, as a rule to 1, unless they are told not to; a free one is a name or None.
-    first = next(iter(session.get_inputs()[0].shape), None)
+    first = next(iter(image.shape), None)
     rows = first if isinstance(first, int) and first > 0 else None
 
     def run(images: torch.Tensor) -> dict[str, npt.NDArray[Any]]:
@@ -130,11 +131,28 @@ def _of_session(session: Any) -> Callable[..., Any]:
                 "a session takes the image alone, and model_args= or model_kwargs= is given; accepted: a function of "
                 "all of them that runs the session"
             )
+        _require_fit(image, inputs)
         images = inputs if dtype is None else inputs.to(dtype)
         found = run(images) if rows is None else _in_parts(run, images, rows)
         return found[outputs[0]] if len(found) == 1 else found
 
     return call
+
+
+def _require_fit(image: Any, inputs: torch.Tensor) -> None:
+    """Refuse images that are not of the type, or not of the shape but for the batch, that a session says it takes."""
+    fixed = [length if isinstance(length, int) and length > 0 else None for length in image.shape]
+    fits = not fixed or (
+        len(fixed) == inputs.ndim
+        and all(length in (None, has) for length, has in zip(fixed[1:], inputs.shape[1:], strict=True))
+    )
+    if not fits or "int" in image.type:
+        raise ModelError(
+            f"the session takes {image.name!r}, a {image.type} of shape {tuple(image.shape)}, and the images are "
+            f"{inputs.dtype} {tuple(inputs.shape)}; accepted: one that takes them, or a function of the images that "
+            "runs the session with what it takes, such as lambda images: session.run(None, "
+            f"{{{image.name!r}: images.permute(0, 2, 3, 1).numpy()}})[0]"
+        )
 
 
 def _in_parts(

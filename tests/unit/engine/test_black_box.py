@@ -288,6 +288,22 @@ def test_session_of_two_inputs_goes_into_a_function(network: nn.Sequential, pict
     np.testing.assert_allclose(found.map, 2 * expected.map, rtol=0, atol=1e-4 * abs(expected.score))
 
 
+@pytest.mark.parametrize(
+    ("given", "shape", "said"),
+    [
+        ({"kind": np.uint8}, (3, 8, 8), r"'image', a tensor\(uint8\) of shape \('N', 3, 8, 8\)"),
+        ({}, (8, 8, 3), r"the images are torch\.float32 \(1, 8, 8, 3\); accepted: .* images\.permute\(0, 2, 3, 1\)"),
+        ({}, (3, 16, 16), r"of shape \('N', 3, 8, 8\), and the images are torch\.float32 \(1, 3, 16, 16\)"),
+    ],
+    ids=["bytes", "channels elsewhere", "size"],
+)
+def test_what_a_session_does_not_take_is_named(
+    given: dict[str, Any], shape: tuple[int, ...], said: str, network: nn.Sequential
+) -> None:
+    with pytest.raises(ModelError, match=said):
+        explained(session(network, **given), torch.rand(shape), "occlusion")
+
+
 def test_session_takes_nothing_beside_the_image(network: nn.Sequential, picture: torch.Tensor) -> None:
     for given in ({"model_args": (1,)}, {"model_kwargs": {"gate": 1}}):
         with pytest.raises(ModelError, match="a session takes the image alone, and model_args= or model_kwargs= is"):
