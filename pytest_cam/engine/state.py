@@ -24,6 +24,8 @@ __tracebackhide__ = is_ours
 
 # Hooks, training flags and buffers belong to the model: two threads that explain it take turns.
 _ONE_AT_A_TIME = threading.RLock()
+# Whether the fast path of transformers uses the parameters of modules without calling these, also of those with hooks.
+_FAST_PATH_SKIPS_HOOKS = torch.__version__ < "2.5"
 
 
 class ModelState:
@@ -87,6 +89,9 @@ class ModelState:
     def _entered(self) -> ModelState:
         self._ordinary_mode = torch.inference_mode(False)
         self._ordinary_mode.__enter__()
+        self._has_fast_path = torch.backends.mha.get_fastpath_enabled()
+        if _FAST_PATH_SKIPS_HOOKS:
+            torch.backends.mha.set_fastpath_enabled(False)
         self.flags = list(self.tree.each("training")) if any(self.tree.each("training")) else None
         self.runs = 0
         self._buffers: Buffers | None = None
@@ -105,6 +110,7 @@ class ModelState:
                 for module, flag in zip(self.modules, self.flags or repeat(False)):  # noqa: B905  # the latter has no end
                     if module.training != flag:  # to be asked is cheaper than to be told
                         module.training = flag
+            torch.backends.mha.set_fastpath_enabled(self._has_fast_path)
             self._ordinary_mode.__exit__(*error)
             _ONE_AT_A_TIME.release()
 

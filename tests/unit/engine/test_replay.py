@@ -50,10 +50,12 @@ def whole(model: nn.Module, layer: nn.Module, inputs: torch.Tensor, changed: tor
         return type(output)(*items) if hasattr(output, "_make") else type(output)(items)
 
     handle = layer.register_forward_hook(replace)
+    torch.backends.mha.set_fastpath_enabled(False)  # with torch 2.4 it skips hooks
     try:
         with torch.no_grad():
             return model(inputs.expand(len(changed), -1, -1, -1).clone())
     finally:
+        torch.backends.mha.set_fastpath_enabled(True)
         handle.remove()
 
 

@@ -20,7 +20,7 @@ from torchvision.models.resnet import ResNet, resnet18
 
 import pytest_cam.engine.methods as registry
 from pytest_cam import attend, attend_batch, register_method
-from pytest_cam.engine import pass_cache
+from pytest_cam.engine import pass_cache, state
 from pytest_cam.engine.state import ModelState
 from pytest_cam.errors import LayerError, ModelError, TargetError
 from pytest_cam.running import SHARING
@@ -112,6 +112,7 @@ def state_of(model: nn.Module) -> dict[str, Any]:
             (name, key): bits(buffer) for name, module in modules.items() for key, buffer in module._buffers.items()
         },
         "grad mode": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
+        "fast path": torch.backends.mha.get_fastpath_enabled(),
         "random": (torch.get_rng_state().tolist(), random.getstate(), repr(np.random.get_state())),
     }
 
@@ -183,6 +184,17 @@ def test_the_forward_pass_did_write() -> None:
     assert changed == {"training", "buffers", "grad mode", "random"}
     assert sum(value != after["buffers"].get(key) for key, value in before["buffers"].items()) == 12
     assert after["buffers"].keys() - before["buffers"].keys() == {("", "new"), ("head", "first")}
+
+
+def test_fast_path_that_skips_hooks_is_off_during_the_pass(
+    classifier: nn.Sequential, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "_FAST_PATH_SKIPS_HOOKS", True)  # as with torch 2.4
+    found = []
+    classifier.stem.register_forward_hook(lambda *_: found.append(torch.backends.mha.get_fastpath_enabled()))
+    attend(classifier, picture, layer="layer")
+    assert set(found) == {False}
+    assert torch.backends.mha.get_fastpath_enabled()
 
 
 def test_every_module_is_in_eval_mode_during_the_pass(classifier: nn.Sequential, picture: torch.Tensor) -> None:
