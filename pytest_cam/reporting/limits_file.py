@@ -73,13 +73,17 @@ def read_limits(path: Path) -> dict[Key, Entry]:
         SettingError: It cannot be read, is no TOML, of a later format, or an entry of it makes no sense.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows begin it with a mark
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin it with a mark
     except OSError as error:
         raise SettingError(f"limits file {path} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise SettingError(f"limits file {path} is no UTF-8 text: {error}") from None
+    try:
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"limits file {path} is no TOML: {error}") from None
+        conflict = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith("<<<<<<<")]
+        what = f"has the marks of a merge conflict, at line {conflict[0]}" if conflict else f"is no TOML: {error}"
+        raise SettingError(f"limits file {path} {what}") from None
     try:
         return _entries(document)
     except SettingError as error:

@@ -71,6 +71,7 @@ def test_whatever_a_test_is_called_is_read_as_it_was_written(
         ("format = 1\n[limit]\n", "limit is no list of tables"),
         ("format = 1\nlimit = [1]", "limit is no list of tables"),
         ("format = 1\nformat = 1", "is no TOML: "),
+        ("format = 1\n<<<<<<< HEAD\n=======\n>>>>>>> retrained\n", "has the marks of a merge conflict, at line 2"),
         ("format = 1\n\n[[limit]]\nnumber = \n", "(at line 4, column 10)"),
         (table(test=None), "[[limit]] 1: test is missing; accepted: a text"),
         (table(test='""'), "[[limit]] 1: test is ''; accepted: a text"),
