@@ -89,8 +89,8 @@ class ModelState:
     def _entered(self) -> ModelState:
         self._ordinary_mode = torch.inference_mode(False)
         self._ordinary_mode.__enter__()
-        self._has_fast_path = torch.backends.mha.get_fastpath_enabled()
         if _FAST_PATH_SKIPS_HOOKS:
+            self._has_fast_path = torch.backends.mha.get_fastpath_enabled()
             torch.backends.mha.set_fastpath_enabled(False)
         self.flags = list(self.tree.each("training")) if any(self.tree.each("training")) else None
         self.runs = 0
@@ -110,7 +110,8 @@ class ModelState:
                 for module, flag in zip(self.modules, self.flags or repeat(False)):  # noqa: B905  # the latter has no end
                     if module.training != flag:  # to be asked is cheaper than to be told
                         module.training = flag
-            torch.backends.mha.set_fastpath_enabled(self._has_fast_path)
+            if _FAST_PATH_SKIPS_HOOKS:
+                torch.backends.mha.set_fastpath_enabled(self._has_fast_path)
             self._ordinary_mode.__exit__(*error)
             _ONE_AT_A_TIME.release()
 
