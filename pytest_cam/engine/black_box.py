@@ -118,9 +118,9 @@ def _of_session(session: Any) -> Callable[..., Any]:
         )
     image = session.get_inputs()[0]
     dtype = _DTYPES.get(image.type)
-    # Exporters fix the batch size, as a rule to 1, unless they are told not to; a free one is a name or None.
-    first = next(iter(image.shape), None)
-    rows = first if isinstance(first, int) and first > 0 else None
+    # Exporters fix the batch size, as a rule to 1, unless they are told not to; a free length is a name or None.
+    fixed = [length if isinstance(length, int) and length > 0 else None for length in image.shape]
+    rows = next(iter(fixed), None)
 
     def run(images: torch.Tensor) -> dict[str, npt.NDArray[Any]]:
         return dict(zip(outputs, session.run(None, {names[0]: images.numpy()}), strict=True))
@@ -131,7 +131,7 @@ def _of_session(session: Any) -> Callable[..., Any]:
                 "a session takes the image alone, and model_args= or model_kwargs= is given; accepted: a function of "
                 "all of them that runs the session"
             )
-        _require_fit(image, inputs)
+        _require_fit(image, fixed, inputs)
         images = inputs if dtype is None else inputs.to(dtype)
         found = run(images) if rows is None else _in_parts(run, images, rows)
         return found[outputs[0]] if len(found) == 1 else found
@@ -139,9 +139,8 @@ def _of_session(session: Any) -> Callable[..., Any]:
     return call
 
 
-def _require_fit(image: Any, inputs: torch.Tensor) -> None:
+def _require_fit(image: Any, fixed: list[int | None], inputs: torch.Tensor) -> None:
     """Refuse images that are not of the type, or not of the shape but for the batch, that a session says it takes."""
-    fixed = [length if isinstance(length, int) and length > 0 else None for length in image.shape]
     fits = not fixed or (
         len(fixed) == inputs.ndim
         and all(length in (None, has) for length, has in zip(fixed[1:], inputs.shape[1:], strict=True))
