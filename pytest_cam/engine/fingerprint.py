@@ -143,6 +143,7 @@ def _tables(attributes: list[dict[str, Any]]) -> list[dict[str, torch.Tensor | N
 
 
 def _of_kinds(state: ModelState) -> list[Any]:
+    # Of their common base too: a spy may take the place of what it has, though it is nobody's to be looked into.
     return _all_in([*_held_by(state.tree.kinds), vars(nn.Module)])
 
 

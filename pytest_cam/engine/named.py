@@ -19,9 +19,10 @@ def is_of_the_user(kind: type) -> bool:
     return not is_from(INSTALLED, kind)
 
 
-def is_from(packages: frozenset[str], value: type | FunctionType) -> bool:
-    """Return whether a class or function is of one of some packages."""
-    return str(value.__module__).partition(".")[0] in packages
+def is_from(packages: frozenset[str], value: type | FunctionType | ModuleType) -> bool:
+    """Return whether a class, a function or a module is of one of some packages."""
+    module = value.__name__ if isinstance(value, ModuleType) else value.__module__
+    return str(module).partition(".")[0] in packages
 
 
 def closure_of(function: FunctionType) -> list[Any]:
@@ -60,6 +61,6 @@ def read_by_name(known: Mapping[str, Any], names: Iterable[str]) -> list[tuple[A
 
 
 def _has_what_is_read(value: Any) -> bool:
-    if isinstance(value, ModuleType):
-        return value.__name__.partition(".")[0] not in INSTALLED
-    return is_of_the_user(value) if isinstance(value, type) else type(getattr(value, "__dict__", None)) is dict
+    if isinstance(value, (ModuleType, type)):
+        return not is_from(INSTALLED, value)
+    return type(getattr(value, "__dict__", None)) is dict
