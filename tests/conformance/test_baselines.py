@@ -59,7 +59,11 @@ def claim(tmp_path: Path) -> Iterator[Claim]:
 
 @pytest.fixture
 def matches(claim: Claim, network: ModuleType) -> Matches:
-    """Hold a model's map of a photo to the baseline: matches(model, photo, update=...)."""
+    """Hold a model's map of a photo to the baseline: matches(model, photo, update=...).
+
+    It raises where the map does not match, and where there is no baseline and none may be written: tests that expect a
+    match have nothing else to assert.
+    """
 
     def match(model: nn.Module, photo: Path, update=None, **how) -> Attention:
         claim(photo.stem, update)

@@ -261,6 +261,7 @@ def test_picture_is_written_beside_and_never_read(running: MakeRunning, attentio
     path = test.claim(None)
     picture_of(path).write_bytes(b"no picture")
     hold(running(), attention)
+    assert picture_of(path).read_bytes() == b"no picture"
 
 
 def test_image_in_another_precision_is_the_same_image(running: MakeRunning, spotlight, photo) -> None:

@@ -69,7 +69,10 @@ def forwards(model: nn.Module) -> list[Any]:
 
 
 def replays(model: nn.Module, layer: nn.Module, inputs: torch.Tensor, at: int = 1) -> Replay:
-    """Make a replay and require that it gives, several times over, what the whole model gives."""
+    """Make a replay and require that it gives, several times over, what the whole model gives.
+
+    All that there is to assert of most models is asserted here.
+    """
     replay = Replay(model, layer, model, inputs)
     assert (replay.is_sound, replay.why) == (True, "")
     before, kept = forwards(model), inputs.clone()

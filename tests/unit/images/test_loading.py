@@ -160,7 +160,7 @@ def _text(folder: Path) -> Path:
         (lambda _: Image.new("I;16", (2, 2)), ["8 bits", "I;16"]),
         (lambda _: Image.new("F", (2, 2)), ["8 bits", "'F'"]),
         (lambda _: 7, ["int", "a path, a PIL image"]),
-        (lambda _: None, ["None"]),
+        (lambda _: None, ["img is None;"]),
     ],
 )
 def test_what_cannot_be_used_is_named(make, words: list[str], tmp_path: Path) -> None:

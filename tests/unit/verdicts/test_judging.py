@@ -33,6 +33,7 @@ def test_values_within_their_limits_ask_for_no_evidence() -> None:
     def never() -> Findings:
         raise RuntimeError("asked")
 
+    # It would raise if it failed, or asked.
     judge((Figure("Pearson", 0.5, Limits(at_least=0.5, at_most=0.5)),), never)
 
 
@@ -125,7 +126,7 @@ def test_limit_of_the_call_goes_before_the_file(running) -> None:
 def test_outside_of_a_test_there_is_no_file(running) -> None:
     running.agreed = {AGREED: Agreed(0.7)}
     running.test = ""
-    judge_one(0.6, Limits(at_least=0.5, origin=BUILT_IN))
+    judge_one(0.6, Limits(at_least=0.5, origin=BUILT_IN))  # which raises by the limit of the file, 0.7
 
 
 def test_limit_on_the_side_that_the_check_has_not_is_an_error(running) -> None:

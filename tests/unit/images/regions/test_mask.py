@@ -137,7 +137,7 @@ def test_share_that_the_model_saw() -> None:
         (np.ones((0, 5), bool), ["shape (0, 5)"]),
         (np.array([[0, 3, 17]], np.uint8), ["3 different values (0, 3, 17)", "array == 17", "array > 127"]),
         ([[True, False]], ["list", "array (H, W)", "PNG", "counts"]),
-        (None, ["None"]),
+        (None, ["mask is None;"]),
         ("missing.png", ["not found: missing.png"]),
         ({"size": [5, 7]}, ["keys ['size']", '"counts"']),
         ({"size": [5], "counts": [35]}, ["size is [5]", "[height, width]"]),
