@@ -6,6 +6,9 @@ one process: those that such runs use are imported here, before the first of the
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import cv2  # noqa: F401  (see above)
@@ -18,6 +21,7 @@ import torchvision  # noqa: F401  (see above)
 import pytest_cam.checks.bound
 import pytest_cam.reporting.artifacts  # noqa: F401  (so that its classes are the same ones in every run)
 from pytest_cam.engine.state import ModelState
+from tests.forked import warm
 
 pytest_plugins = ["pytester"]
 
@@ -31,6 +35,25 @@ def plugin_args(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """The three ways in which every integration test runs: without xdist, with it idle, and with two workers."""
     args: tuple[str, ...] = request.param
     return args
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The socket of a server that forks; empty where processes cannot."""
+    if not hasattr(os, "fork"):
+        yield ""
+        return
+    with warm.server(tmp_path_factory.mktemp("warm")) as path:
+        yield path
+
+
+@pytest.fixture
+def python(forks: str) -> list[str]:
+    """What stands for `python` in a command (with -c or -m): one that has torch and pytest imported, if there can be.
+
+    It has one thread. Tests of what is imported take a Python of their own.
+    """
+    return warm.command(forks) if forks else [sys.executable]
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import textwrap
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.forked import warm
+from tests.forked import warm
 
 # Layer "0" passes the image through and class 1 is its mean: at layer "0" the map of method "gradcam" is the image
 # divided by its 64 pixels. LIT holds all of it, DARK none.
@@ -120,16 +119,6 @@ class Project:
             document = json.loads(path.read_text(encoding="utf-8"))
             found.setdefault(document["test"].partition("::")[2], []).append(document | {"folder": path.parent})
         return found
-
-
-@pytest.fixture(scope="session")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The socket of a server that forks; empty where processes cannot."""
-    if not hasattr(os, "fork"):
-        yield ""
-        return
-    with warm.server(tmp_path_factory.mktemp("warm")) as path:
-        yield path
 
 
 @pytest.fixture

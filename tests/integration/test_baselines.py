@@ -72,28 +72,30 @@ def named_tests(ids: list[str]) -> str:
 """
 
 
-@pytest.mark.parametrize("update", ["missing", "changed", "all"])
-def test_create_pass_change_fail_update_pass(project, update):
+# Each value of --cam-update with each thing that it may do.
+@pytest.mark.parametrize(("create", "accept"), [("missing", "all"), ("changed", "changed")])
+def test_create_pass_change_fail_update_pass(project, create, accept):
     project.write(test_looks=ONE_TEST + named_tests(FEW_IDS))
     # What fails is run again; no other test here is.
     count, reruns = 1 + len(FEW_IDS), ("--reruns=1",)
 
     missing = project.run(*reruns)
-    created = project.run(f"--cam-update={update}", *reruns)
+    created = project.run(f"--cam-update={create}", *reruns)
     (file,) = (path for path in files(project) if path.name.startswith("test-looks-"))
     every = files(project)
     first = [path.read_bytes() for path in every]
     passing = project.run(*reruns)
     move(project, 3)
     failing = project.run_with_artifacts(*reruns)
-    if update == "missing":
-        still_failing = project.run(f"--cam-update={update}", *reruns)
+    if create == "missing":
+        still_failing = project.run(f"--cam-update={create}", *reruns)
         still_failing.assert_outcomes(failed=count)
-        for path in every:
-            path.unlink()
-    updated = project.run(f"--cam-update={update}", *reruns)
+    updated = project.run(f"--cam-update={accept}", *reruns)
     passing_again = project.run(*reruns)
     second = [path.read_bytes() for path in every]
+    if create == "changed":
+        for path in every:
+            path.unlink()
     written_again = project.run("--cam-update=all", *reruns)
 
     assert len(every) == len(set(first)) == count  # the name of the test is in each
@@ -111,8 +113,7 @@ def test_create_pass_change_fail_update_pass(project, update):
     failing.stdout.fnmatch_lines(["*AttentionError: attention matches baseline: EMD 0.27 > 0.15; Pearson *"])
     failing.stdout.fnmatch_lines(["*accept its map: pytest test_looks.py::test_looks --cam-update=changed"])
     updated.assert_outcomes(passed=count)
-    what = "new *" if update == "missing" else "changed *: EMD 0.265, *"
-    updated.stdout.fnmatch_lines(["*- attention baselines -*", what])
+    updated.stdout.fnmatch_lines(["*- attention baselines -*", "changed *: EMD 0.265, *"])
     passing_again.assert_outcomes(passed=count)
     written_again.assert_outcomes(passed=count)
     assert all(now != before for now, before in zip(second, first, strict=True))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -43,19 +43,25 @@ def test_captured(capfd):
 """
 
 SECONDS = 0.15
+WITHOUT = ("-p", "no:hypothesispytest", "-p", "no:anyio")
 
 
-def on_a_terminal(
-    pytester: pytest.Pytester, *args: str, seconds: float = 0.0, columns: int = 80, **variables: str
-) -> str:
-    """Return what a run wrote to a terminal of 24 rows."""
-    pytester.makepyfile(test_it=SLOW.format(seconds=seconds))
-    left_out = {"CI", "NO_COLOR", "PY_COLORS", "FORCE_COLOR", "COLUMNS"}
-    environment = {name: value for name, value in os.environ.items() if name not in left_out}
-    environment |= {"TERM": "xterm", "OMP_NUM_THREADS": "1", **variables}
-    command = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", "-p", "no:anyio", *args]
-    how: dict[str, Any] = {"env": environment, "cwd": pytester.path, "stdin": subprocess.DEVNULL}
-    return run_on_a_terminal(command, columns=columns, **how)[1]
+OnATerminal: TypeAlias = Callable[..., str]
+
+
+@pytest.fixture
+def on_a_terminal(pytester: pytest.Pytester, python: list[str]) -> OnATerminal:
+    """Return what gives what a run wrote to a terminal of 24 rows."""
+
+    def run(*args: str, seconds: float = 0.0, columns: int = 80, **variables: str) -> str:
+        pytester.makepyfile(test_it=SLOW.format(seconds=seconds))
+        left_out = {"CI", "NO_COLOR", "PY_COLORS", "FORCE_COLOR", "COLUMNS"}
+        environment = {name: value for name, value in os.environ.items() if name not in left_out}
+        environment |= {"TERM": "xterm", "OMP_NUM_THREADS": "1", **variables}
+        how: dict[str, Any] = {"env": environment, "cwd": pytester.path, "stdin": subprocess.DEVNULL}
+        return run_on_a_terminal([*python, "-m", "pytest", *WITHOUT, *args], columns=columns, **how)[1]
+
+    return run
 
 
 def screen(written: str) -> list[str]:
@@ -87,9 +93,9 @@ def screen(written: str) -> list[str]:
     ],
 )
 def test_long_work_shows_its_progress_below_pytests_line(
-    pytester: pytest.Pytester, args: list[str], columns: int, line: str
+    on_a_terminal: OnATerminal, args: list[str], columns: int, line: str
 ) -> None:
-    written = on_a_terminal(pytester, "-p", "no:xdist", *args, seconds=SECONDS, columns=columns)
+    written = on_a_terminal("-p", "no:xdist", *args, seconds=SECONDS, columns=columns)
     assert written.count("inputs of rise: 100%") == 3
     assert {len(bar) for bar in re.findall(r"inputs of rise:[^\r]+", written)} == {columns - 1}
     shown = screen(written)
@@ -98,12 +104,12 @@ def test_long_work_shows_its_progress_below_pytests_line(
     assert shown.count("") <= 3, shown
 
 
-def test_short_work_leaves_the_terminal_alone(pytester: pytest.Pytester) -> None:
-    assert "\x1b[A" not in on_a_terminal(pytester, "-p", "no:xdist")
+def test_short_work_leaves_the_terminal_alone(on_a_terminal: OnATerminal) -> None:
+    assert "\x1b[A" not in on_a_terminal("-p", "no:xdist")
 
 
-def test_progress_goes_to_stderr_where_nothing_is_captured(pytester: pytest.Pytester) -> None:
-    written = on_a_terminal(pytester, "-p", "no:xdist", "-s", "-k", "test_slow", seconds=SECONDS)
+def test_progress_goes_to_stderr_where_nothing_is_captured(on_a_terminal: OnATerminal) -> None:
+    written = on_a_terminal("-p", "no:xdist", "-s", "-k", "test_slow", seconds=SECONDS)
     assert written.count("inputs of rise: 100%") == 2
     assert "\x1b[A" not in written
 
@@ -112,13 +118,13 @@ def test_progress_goes_to_stderr_where_nothing_is_captured(pytester: pytest.Pyte
     ("args", "variables"),
     [(["-p", "no:xdist"], {"CI": "true"}), (["-p", "no:xdist"], {"TERM": "dumb"}), (["-n2"], {})],
 )
-def test_elsewhere_no_progress_is_shown(pytester: pytest.Pytester, args: list[str], variables: dict[str, str]) -> None:
-    written = on_a_terminal(pytester, *args, seconds=SECONDS, **variables)
+def test_elsewhere_no_progress_is_shown(on_a_terminal: OnATerminal, args: list[str], variables: dict[str, str]) -> None:
+    written = on_a_terminal(*args, seconds=SECONDS, **variables)
     assert "inputs of rise" not in written
 
 
-def test_nothing_is_shown_where_pytest_writes_to_a_file(pytester: pytest.Pytester) -> None:
+def test_nothing_is_shown_where_pytest_writes_to_a_file(pytester: pytest.Pytester, python: list[str]) -> None:
     pytester.makepyfile(test_it=SLOW.format(seconds=SECONDS))
-    result = pytester.runpytest_subprocess("-p", "no:xdist")
+    result = pytester.run(*python, "-m", "pytest", *WITHOUT, "-p", "no:xdist")
     result.assert_outcomes(passed=3)
     result.stdout.no_fnmatch_line("*inputs of rise*")

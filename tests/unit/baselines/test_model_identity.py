@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import subprocess
-import sys
 import warnings
 
 import pytest
@@ -29,9 +28,9 @@ def made() -> nn.Module:
     return names["model"]
 
 
-def test_another_process_finds_the_same() -> None:
+def test_another_process_finds_the_same(python: list[str]) -> None:
     code = MAKE + "from pytest_cam.baselines.model_identity import identity_of\nprint(identity_of(model))"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run([*python, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == repr(identity_of(made()))
 
 

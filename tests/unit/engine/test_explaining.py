@@ -225,7 +225,7 @@ def test_perturbation_explains_the_same_target_as_gradients_do(
         np.testing.assert_allclose(found.map, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_eigencam_tells_of_an_ignored_target_once(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+def test_eigencam_tells_of_an_ignored_target_once(python: list[str]) -> None:
     code = """
 import torch, warnings
 from torch import nn
@@ -240,7 +240,7 @@ with warnings.catch_warnings(record=True) as given:
         attend(model, image, layer="0", method=["gradcam", "eigencam"], target=target)
 print([(each.category.__name__, str(each.message), each.filename) for each in given])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([*python, "-c", code], capture_output=True, text=True, check=True)
     ((category, message, place),) = ast.literal_eval(done.stdout)
     assert category == "TargetIgnoredWarning"
     assert message.startswith("eigencam has the same map for every target: target=2 changes only what the message")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import pytest
 import torch
@@ -149,19 +149,27 @@ print("done")
 WITHOUT_TQDM = 'sys.modules["tqdm"] = None'
 
 
-def ran(seconds: float, *, terminal: bool, ci: str | None = None, before: str = "") -> tuple[str, str]:
-    """Return what a process that needs five batches of so many seconds wrote to stdout and stderr."""
-    environment = {name: value for name, value in os.environ.items() if name != "CI"}
-    if ci is not None:
-        environment["CI"] = ci
-    code = [sys.executable, "-c", SLOW.format(seconds=seconds, before=before)]
-    if not terminal:
-        done = subprocess.run(code, env=environment, capture_output=True, text=True, check=True)
-        return done.stdout, done.stderr
-    return run_on_a_terminal(code, env=environment, stdout=subprocess.PIPE)
+Ran: TypeAlias = Callable[..., tuple[str, str]]
 
 
-def test_long_work_shows_its_progress_on_a_terminal() -> None:
+@pytest.fixture
+def ran(python: list[str]) -> Ran:
+    """Return what gives what a process that needs five batches of so many seconds wrote to stdout and stderr."""
+
+    def run(seconds: float, *, terminal: bool, ci: str | None = None, before: str = "") -> tuple[str, str]:
+        environment = {name: value for name, value in os.environ.items() if name != "CI"}
+        if ci is not None:
+            environment["CI"] = ci
+        code = [*python, "-c", SLOW.format(seconds=seconds, before=before)]
+        if not terminal:
+            done = subprocess.run(code, env=environment, capture_output=True, text=True, check=True)
+            return done.stdout, done.stderr
+        return run_on_a_terminal(code, env=environment, stdout=subprocess.PIPE)
+
+    return run
+
+
+def test_long_work_shows_its_progress_on_a_terminal(ran: Ran) -> None:
     said, shown = ran(0.6, terminal=True)
     assert said == "done\n"
     assert "masked inputs:" in shown
@@ -169,10 +177,10 @@ def test_long_work_shows_its_progress_on_a_terminal() -> None:
     assert " 8/40" not in shown  # nothing in the first two seconds
 
 
-def test_short_work_shows_nothing() -> None:
+def test_short_work_shows_nothing(ran: Ran) -> None:
     assert ran(0.01, terminal=True) == ("done\n", "")
 
 
 @pytest.mark.parametrize(("terminal", "ci"), [(False, None), (True, "true")])
-def test_elsewhere_nothing_is_shown_and_tqdm_is_not_imported(terminal: bool, ci: str | None) -> None:
+def test_elsewhere_nothing_is_shown_and_tqdm_is_not_imported(ran: Ran, terminal: bool, ci: str | None) -> None:
     assert ran(0.45, terminal=terminal, ci=ci, before=WITHOUT_TQDM) == ("done\n", "")
