@@ -26,7 +26,7 @@ from tests.forked import warm
 pytest_plugins = ["pytester"]
 
 # How long an example takes says more of what else the machine does than of the code; and a red run must come again.
-hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("project", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("project")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from torch import nn
@@ -18,8 +18,6 @@ HOMOGENEOUS = ["gradcam", "hirescam", "layercam", "xgradcam"]
 # The methods that are a function of A and G alone.
 FORMULAS = [name for name, method in METHODS.items() if method.needs == {"activations", "gradients"}]
 Pair = tuple[torch.Tensor, torch.Tensor]
-# How long an example takes says more about the machine than about the law.
-unhurried = settings(deadline=None)
 
 
 @st.composite
@@ -48,7 +46,6 @@ def printed_gradcam_plus_plus(
     return np.maximum(parts.sum(axis=0), 0), float(np.abs(parts).max())
 
 
-@unhurried
 @given(WIDE, st.integers(-8, 8))
 def test_gradcam_plus_plus_is_the_printed_equation_at_every_logit_scale(pair: Pair, exponent: int) -> None:
     activations, gradients = pair[0], pair[1] * 10.0**exponent
@@ -59,7 +56,6 @@ def test_gradcam_plus_plus_is_the_printed_equation_at_every_logit_scale(pair: Pa
 
 
 @pytest.mark.parametrize("method", HOMOGENEOUS)
-@unhurried
 @given(pair=WIDE, exponent=st.integers(-26, 26))
 def test_scaled_logits_scale_the_map_and_leave_its_shape(method: str, pair: Pair, exponent: int) -> None:
     # 2^-26 to 2^26 is 1e-8 to 1e8, and a power of two is exact in floating point: so must the maps be.
@@ -69,7 +65,6 @@ def test_scaled_logits_scale_the_map_and_leave_its_shape(method: str, pair: Pair
 
 
 @pytest.mark.parametrize("method", FORMULAS)
-@unhurried
 @given(pair=EIGHTHS, seed=st.integers(0, 2**31))
 def test_order_of_the_channels_changes_nothing(method: str, pair: Pair, seed: int) -> None:
     activations, gradients = pair[0].double(), pair[1].double()
@@ -80,7 +75,6 @@ def test_order_of_the_channels_changes_nothing(method: str, pair: Pair, seed: in
 
 @pytest.mark.parametrize("method", FORMULAS)
 @pytest.mark.parametrize("axis", [2, 3])
-@unhurried
 @given(pair=EIGHTHS)
 def test_flipped_activations_give_the_flipped_map(method: str, axis: int, pair: Pair) -> None:
     found = METHODS[method](pair[0].flip(axis), pair[1].flip(axis))
@@ -88,7 +82,6 @@ def test_flipped_activations_give_the_flipped_map(method: str, axis: int, pair: 
 
 
 @pytest.mark.parametrize("method", FORMULAS)
-@unhurried
 @given(pair=WIDE)
 def test_map_is_never_negative_and_never_nan(method: str, pair: Pair) -> None:
     assert bool((METHODS[method](*pair) >= 0).all())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from torch import nn
 
 from pytest_cam import attend
 
-FEW_OF_TORCHVISION = ["resnet18", "mobilenet_v3_small", "vit_b_32", "swin_t"]
+FEW_OF_TORCHVISION = ["resnet18", "mobilenet_v3_small", "swin_t"]
 ALL_OF_TORCHVISION = torchvision.models.list_models(module=torchvision.models)
 FEW_OF_TIMM = """
     convnext_atto deit_tiny_distilled_patch16_224 mixer_s32_224 mobilevit_xxs swin_tiny_patch4_window7_224
@@ -45,9 +44,12 @@ BEFORE_ATTENTION = {
 }
 
 
-def look(library: str, names: list[str]) -> list[dict[str, Any]]:
-    command = [sys.executable, str(Path(__file__).parent / "zoo.py"), library, *names]
-    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+ROOT = Path(__file__).parents[2]
+
+
+def look(python: list[str], library: str, names: list[str]) -> list[dict[str, Any]]:
+    command = [*python, "-m", "tests.conformance.zoo", library, *names]
+    printed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     return [json.loads(line) for line in printed.splitlines()]
 
 
@@ -81,8 +83,8 @@ def problems(found: list[dict[str, Any]]) -> list[str]:
         ),
     ],
 )
-def test_networks(library: str, names: list[str]) -> None:
-    found = look(library, names)
+def test_networks(python: list[str], library: str, names: list[str]) -> None:
+    found = look(python, library, names)
     assert [item["name"] for item in found] == names
     assert problems(found) == []
 

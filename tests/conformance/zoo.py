@@ -1,6 +1,6 @@
 """Attend to one network after the other, each in a process of its own, and print what was found as JSON lines.
 
-python zoo.py torchvision resnet18 vit_b_16 ...
+python -m tests.conformance.zoo torchvision resnet18 vit_b_16 ...
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-import timm
 import torch
-import torchvision
 from torch import nn
 
 from pytest_cam import attend
@@ -23,11 +21,15 @@ from pytest_cam.errors import CamError
 
 
 def torchvision_network(name: str) -> tuple[nn.Module, tuple[int, int, int]]:
+    import torchvision
+
     side = 299 if name == "inception_v3" else 224
     return getattr(torchvision.models, name)(weights=None), (3, side, side)
 
 
 def timm_network(name: str) -> tuple[nn.Module, tuple[int, int, int]]:
+    import timm
+
     model = timm.create_model(name, pretrained=False)
     return model, model.default_cfg["input_size"]
 

@@ -1,11 +1,11 @@
 """Runs of pytest with workers, started in a moment: forks of a process that has torch and pytest imported.
 
 An import of torch takes seconds, and the tests here start hundreds of workers. The workers are real ones, in processes
-of their own; only how an interpreter comes up differs. This file is three things:
+of their own; only how an interpreter comes up differs:
 
-* `python warm.py serve SOCKET` imports torch and pytest once, and forks itself for whoever connects to that socket;
-* `python warm.py SOCKET ... -c CODE`, or `... -m pytest ARGS`, has such a fork run that in its place;
-* as a plugin of a run (`-p warm`) it has execnet start workers by the latter.
+* `python warm.py DESCRIPTOR` imports torch and pytest once, and forks itself for whoever connects to that socket;
+* `python asking.py SOCKET ... -c CODE`, or `... -m pytest ARGS`, has such a fork run that in its place;
+* as a plugin of a run (`-p warm`) this file has execnet start workers by the latter.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import array
 import gc
 import io
-import json
+import marshal
 import os
 import runpy
 import shlex
@@ -42,7 +42,15 @@ def test_warm(cam):
 
 def command(path: str) -> list[str]:
     """Return what stands for `python` where a fork of the server at that socket is to be one."""
-    return [sys.executable, "-S", __file__, path]
+    return [sys.executable, "-S", str(Path(__file__).with_name("asking.py")), path]
+
+
+def workers(path: str) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments and the environment with which a run of pytest has its workers forked at that socket."""
+    if not path:
+        return [], {}
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    return ["-p", "warm"], {SOCKET: path, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def pytest_xdist_setupnodes(specs: list[Any]) -> None:
@@ -58,7 +66,7 @@ def server(directory: Path) -> Iterator[str]:
         listening.bind(path)
         listening.listen(16)  # so that who comes early waits until torch is imported
         process = subprocess.Popen(
-            [sys.executable, __file__, "serve", str(listening.fileno())],
+            [sys.executable, __file__, str(listening.fileno())],
             env=os.environ | {"OMP_NUM_THREADS": THREADS},
             pass_fds=[listening.fileno()],
             stdin=subprocess.DEVNULL,
@@ -79,12 +87,15 @@ def serve(descriptor: int) -> None:
     import pytest
     import scipy.optimize  # noqa: F401
     import torch  # noqa: F401
+    import torchvision.transforms.v2  # noqa: F401
 
     # The plugins, too, by a run: pytest warns of those that it finds imported in another way than its own.
     with tempfile.TemporaryDirectory() as directory, redirect_stdout(io.StringIO()):
         (Path(directory) / "test_warm.py").write_text(WARM)
         pytest.main([directory, f"--rootdir={directory}", "-p", "no:hypothesispytest", "-p", "no:anyio"])
         sys.modules.pop("test_warm", None)
+        import xdist.dsession  # noqa: F401  (which pytest imports when it starts workers)
+
         # Forks have distributions of their own.
         sys.modules["pytest_cam.engine.entry_points"].entry_points.cache_clear()
         sys.path[:] = [path for path in sys.path if path != directory]
@@ -109,10 +120,10 @@ def run(connection: socket.socket) -> None:
     size = 3 * array.array("i").itemsize
     head, ancillary, *_ = connection.recvmsg(8, socket.CMSG_SPACE(size))
     files = array.array("i", ancillary[0][2][:size])
-    text = b""
-    while len(text) < int(head):
-        text += connection.recv(65536)
-    asked = json.loads(text)
+    said = b""
+    while len(said) < int(head):
+        said += connection.recv(65536)
+    asked = marshal.loads(said)
     for standard, given in enumerate(files):
         os.dup2(given, standard)
         os.close(given)
@@ -139,25 +150,5 @@ def run(connection: socket.socket) -> None:
     os._exit(status)
 
 
-def ask(path: str, arguments: list[str]) -> int:
-    """Have a fork run what Python would with these arguments, and return its exit status."""
-    asked = {"arguments": arguments, "environment": dict(os.environ), "directory": os.getcwd()}
-    text = json.dumps(asked).encode()
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(path)
-        connection.sendmsg(
-            [f"{len(text):<8}".encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))]
-        )
-        connection.sendall(text)
-        # The fork holds what these refer to; xdist sees its end by its own ends of them.
-        for standard in (0, 1):
-            os.close(standard)
-        answer = connection.recv(1)
-    return answer[0] if answer else 1
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        serve(int(sys.argv[2]))
-    else:
-        sys.exit(ask(sys.argv[1], sys.argv[2:]))
+    serve(int(sys.argv[1]))

@@ -101,12 +101,13 @@ class Project:
             return self.pytester.runpytest_inprocess(*everything)
         if cold or not self.socket or os.environ["OMP_NUM_THREADS"] != warm.THREADS:
             return self.pytester.runpytest_subprocess(*everything)
+        arguments, environment = warm.workers(self.socket)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(warm.SOCKET, self.socket)
-            patch.setenv("PYTHONPATH", str(Path(warm.__file__).parent), prepend=os.pathsep)
+            for name, value in environment.items():
+                patch.setenv(name, value)
             # As `runpytest_subprocess` does, with another `python`.
             base = f"--basetemp={self.path / 'basetemp'}"
-            workers = ["-p", "warm"] if "-n2" in self.plugin_args else []
+            workers = arguments if "-n2" in self.plugin_args else []
             return self.pytester.run(*warm.command(self.socket), "-m", "pytest", base, *workers, *everything)
 
     def run_with_artifacts(self, *args: str, subprocess: bool = False, cold: bool = False) -> pytest.RunResult:

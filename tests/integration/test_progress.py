@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from tests.forked import warm
 from tests.on_a_terminal import run_on_a_terminal
 
 # Four batches, of which the second ends when there is no more patience.
@@ -50,16 +51,17 @@ OnATerminal: TypeAlias = Callable[..., str]
 
 
 @pytest.fixture
-def on_a_terminal(pytester: pytest.Pytester, python: list[str]) -> OnATerminal:
+def on_a_terminal(pytester: pytest.Pytester, python: list[str], forks: str) -> OnATerminal:
     """Return what gives what a run wrote to a terminal of 24 rows."""
 
     def run(*args: str, seconds: float = 0.0, columns: int = 80, **variables: str) -> str:
         pytester.makepyfile(test_it=SLOW.format(seconds=seconds))
         left_out = {"CI", "NO_COLOR", "PY_COLORS", "FORCE_COLOR", "COLUMNS"}
         environment = {name: value for name, value in os.environ.items() if name not in left_out}
-        environment |= {"TERM": "xterm", "OMP_NUM_THREADS": "1", **variables}
+        workers, of_workers = warm.workers(forks) if "-n2" in args else ([], {})
+        environment |= {"TERM": "xterm", "OMP_NUM_THREADS": "1", **of_workers, **variables}
         how: dict[str, Any] = {"env": environment, "cwd": pytester.path, "stdin": subprocess.DEVNULL}
-        return run_on_a_terminal([*python, "-m", "pytest", *WITHOUT, *args], columns=columns, **how)[1]
+        return run_on_a_terminal([*python, "-m", "pytest", *WITHOUT, *workers, *args], columns=columns, **how)[1]
 
     return run
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
+
+from tests.forked import warm
 
 SEEN = """
         import torch
@@ -19,11 +19,15 @@ SEEN = """
 """
 
 
+# As many as no setting here gives.
+BEFORE = 7
+
+
 @pytest.fixture(autouse=True)
-def _four_threads():
-    """Let torch have four threads in this process."""
+def _threads():
+    """Leave torch as many threads in this process as it had."""
     before = torch.get_num_threads()
-    torch.set_num_threads(4)
+    torch.set_num_threads(BEFORE)
     yield
     torch.set_num_threads(before)
 
@@ -31,6 +35,8 @@ def _four_threads():
 @pytest.fixture
 def seen(project):
     project.write(test_threads=SEEN)
+    # In each process of the run before the setting is looked at.
+    project.pytester.makeconftest(f"import torch; torch.set_num_threads({BEFORE})")
 
     def run(*args):
         project.run(*args).assert_outcomes(passed=4)
@@ -45,7 +51,7 @@ def cores():
 
 def test_a_number_holds_everywhere_and_goes_with_the_run(seen):
     assert seen("--cam-threads=2") == {"2"}
-    assert torch.get_num_threads() == 4
+    assert torch.get_num_threads() == BEFORE
 
 
 def test_number_of_the_ini_file(seen, project):
@@ -53,20 +59,13 @@ def test_number_of_the_ini_file(seen, project):
     assert seen() == {"3"}
 
 
-def test_auto_shares_the_cores_out_among_workers_only(seen, project, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "4")  # for processes that are started from here
-    assert seen("--cam-threads=auto") == ({str(max(1, cores() // 2))} if "-n2" in project.plugin_args else {"4"})
+def test_auto_shares_the_cores_out_among_workers_only(seen, project):
+    shared = max(1, cores() // 2) if "-n2" in project.plugin_args else BEFORE
+    assert seen("--cam-threads=auto") == {str(shared)}
 
 
-def test_nothing_is_changed_without(seen, project, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "4")  # as above
-    if "-n2" not in project.plugin_args:
-        assert seen() == {"4"}
-        return
-    # Libraries under torch may take fewer than they are told, where there are fewer cores.
-    code = "import torch; print(torch.get_num_threads())"
-    fresh = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert seen() == {fresh.stdout.strip()}
+def test_nothing_is_changed_without(seen):
+    assert seen() == {str(BEFORE)}
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "two", "2.5", "99999999999999999999"])
@@ -80,7 +79,7 @@ def test_wrong_numbers_are_errors_before_any_test_runs(project, given):
     assert not (project.path / "ran").exists()
 
 
-def test_what_only_hands_out_tests_does_not_import_torch(pytester):
+def test_what_only_hands_out_tests_does_not_import_torch(pytester, forks, monkeypatch):
     pytester.makeconftest(
         """
         import sys
@@ -93,6 +92,10 @@ def test_what_only_hands_out_tests_does_not_import_torch(pytester):
     )
     pytester.makepyfile("def test_it(): pass")
 
-    pytester.runpytest_subprocess("-n2", "-p", "no:hypothesispytest", "--cam-threads=1").assert_outcomes(passed=1)
+    arguments, environment = warm.workers(forks)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    run = pytester.runpytest_subprocess("-n2", *arguments, "-p", "no:hypothesispytest", "--cam-threads=1")
+    run.assert_outcomes(passed=1)
 
     assert (pytester.path / "controller").read_text() == "False"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -93,8 +93,18 @@ def test_images_that_do_not_mix_stay_together(method: str, kind: torch.dtype, pi
 
 def _normalising() -> nn.Module:
     torch.manual_seed(0)
-    norm = partial(nn.BatchNorm2d, track_running_stats=False)
-    return torchvision.models.resnet18(norm_layer=norm, num_classes=5).eval()
+    layers = OrderedDict(
+        conv1=nn.Conv2d(3, 8, 3, stride=2),
+        bn1=nn.BatchNorm2d(8, track_running_stats=False),
+        relu=nn.ReLU(),
+        layer3=nn.Conv2d(8, 24, 3),
+        bn3=nn.BatchNorm2d(24, track_running_stats=False),
+        relu3=nn.ReLU(),
+        pool=nn.AdaptiveAvgPool2d(1),
+        flatten=nn.Flatten(),
+        fc=nn.Linear(24, 5),
+    )
+    return nn.Sequential(layers).eval()
 
 
 @pytest.mark.parametrize("method", ["ablationcam", "occlusion"])
