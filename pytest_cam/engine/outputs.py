@@ -216,7 +216,22 @@ def _row(value: Any, index: int, batch: int, rows: Rows, path: _Path = ()) -> An
         return value
     if isinstance(value, torch.Tensor):
         return value[index]
-    own = {key: _row(item, index, batch, rows, (*path, key)) for key, item in _entries(value).items()}
+    return _with(value, {key: _row(item, index, batch, rows, (*path, key)) for key, item in _entries(value).items()})
+
+
+def copied(part: Any, depth: int = _DEEPEST) -> Any:
+    """Return an image's own part with a copy, in the graph, of each tensor in it: what gets it may write to it."""
+    if isinstance(part, torch.Tensor):
+        return part.clone()
+    holds = isinstance(part, (Mapping, list, tuple)) or (is_dataclass(part) and not isinstance(part, type))
+    entries = _entries(part) if holds and depth else {}
+    if not entries:
+        return part
+    return _with(part, {key: copied(item, depth - 1) for key, item in entries.items()})
+
+
+def _with(value: Any, own: dict[Any, Any]) -> Any:
+    """Return an output of the kind of another one, with these entries."""
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **own)
     if isinstance(value, (list, tuple)):

@@ -11,7 +11,7 @@ import torch
 from pytest_cam.engine.answer import Answer
 from pytest_cam.engine.class_names import name_of
 from pytest_cam.engine.explained import Explained, Softmax, sigmoid
-from pytest_cam.engine.outputs import Rows, Selector, selected
+from pytest_cam.engine.outputs import Rows, Selector, copied, selected
 from pytest_cam.engine.ready_targets import BinaryLogit, ClassLogit, ReadyTarget, as_index, require_class
 from pytest_cam.errors import TargetError, is_ours, kind_of
 
@@ -227,7 +227,7 @@ def _called(answer: Answer, index: int, target: Any) -> tuple[torch.Tensor, Read
             indexed = target.with_names(answer.names)
             score, fixed = indexed(part), indexed.for_versions(part)
         else:
-            score = target(answer.part(index))
+            score = target(copied(answer.part(index)))  # other targets read the same output
     except RuntimeError as error:
         if "same device" not in str(error) and "expected device" not in str(error):
             raise

@@ -205,3 +205,26 @@ def test_targets_of_a_batch_are_each_images_own(classifier: nn.Sequential, pictu
     assert first.map.tolist() != second.map.tolist()
     alone = attend(classifier, picture, layer="layer", method="hirescam", target=3)
     assert second.map == pytest.approx(alone.map, rel=1e-5, abs=1e-9)
+
+
+def runner_up(row: torch.Tensor) -> torch.Tensor:
+    row[row.argmax()] = -1e9
+    return row.max()
+
+
+@pytest.mark.parametrize(
+    ("returned", "target"),
+    [
+        (lambda logits: logits, runner_up),
+        (lambda logits: {"logits": logits, "text": "a"}, lambda part: runner_up(part["logits"])),
+        (lambda logits: (logits, [logits]), lambda part: runner_up(part[1][0])),
+        (lambda logits: [{"scores": row} for row in logits], lambda part: runner_up(part["scores"])),
+    ],
+    ids=["tensor", "dict", "tuple", "one part each"],
+)
+def test_a_callable_that_writes_to_its_part_changes_nothing_for_the_others(returned: Any, target: Any) -> None:
+    logits = torch.tensor([[1.0, 3.0, 2.0]], requires_grad=True) * 1
+    (score,) = scores_of(returned(logits), [target], None).called
+    assert float(score.detach()) == 2.0
+    assert score.requires_grad
+    assert logits.tolist() == [[1.0, 3.0, 2.0]]
