@@ -24,7 +24,8 @@ def finercam(
     """Return the Grad-CAM map of y_c - alpha * mean_d y_d, d being the classes most similar to the target c.
 
     What the target shares with its neighbours falls away, and what tells them apart stays. The most similar classes are
-    those whose logits are nearest to the target's, whether above or below; of equally near ones the first.
+    those whose logits are nearest to the target's, whether above or below; of equally near ones the first. A class
+    whose logit is infinite is ruled out, and is none of them.
 
     Args:
         activations: A of one image, (1, C, h, w).
@@ -54,8 +55,9 @@ def finercam(
         )
     distances = (logits[0].detach().cpu().double() - float(logits[0, target])).abs()
     distances[target] = torch.inf
-    similar = distances.argsort(stable=True)[: min(wanted, logits.shape[1] - 1)]
+    # A class that is ruled out, by minus infinity, is like no other.
+    similar = distances.argsort(stable=True)[: min(wanted, int(distances.isfinite().sum()))]
     weights = torch.zeros_like(logits)
-    weights[0, similar.to(logits.device)] = -strength / len(similar)
+    weights[0, similar.to(logits.device)] = -strength / max(1, len(similar))
     weights[0, target] = 1
     return gradcam(activations, class_gradients(weights))

@@ -44,6 +44,18 @@ def test_of_equally_near_classes_the_first() -> None:
     assert found.tolist() == [[[1.0, 8.0], [0.0, 0.0]]]
 
 
+def test_a_class_that_is_ruled_out_is_none_of_them() -> None:
+    logits = torch.tensor([[5.0, 5.5, -torch.inf, 4.0]])
+    found = finercam(ACTIVATIONS, logits, 0, class_gradients, alpha=0.5, classes=3)
+    # As by hand above, where two classes are asked for.
+    assert found.tolist() == [[[0.5, 0.0], [1.0, 0.0]]]
+
+
+def test_where_all_others_are_ruled_out_it_is_gradcam() -> None:
+    logits = torch.tensor([[5.0, -torch.inf, -torch.inf, -torch.inf]])
+    assert finercam(ACTIVATIONS, logits, 0, class_gradients).tolist() == [[[1.0, 0.0], [1.0, 0.0]]]
+
+
 def test_one_logit_is_an_error() -> None:
     with pytest.raises(MethodError) as caught:
         finercam(ACTIVATIONS, LOGITS[:, :1], 0, class_gradients)
