@@ -129,9 +129,9 @@ def limits_for(metric: Metric, at_least: Any, at_most: Any, defaults: dict[str, 
             return agreed
         if default.origin == UNSET and not RUNNING.is_recording:
             known = ", ".join(f"{name} {limits}" for name, limits in defaults.items())
+            give = "at_most=" if default.at_least is None else "at_least= or at_most="
             raise LimitError(
-                f"metric {metric.name!r} has no default limit in this check: give at_least= or at_most=. "
-                f"Defaults exist for: {known}"
+                f"metric {metric.name!r} has no default limit in this check: give {give}. Defaults exist for: {known}"
             )
         return default
     limits = Limits(_number("at_least", at_least, metric), _number("at_most", at_most, metric))

@@ -39,6 +39,11 @@ def test_defaults_are_those_of_the_documentation(metric, defaults, expected) -> 
     assert limits_for(metric, None, None, defaults) == expected
 
 
+def test_a_check_that_takes_no_lower_limit_asks_for_none() -> None:
+    with pytest.raises(LimitError, match=r"no default limit in this check: give at_most=\. Defaults exist for: lift"):
+        limits_for(ENERGY, None, None, NOT_IN_REGION)
+
+
 def test_one_limit_given_takes_the_place_of_all_defaults() -> None:
     assert limits_for(SKILL, None, 0.9, IN_REGION) == Limits(at_most=0.9)
     assert limits_for(SKILL, 0, None, IN_REGION) == Limits(at_least=0.0)
