@@ -49,9 +49,12 @@ def read_by_name(known: Mapping[str, Any], names: Iterable[str]) -> list[tuple[A
         names: Those that the code uses.
 
     Returns:
-        The globals, and each module, class and object with such an attribute: itself, what it holds, the names in that.
+        The globals, the modules that are imported, and each module, class and object with such an attribute: itself,
+        what it holds, the names in that.
     """
     found: list[tuple[Any, Mapping[str, Any], list[str]]] = [(known, known, [name for name in names if name in known])]
+    # What is no global may be a module that the code imports itself.
+    found.append((sys.modules, sys.modules, [name for name in names if name not in known and name in sys.modules]))
     for _, inside, there in found:  # which grows meanwhile, as by `config.model.scale`
         for value in map(inside.__getitem__, there):
             if _has_what_is_read(value) and all(value is not each for each, *_ in found):

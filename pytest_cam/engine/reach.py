@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import operator
 import random
+import sys
+from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ from types import (
     MethodDescriptorType,
     MethodType,
     ModuleType,
+    SimpleNamespace,
     WrapperDescriptorType,
 )
 from typing import Any
@@ -44,6 +47,7 @@ _ENDS = (
 # Of these what never changes, and what never holds something else than it does.
 _FIXED = {str, bytes, bool, int, float, complex, type(None), torch.dtype, torch.device, torch.Size}
 _FROZEN = (tuple, frozenset, MethodType, staticmethod, classmethod, property, partial)
+_NAMESPACES = (SimpleNamespace, Namespace)
 _GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 
 # What each module has: its weights, the modules in it and its hooks are looked at elsewhere.
@@ -85,7 +89,7 @@ class Reach:
         """Find what some tables hold, and what is in that.
 
         Containers, objects and their classes are looked into, modules too where they are not registered, and of
-        functions what their closures, their defaults and the globals that they name are.
+        functions their defaults, and what they use from their closures or by name: settings, helpers, objects, layers.
 
         Args:
             roots: The attributes of modules, and what their classes hold.
@@ -103,22 +107,26 @@ class Reach:
             names = [name for name in table if name not in _OF_EACH_MODULE]
             reach._note_places(table, names)
             level += map(table.__getitem__, names)
+        reach._look_into(level, seen, most)
+        reach._follow(seen, most)
+        now = reach._now()
+        reach._before.extend([list(map(dict, reach._tables)), list(map(list, reach._lists)), *now[2:]])
+        return reach
+
+    def _look_into(self, level: list[Any], seen: set[int], most: int) -> None:
+        """Note some values, what they hold, and what is in that."""
         while level:
-            reach.values.extend(level)
-            if len(reach.values) > most:
+            self.values.extend(level)
+            if len(self.values) > most:
                 raise UnreadableError(f"more than {most} values are reached from the attributes")
             inner: list[Any] = []
             for value in level:
                 read = _way_into(type(value))  # type: ignore[arg-type]  # mypy takes no type for hashable
                 if read is not None and id(value) not in seen:
                     seen.add(id(value))
-                    reach._note(value, read)
+                    self._note(value, read)
                     inner += (*read(value), type(value))
             level = inner
-        reach._follow(seen)
-        now = reach._now()
-        reach._before.extend([list(map(dict, reach._tables)), list(map(list, reach._lists)), *now[2:]])
-        return reach
 
     def is_unchanged(self, roots: list[Mapping[str, Any]]) -> bool:
         """Return whether all that was met holds what it held, and is reached the same way.
@@ -174,8 +182,8 @@ class Reach:
         """Note where something lies that may be replaced by another one that is equal now, and not later."""
         self._places.extend((holder, key) for key in keys if not _is_fixed(holder[key]))
 
-    def _follow(self, seen: set[int]) -> None:
-        """Note what functions read outside of themselves, and those that they call: from closures, or by name."""
+    def _follow(self, seen: set[int], most: int) -> None:
+        """Note what functions read outside of themselves, and what they call there: from closures, or by name."""
         names: dict[int, tuple[Mapping[str, Any], dict[str, None]]] = {}
         for function in self._functions:  # which grows meanwhile
             own = names_in(function.__code__)
@@ -185,19 +193,27 @@ class Reach:
             self.values.extend(closure)
             read = [] if is_from(FINISHED, function) else read_by_name(function.__globals__, own)
             for value, inside, there in read:
-                names.setdefault(id(value), (inside, {}))[1].update(dict.fromkeys(there))
+                # Of modules also those that a pass may import.
+                noted = own if inside is sys.modules else there
+                names.setdefault(id(value), (inside, {}))[1].update(dict.fromkeys(noted))
             found = (inside[name] for _, inside, there in read for name in there)
-            helpers = [value for value in found if type(value) is FunctionType and not is_from(INSTALLED, value)]
-            for value in chain(closure, helpers):
-                if type(value) is FunctionType and id(value) not in seen:
-                    seen.add(id(value))
-                    self._functions.append(value)
+            helpers = [value for value in found if not (type(value) is FunctionType and is_from(INSTALLED, value))]
+            called = [value for value in chain(closure, helpers) if _may_be_called(value) and id(value) not in seen]
+            self._look_into(called, seen, most)
         for known, named in names.values():
             self._globals.append((known, list(named)))
             self.values.extend(known[name] for name in named if name in known)
         for value in self.values:
             if isinstance(value, _GENERATORS):
                 _refused(value)
+
+
+def _may_be_called(value: Any) -> bool:
+    """Return whether what a function reads outside of itself is code, or an object whose methods it may call."""
+    if isinstance(value, (FunctionType, staticmethod, classmethod, partial, MethodType, nn.Module, *_NAMESPACES)):
+        return True
+    is_object = not isinstance(value, (type, ModuleType)) and type(getattr(value, "__dict__", None)) is dict
+    return is_object and is_of_the_user(type(value))
 
 
 def _at(holder: Any, key: Any) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
+from pathlib import Path
 from types import MethodType, SimpleNamespace
 from typing import Any
 
@@ -405,3 +407,97 @@ def test_the_next_test_sees_writes_that_leave_sums_as_they_were(
     change(model[0].weight.data)  # type: ignore[arg-type]
     monkeypatch.setattr(SHARING, "test", SHARING.test + 1)
     assert attend(model, image, layer="0", target=1).score != before
+
+
+class Shifting:
+    """Reads an attribute that no code outside of it names."""
+
+    def __init__(self) -> None:
+        self.by = 0.0
+
+    def __call__(self, seen: torch.Tensor) -> torch.Tensor:
+        return seen + self.by
+
+    def move(self, seen: torch.Tensor) -> torch.Tensor:
+        return self(seen)
+
+
+class Helpers:
+    @staticmethod
+    def plain(seen: torch.Tensor) -> torch.Tensor:
+        return seen * FACTOR
+
+    @classmethod
+    def of_class(cls, seen: torch.Tensor) -> torch.Tensor:
+        return seen * FACTOR
+
+
+def _by_factor(seen: torch.Tensor) -> torch.Tensor:
+    return seen * FACTOR
+
+
+HEAD, SHIFT = nn.Linear(4, 4, bias=False), Shifting()
+BY_FACTOR = partial(_by_factor)
+
+
+def _imports_what_it_reads(_: Any, seen: torch.Tensor) -> torch.Tensor:
+    import settings_of_a_test  # type: ignore[import-not-found]
+
+    factor: float = settings_of_a_test.scale
+    return seen * factor
+
+
+def _twice_the_factor() -> None:
+    globals()["FACTOR"] = 2.0
+
+
+USED_BY_NAME: dict[str, tuple[Callable[[Any, torch.Tensor], torch.Tensor], Callable[[], Any]]] = {
+    "a weight of a global layer": (lambda _, seen: seen @ HEAD.weight, lambda: _double(HEAD.weight)),
+    "a global layer that is called": (lambda _, seen: HEAD(seen), lambda: _double(HEAD.weight)),
+    "a global object that is called": (lambda _, seen: SHIFT(seen), lambda: setattr(SHIFT, "by", 1.0)),
+    "a method of one": (lambda _, seen: SHIFT.move(seen), lambda: setattr(SHIFT, "by", 2.0)),
+    "a static method": (lambda _, seen: Helpers.plain(seen), _twice_the_factor),
+    "a class method": (lambda _, seen: Helpers.of_class(seen), _twice_the_factor),
+    "a partial": (lambda _, seen: BY_FACTOR(seen), _twice_the_factor),
+}
+
+
+@pytest.mark.parametrize("what", USED_BY_NAME)
+def test_what_a_forward_uses_by_name_is_followed(
+    what: str, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "FACTOR", 1.0)
+    use, change = USED_BY_NAME[what]
+    model = Holding(None, use).eval()
+    before = attend(model, picture, layer="look", target=1).score
+    change()
+    after = attend(model, picture, layer="look", target=1).score
+    SHARING.is_on = False
+    assert after == attend(model, picture, layer="look", target=1).score != before
+
+
+def test_a_module_that_a_forward_imports_is_followed(
+    picture: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "settings_of_a_test.py").write_text("scale = 1.0")
+    monkeypatch.syspath_prepend(tmp_path)
+    model = Holding(None, _imports_what_it_reads).eval()
+    before = attend(model, picture, layer="look", target=1).score
+    monkeypatch.setattr(sys.modules["settings_of_a_test"], "scale", 2.0)
+    after = attend(model, picture, layer="look", target=1).score
+    SHARING.is_on = False
+    assert after == attend(model, picture, layer="look", target=1).score != before
+
+
+@pytest.mark.parametrize("what", ["a layer", "settings"])
+def test_what_a_closure_reads_from_is_followed(what: str, picture: torch.Tensor) -> None:
+    head, settings = nn.Linear(4, 4), SimpleNamespace(shift=0.0)
+    uses: dict[str, Callable[[Any, torch.Tensor], torch.Tensor]] = {
+        "a layer": lambda _, seen: head(seen),
+        "settings": lambda _, seen: seen + settings.shift,
+    }
+    model = Holding(None, uses[what]).eval()
+    before = attend(model, picture, layer="look", target=1).score
+    _double(head.weight)
+    settings.shift = 1.0
+    assert attend(model, picture, layer="look", target=1).score != before
