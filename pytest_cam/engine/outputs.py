@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import copy
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -220,14 +221,28 @@ def _row(value: Any, index: int, batch: int, rows: Rows, path: _Path = ()) -> An
 
 
 def copied(part: Any, depth: int = _DEEPEST) -> Any:
-    """Return an image's own part with a copy, in the graph, of each tensor in it: what gets it may write to it."""
+    """Return an image's own part with a copy, in the graph, of each tensor in it: what gets it may write to it.
+
+    Dicts, lists, tuples and dataclasses, also those of other kinds, are copied with it, and other objects are not.
+    """
     if isinstance(part, torch.Tensor):
         return part.clone()
-    holds = isinstance(part, (Mapping, list, tuple)) or (is_dataclass(part) and not isinstance(part, type))
-    entries = _entries(part) if holds and depth else {}
-    if not entries:
+    if not depth:
         return part
-    return _with(part, {key: copied(item, depth - 1) for key, item in entries.items()})
+    if isinstance(part, MutableMapping):
+        # Not `_with`: what was not taken apart for its rows is what the model returned, and may have methods.
+        mapping = copy.copy(part)
+        for key, item in part.items():
+            mapping[key] = copied(item, depth - 1)
+        return mapping
+    if is_dataclass(part) and not isinstance(part, type):
+        instance = copy.copy(part)
+        for name, item in _entries(part).items():
+            object.__setattr__(instance, name, copied(item, depth - 1))
+        return instance
+    if isinstance(part, (list, tuple)):
+        return _with(part, {index: copied(item, depth - 1) for index, item in enumerate(part)})
+    return part
 
 
 def _with(value: Any, own: dict[Any, Any]) -> Any:

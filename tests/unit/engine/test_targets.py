@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -207,6 +208,19 @@ def test_targets_of_a_batch_are_each_images_own(classifier: nn.Sequential, pictu
     assert second.map == pytest.approx(alone.map, rel=1e-5, abs=1e-9)
 
 
+class Boxes(dict[str, torch.Tensor]):
+    """What a detector may return for each image: its entries are attributes, too."""
+
+    def __getattr__(self, name: str) -> torch.Tensor:
+        return self[name]
+
+
+@dataclass(frozen=True)
+class Counted:
+    scores: torch.Tensor
+    count: int = field(init=False, default=0)
+
+
 def runner_up(row: torch.Tensor) -> torch.Tensor:
     row[row.argmax()] = -1e9
     return row.max()
@@ -218,9 +232,10 @@ def runner_up(row: torch.Tensor) -> torch.Tensor:
         (lambda logits: logits, runner_up),
         (lambda logits: {"logits": logits, "text": "a"}, lambda part: runner_up(part["logits"])),
         (lambda logits: (logits, [logits]), lambda part: runner_up(part[1][0])),
-        (lambda logits: [{"scores": row} for row in logits], lambda part: runner_up(part["scores"])),
+        (lambda logits: [Boxes(scores=row) for row in logits], lambda part: runner_up(part.scores)),
+        (lambda logits: [Counted(row) for row in logits], lambda part: runner_up(part.scores)),
     ],
-    ids=["tensor", "dict", "tuple", "one part each"],
+    ids=["tensor", "dict", "tuple", "a dict each", "a dataclass each"],
 )
 def test_a_callable_that_writes_to_its_part_changes_nothing_for_the_others(returned: Any, target: Any) -> None:
     logits = torch.tensor([[1.0, 3.0, 2.0]], requires_grad=True) * 1
