@@ -47,6 +47,7 @@ _ENDS = (
 # Of these what never changes, and what never holds something else than it does.
 _FIXED = {str, bytes, bool, int, float, complex, type(None), torch.dtype, torch.device, torch.Size}
 _FROZEN = (tuple, frozenset, MethodType, staticmethod, classmethod, property, partial)
+# Python's own classes of what is the user's: settings.
 _NAMESPACES = (SimpleNamespace, Namespace)
 _GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 
@@ -186,23 +187,22 @@ class Reach:
         """Note what functions read outside of themselves, and what they call there: from closures, or by name."""
         names: dict[int, tuple[Mapping[str, Any], dict[str, None]]] = {}
         for function in self._functions:  # which grows meanwhile
-            own = names_in(function.__code__)
-            names.setdefault(id(function.__globals__), (function.__globals__, {}))[1].update(dict.fromkeys(own))
+            own, known = names_in(function.__code__), function.__globals__
             closure = closure_of(function)
             # Not what containers among these hold: a list that passes are counted in would change with each.
             self.values.extend(closure)
-            read = [] if is_from(FINISHED, function) else read_by_name(function.__globals__, own)
+            read = [(known, known, [])] if is_from(FINISHED, function) else read_by_name(known, own)
             for value, inside, there in read:
-                # Of modules also those that a pass may import.
-                noted = own if inside is sys.modules else there
+                # Of globals and modules also those that there may be later.
+                noted = own if inside is known or inside is sys.modules else there
                 names.setdefault(id(value), (inside, {}))[1].update(dict.fromkeys(noted))
             found = (inside[name] for _, inside, there in read for name in there)
             helpers = [value for value in found if not (type(value) is FunctionType and is_from(INSTALLED, value))]
             called = [value for value in chain(closure, helpers) if _may_be_called(value) and id(value) not in seen]
             self._look_into(called, seen, most)
-        for known, named in names.values():
-            self._globals.append((known, list(named)))
-            self.values.extend(known[name] for name in named if name in known)
+        for table, named in names.values():
+            self._globals.append((table, list(named)))
+            self.values.extend(table[name] for name in named if name in table)
         for value in self.values:
             if isinstance(value, _GENERATORS):
                 _refused(value)
