@@ -24,15 +24,14 @@ def words_of(fixed: torch.Tensor) -> Array | None:
         fixed: A strided tensor without a graph.
     """
     word = WORDS.get(fixed.element_size())
-    if word is None or fixed.is_complex() or fixed.is_neg() or fixed.device.type != "cpu" or not _are_rows_whole(fixed):
+    if word is None or fixed.is_complex() or fixed.is_neg() or fixed.device.type != "cpu" or not are_rows_whole(fixed):
         return None
     words: Array = fixed.as_strided((fixed.numel(),), (1,)).view(word).numpy()
     return words
 
 
-def _are_rows_whole(fixed: torch.Tensor) -> bool:
-    # The rows lie one after the other, and nothing in one lies between values of another; the order within is free, as
-    # in channels_last.
+def are_rows_whole(fixed: torch.Tensor) -> bool:
+    """Return whether rows lie one after the other, each without holes, in any order within, as in channels_last."""
     length = fixed.numel() // len(fixed) if fixed.ndim else 1
     axes = [(size, stride) for size, stride in zip(fixed.shape[1:], fixed.stride()[1:], strict=True) if size > 1]
     last = sum((size - 1) * stride for size, stride in axes)

@@ -32,7 +32,7 @@ class Fingerprint:
     Compared are the modules, what their classes hold, the objects that their attributes are and what is reached from
     these (so a training flag, a stride, a value in a config object, a layer in a plain list), what the functions of
     the user's classes read by name outside of themselves, the tensors among these, their versions, which every write
-    through autograd's eyes raises, and for writes past those (through `.data` or NumPy) one value of each row and
+    through autograd's eyes raises, and for writes past those (through `.data` or NumPy) the first row and column, and
     all values of vectors. A model may still change in ways that nothing here shows, such as a file that it reads.
 
     Attributes:

@@ -9,9 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from pytest_cam.engine.bits import WORDS, Array, words_of
-
-# What a glance costs is waiting for memory: so it reads a row's value where another's is near.
+from pytest_cam.engine.bits import WORDS, Array, are_rows_whole, words_of
 
 
 class _Glance(Protocol):
@@ -20,7 +18,9 @@ class _Glance(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Glances:
-    """A few values of some tensors as they were: all of vectors, and of what has more axes each row's first or last.
+    """A few values of some tensors as they were: all of vectors, and of what has more axes the first row and column.
+
+    So a write to a whole row or column shows, as to what makes one channel, or reads one.
 
     Views of the tensors are kept: while the tensors are the same ones, and their memory is where it was, these show
     what is written to them.
@@ -45,7 +45,7 @@ class Glances:
             tensors: Strided ones, of any device and type.
         """
         vectors: list[memoryview] = []
-        seams: dict[int, list[Array]] = {}
+        rows: dict[int, list[Array]] = {}
         others: dict[tuple[torch.dtype, torch.device], list[torch.Tensor]] = {}
         partly = []
         for tensor in tensors:
@@ -56,19 +56,19 @@ class Glances:
             if fixed.ndim > 1 or words is None:
                 partly.append(tensor)
             if words is None:
-                others.setdefault((fixed.dtype, fixed.device), []).append(_firsts_of(fixed))
+                others.setdefault((fixed.dtype, fixed.device), []).extend(_firsts_of(fixed))
             elif fixed.ndim > 1:
-                pairs, ends = _seams_of(words, len(fixed))
-                seams.setdefault(pairs.itemsize, []).append(pairs)
-                vectors += ends
+                length = len(words) // len(fixed)
+                rows.setdefault(words.itemsize, []).append(words[::length])
+                vectors.append(words[:length].data.cast("B"))
             else:
                 vectors.append(words.data.cast("B"))
         found: list[_Glance] = [_Vectors.of(vectors)] if vectors else []
-        return cls([*found, *map(_Seams.of, seams.values()), *map(_Others.of, others.values())], partly)
+        return cls([*found, *map(_Rows.of, rows.values()), *map(_Others.of, others.values())], partly)
 
 
-def _firsts_of(fixed: torch.Tensor) -> torch.Tensor:
-    """Return the first value of each row."""
+def _firsts_of(fixed: torch.Tensor) -> list[torch.Tensor]:
+    """Return the first value of each row, and the first row where its values lie side by side."""
     # By views: `flatten` copies where memory lies in another order than the axes.
     word = WORDS.get(fixed.element_size())
     # As whole numbers, so that NaN is the same as before and -0.0 is not 0.0.
@@ -76,44 +76,39 @@ def _firsts_of(fixed: torch.Tensor) -> torch.Tensor:
     firsts = words if words.ndim else words[None]
     while firsts.ndim > 1:
         firsts = firsts.select(1, 0)
-    return firsts
-
-
-def _seams_of(words: Array, rows: int) -> tuple[Array, list[memoryview]]:
-    """Return the last value of each other row with the first one of the next, as one; and the tensor's ends."""
-    # Where one row ends the next one starts: a look at two values that lie side by side shows both rows.
-    size, length = words.itemsize, len(words) // rows
-    pairs = np.ndarray((rows // 2,), f"V{2 * size}", words.data, (length - 1) * size, (2 * length * size,))
-    return pairs, [end.data.cast("B") for end in (words[:1], words[-1:])]
+    if fixed.ndim > 1 and are_rows_whole(words):
+        return [firsts, words.as_strided((words.numel() // len(words),), (1,))]
+    return [firsts]
 
 
 @dataclass(frozen=True, eq=False)
 class _Vectors:
     views: list[memoryview]
-    before: bytes
+    before: list[bytes]
 
     @classmethod
     def of(cls, views: list[memoryview]) -> _Vectors:
-        return cls(views, b"".join(views))
+        return cls(views, list(map(bytes, views)))
 
     def holds(self) -> bool:
-        return b"".join(self.views) == self.before
+        # Of two of one size this is equality; it compares memory without making a copy first.
+        return all(map(bytes.startswith, self.before, self.views))
 
 
 @dataclass(frozen=True, eq=False)
-class _Seams:
+class _Rows:
     views: list[Array]
     now: Array
     before: bytes
 
     @classmethod
-    def of(cls, views: list[Array]) -> _Seams:
+    def of(cls, views: list[Array]) -> _Rows:
         now = np.concatenate(views)
         return cls(views, now, now.tobytes())
 
     def holds(self) -> bool:
         np.concatenate(self.views, out=self.now)
-        return self.before.startswith(self.now.view(np.uint8).data)
+        return self.before.startswith(self.now.data.cast("B"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,9 @@ LAYOUTS = {
     "every other of a vector": lambda: torch.zeros(14)[::2],
     "repeated": lambda: torch.zeros(1, 3).expand(4, 3),
 }
+_OF_VECTORS = {"vector", "every other of a vector"}
+# Of what does not lie side by side in memory, as hardly any weight, the first column alone is looked at.
+_WITH_HOLES = {"transposed", "part of a larger one", "repeated"}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -54,12 +57,16 @@ def test_the_other_zero_shows(step: int) -> None:
     assert not glances.hold()
 
 
-def test_the_first_and_the_last_value_show() -> None:
-    weight = torch.zeros(8, 3, 3, 3)
-    for place in ((0, 0), (7, 2)):
-        glances = Glances.at([weight])
-        weight.data[place] = 1
-        assert not glances.hold()
+@pytest.mark.parametrize("layout", sorted(LAYOUTS.keys() - _OF_VECTORS - _WITH_HOLES))
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_write_to_any_column_shows(layout: str, kind: torch.dtype) -> None:
+    tensor = LAYOUTS[layout]().to(kind)
+    glances = Glances.at([torch.zeros(3), tensor, torch.zeros(2, 2)])
+    for column in range(tensor.shape[1]):
+        tensor.data[:, column] = 1
+        assert not glances.hold(), f"column {column}"
+        tensor.data[:, column] = 0
+        assert glances.hold()
 
 
 def test_what_holds_nothing_is_no_news() -> None:
