@@ -14,7 +14,7 @@ from torch import nn
 from pytest_cam.engine.attention_gradients import attention_gradients
 from pytest_cam.engine.coupling import in_uncoupled_batches
 from pytest_cam.engine.explained import Explained
-from pytest_cam.engine.finite import not_finite
+from pytest_cam.engine.finite import not_finite, of_batch
 from pytest_cam.engine.forward import laid_out, plainly
 from pytest_cam.engine.hooks import HookManager, works_in_place
 from pytest_cam.engine.layouts import with_tensor
@@ -24,7 +24,7 @@ from pytest_cam.engine.replay import Replay
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import GRADIENTS, Trace, independent, trace
-from pytest_cam.errors import MethodError, is_ours, kind_of
+from pytest_cam.errors import IndependentScoreError, MethodError, is_ours, kind_of
 
 __tracebackhide__ = is_ours
 
@@ -58,6 +58,7 @@ class Resources:
     ) -> None:
         self._subject, self._index, self._found, self._name = subject, index, found, name
         self._resolved, self._target_name = target, explained.name
+        self._of_image = of_batch(index, len(inputs))
         self.inputs = inputs[index : index + 1]
         self.score = explained.score
         self.target = explained.target
@@ -166,7 +167,7 @@ class Resources:
         # Batches of another size may round otherwise.
         if bool((scores[: (count + 1) // 2] == scores[0]).all()) and self._is_independent(score, found):
             sign = "it stays exactly what it is with other values at"
-            raise independent(found.layer, found.layout, self._target_name, sign=sign)
+            raise independent(found.layer, found.layout, self._target_name, self._of_image, sign)
         return scores
 
     def _is_independent(self, score: Callable[[torch.Tensor], torch.Tensor], found: Trace) -> bool:
@@ -230,7 +231,10 @@ class Resources:
         def both(inputs: torch.Tensor) -> torch.Tensor:
             subject.state.rewind()
             repeated = subject.for_copies_of(self._index, len(inputs), found.call)
-            (traces,) = trace(repeated, inputs, found.layer, [[self._resolved] * len(inputs)], GRADIENTS)
+            try:
+                (traces,) = trace(repeated, inputs, found.layer, [[self._resolved] * len(inputs)], GRADIENTS)
+            except IndependentScoreError as error:  # which names a version as an image of a batch
+                raise independent(found.layer, found.layout, self._target_name, self._of_image) from error
             gradients = cast("torch.Tensor", traces[0].gradients)  # which GRADIENTS asks for
             return torch.stack([traces[0].activations, gradients], dim=1)
 
@@ -257,7 +261,9 @@ class Resources:
         scores = self._scores(score, count, make)
         if not bool(scores.isfinite().all()):
             raise not_finite(
-                "scores", scores, f"of target {self._target_name} for the changed {changed} of {self._name}"
+                "scores",
+                scores,
+                f"of target {self._target_name} for the changed {changed} of {self._name}{self._of_image}",
             )
         return scores
 

@@ -459,6 +459,22 @@ def test_image_of_a_batch_whose_gradient_is_zero_is_named(classifier: nn.Sequent
         attend_batch(Wrapped(classifier, run), torch.cat([picture, picture]), layer="layer", target=[2, 3])
 
 
+@pytest.mark.parametrize("method", ["gradcam", "ablationcam", "smoothgradcam++"])
+def test_image_of_a_batch_whose_score_reads_nothing_of_the_layer_is_named(
+    classifier: nn.Sequential, picture: torch.Tensor, method: str
+) -> None:
+    def run(net: Any, images: torch.Tensor) -> torch.Tensor:
+        # Of inputs below zero nothing reaches the head but its bias.
+        lit = (images.mean(dim=(1, 2, 3)) > 0).to(images).reshape(-1, 1, 1, 1)
+        return net.classify(net.layer(net.stem(images)) * lit)
+
+    pictures = torch.cat([picture.abs() + 1, -1 - picture.abs()])
+    with pytest.raises(
+        IndependentScoreError, match=r"^the score of class 3 does not depend on layer layer for image 1 "
+    ):
+        attend_batch(Wrapped(classifier, run), pictures, layer="layer", method=method, target=[2, 3])
+
+
 @pytest.mark.parametrize(("value", "kind"), [(float("nan"), "NaN"), (float("inf"), "infinity")])
 def test_activations_that_are_not_finite_are_an_error(
     classifier: nn.Sequential, picture: torch.Tensor, value: float, kind: str
