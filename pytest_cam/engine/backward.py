@@ -139,7 +139,8 @@ def _class_scores(logits: torch.Tensor, classes: list[tuple[int, int, int]]) -> 
 def _linear_head(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Return the input (B, F) and the weight (K, F) of the linear layer that gave the logits, if one did."""
     node = logits.grad_fn
-    if node is None or node.name() != "AddmmBackward0":
+    # A hook on the logits changes the gradient that goes on from them.
+    if node is None or node.name() != "AddmmBackward0" or logits._backward_hooks:
         return None
     bias, _, weight = (function for function, _ in node.next_functions)
     # A weight or a bias that is itself computed, perhaps from the layer's output, has a gradient of its own.

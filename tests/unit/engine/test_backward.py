@@ -36,11 +36,17 @@ def scaled(features: torch.Tensor) -> torch.Tensor:
     return torch.addmm(linear().bias, features, linear().weight.t(), alpha=3)
 
 
+def hooked(features: torch.Tensor) -> torch.Tensor:
+    logits: torch.Tensor = linear()(features)
+    logits.register_hook(lambda gradient: 2 * gradient)
+    return logits
+
+
 def followed(features: torch.Tensor) -> torch.Tensor:
     return linear()(features).tanh()
 
 
-HEADS = [linear(), linear(bias=False), frozen(), tied, computed, scaled, followed]
+HEADS = [linear(), linear(bias=False), frozen(), tied, computed, scaled, hooked, followed]
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -72,7 +78,7 @@ def test_single_logit_is_differentiated_with_its_sign(targets: list[object], sha
 def test_only_a_plain_linear_head_is_stepped_over() -> None:
     leaf = torch.randn(2, 6, requires_grad=True)
     stepped = [backward._linear_head(head(leaf * 2)) is not None for head in HEADS]
-    assert stepped == [True, False, False, False, False, False, False]
+    assert stepped == [True, False, False, False, False, False, False, False]
 
 
 def test_head_that_reads_the_leaf_itself() -> None:
