@@ -170,9 +170,9 @@ def _number(name: str, value: Any, metric: Metric) -> float | None:
 
 
 def as_number(value: Any) -> float | None:
-    """Return a limit as a number; None where it is none, as what a comparison gives."""
+    """Return a limit as a number; None where it is none, as a text or what a comparison gives."""
     try:
-        return None if isinstance(value, (bool, np.bool_)) else float(value)
+        return None if isinstance(value, (bool, np.bool_, str, bytes)) else float(value)
     except (TypeError, ValueError):
         return None
 

@@ -61,6 +61,7 @@ def test_one_limit_given_takes_the_place_of_all_defaults() -> None:
         (LIFT, float("inf"), None, ["at_least=inf"]),
         (SKILL, float("nan"), None, ["at_least=nan"]),
         (SKILL, "high", None, ["at_least is 'high'", "a number"]),
+        (SKILL, "0.3", None, ["at_least is '0.3'; accepted: a number"]),
         (LIFT, None, True, ["at_most is True; accepted: a number"]),
         (SKILL, np.bool_(False), None, ["at_least is ", "False", "; accepted: a number"]),
     ],
