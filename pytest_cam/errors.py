@@ -213,7 +213,11 @@ def kind_of(value: object) -> str:
         return "None"
     if isinstance(value, type):
         return f"the class {value.__name__}"
-    name = type(value).__name__
+    return with_article(type(value).__name__)
+
+
+def with_article(name: str) -> str:
+    """Return the name of a type after "a" or "an"."""
     return f"{'an' if name.startswith(('nd', *'aeioAEIO')) else 'a'} {name}"
 
 

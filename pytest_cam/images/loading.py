@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pytest_cam.errors import ImageError, is_ours, kind_of
+from pytest_cam.errors import ImageError, is_ours, kind_of, with_article
 
 __tracebackhide__ = is_ours
 
@@ -149,9 +149,9 @@ def _array_to_pil(array: npt.NDArray[Any]) -> Image.Image:
     if array.dtype != np.uint8:
         # Converted without a look at its range, 16-bit data would wrap around.
         raise ImageError(
-            f"img is a {array.dtype} array {array.shape}, whose value range is a guess; accepted: uint8. If it is an "
-            "image, scale it to 0..255 and convert with .astype('uint8'); if it is model input already, pass a torch "
-            "tensor"
+            f"img is {with_article(str(array.dtype))} array {array.shape}, whose value range is a guess; accepted: "
+            "uint8. If it is an image, scale it to 0..255 and convert with .astype('uint8'); if it is model input "
+            "already, pass a torch tensor"
         )
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
@@ -196,3 +196,22 @@ def _from_tensor(tensor: torch.Tensor) -> SourceImage:
     if tensor.ndim != 3 or 0 in tensor.shape:
         raise ImageError(f"img is a tensor of shape {shape}; accepted: (C, H, W) or (1, C, H, W)")
     return SourceImage("input tensor", (tensor.shape[2], tensor.shape[1]), tensor)
+
+
+def require_channels_first(source: SourceImage, error: Exception) -> None:
+    """Check, after a model has failed on an input, that its channels come first.
+
+    Args:
+        source: The input's.
+        error: What the model raised.
+
+    Raises:
+        ImageError: They come last, by the look of its shape.
+    """
+    shape = tuple(source.pixels.shape) if isinstance(source.pixels, torch.Tensor) else ()
+    if len(shape) == 3 and shape[2] in (1, 3, 4) and shape[0] not in (1, 3, 4):
+        raise ImageError(
+            f"img is a tensor of shape {shape}, and the model fails on it: {type(error).__name__}. Accepted: "
+            "(C, H, W), channels first: img.permute(2, 0, 1). If it is an image and no model input yet, pass a uint8 "
+            "array (H, W, 3), so that the preprocess is applied"
+        ) from error

@@ -18,7 +18,7 @@ from pytest_cam.images.stating import stated_geometry
 __tracebackhide__ = is_ours
 
 _HOW = """\
-img is {name}, and the model needs a tensor: say how to make one. Either of
+the model needs a tensor, and img ({name}) is none: say how to make one. Either of
     assert_attention_in_region(model, img, box, layer, preprocess=weights.transforms())
     @pytest.fixture
     def cam_preprocess(): return weights.transforms()      # in conftest.py, for the `cam` fixture

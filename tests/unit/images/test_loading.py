@@ -143,7 +143,7 @@ def _text(folder: Path) -> Path:
         (_truncated, ["truncated or damaged", "truncated.png"]),
         (lambda folder: folder, ["unreadable"]),
         (lambda _: np.zeros((4, 4, 3), np.float32), ["float32 array", "uint8", ".astype('uint8')", "tensor"]),
-        (lambda _: np.zeros((4, 4, 3), np.int64), ["int64 array", "uint8"]),
+        (lambda _: np.zeros((4, 4, 3), np.int64), ["img is an int64 array", "uint8"]),
         (lambda _: np.zeros((4, 4), np.uint16), ["uint16 array", "scale it to 0..255 and convert"]),
         (lambda _: np.zeros((3, 5, 5), np.uint8), ["(3, 5, 5)", "(H, W, 3)", "transpose(1, 2, 0)"]),
         (lambda _: np.zeros((0, 4, 3), np.uint8), ["(0, 4, 3)"]),

@@ -18,7 +18,7 @@ PHOTO = Image.new("RGB", (12, 8), (10, 20, 30))
 def test_image_without_a_preprocess_is_an_error_that_shows_how() -> None:
     with pytest.raises(PreprocessError) as raised:
         prepare(PHOTO, None)
-    for word in ("img is PIL image", "preprocess=weights.transforms()", "cam_preprocess", "conftest.py"):
+    for word in ("img (PIL image) is none", "preprocess=weights.transforms()", "cam_preprocess", "conftest.py"):
         assert word in str(raised.value)
 
 
