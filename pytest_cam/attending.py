@@ -24,7 +24,7 @@ from pytest_cam.errors import CamError, ImageError, LayerError, MethodError, Tar
 from pytest_cam.images.batching import stacked
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
-from pytest_cam.images.loading import is_input, require_channels_first
+from pytest_cam.images.loading import expecting_channels_first, is_input
 from pytest_cam.images.preprocessing import PreparedImage, prepare
 
 if TYPE_CHECKING:
@@ -263,13 +263,8 @@ def _attend(
         tell_of_ignored_targets(methods, placed)
         layers = list(layer.layers) if isinstance(layer, FusedLayers) else layer
         maps_of = smoothed if further.get("smooth") else explain
-        inputs = stacked(prepared)
-        try:
-            found = maps_of(subject, inputs, layers, methods, placed, seed=seed_of(further), options=options)
-        except Exception as error:
-            if not isinstance(error, CamError):
-                require_channels_first(prepared[0].source, error)
-            raise
+        with expecting_channels_first(prepared[0].source):
+            found = maps_of(subject, stacked(prepared), layers, methods, placed, seed=seed_of(further), options=options)
     if isinstance(layer, FusedLayers):
         count = len(found) // len(layer.layers)
         found = [fused(found[start::count], layer.by) for start in range(count)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,7 +15,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pytest_cam.errors import ImageError, is_ours, kind_of, with_article
+from pytest_cam.errors import CamError, ImageError, is_ours, kind_of, with_article
 
 __tracebackhide__ = is_ours
 
@@ -198,18 +200,24 @@ def _from_tensor(tensor: torch.Tensor) -> SourceImage:
     return SourceImage("input tensor", (tensor.shape[2], tensor.shape[1]), tensor)
 
 
-def require_channels_first(source: SourceImage, error: Exception) -> None:
-    """Check, after a model has failed on an input, that its channels come first.
+@contextmanager
+def expecting_channels_first(source: SourceImage) -> Iterator[None]:
+    """Say of an input that a model fails on in this block that its channels come last, where they look like it.
 
     Args:
         source: The input's.
-        error: What the model raised.
 
     Raises:
-        ImageError: They come last, by the look of its shape.
+        ImageError: They do.
     """
-    shape = tuple(source.pixels.shape) if isinstance(source.pixels, torch.Tensor) else ()
-    if len(shape) == 3 and shape[2] in (1, 3, 4) and shape[0] not in (1, 3, 4):
+    try:
+        yield
+    except CamError:
+        raise
+    except Exception as error:
+        shape = tuple(source.pixels.shape) if isinstance(source.pixels, torch.Tensor) else ()
+        if len(shape) != 3 or shape[2] not in (1, 3, 4) or shape[0] in (1, 3, 4):
+            raise
         raise ImageError(
             f"img is a tensor of shape {shape}, and the model fails on it: {type(error).__name__}. Accepted: "
             "(C, H, W), channels first: img.permute(2, 0, 1). If it is an image and no model input yet, pass a uint8 "
