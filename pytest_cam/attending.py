@@ -286,10 +286,9 @@ def placed_on_input(target: Target, item: PreparedImage) -> Target:
 
 
 def _attention(item: PreparedImage, found: Found, index: int) -> Attention:
-    cam = found.maps[index]
-    cam.flags.writeable = False
+    found.maps.flags.writeable = False  # and so each map, which is a view
     return Attention(
-        cam,
+        found.maps[index],
         found.layer,
         found.call,
         found.calls,
