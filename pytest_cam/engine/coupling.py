@@ -80,23 +80,28 @@ def uncoupled(run: Run, state: State) -> Run:
         run: From samples (n, ...) to their values (n, ...).
         state: The model's state.
     """
-    apart = are_apart(state)
+    if are_apart(state):
+        return run
     coupled = True if isinstance(state, ModelState) and any(map(_takes_all_together, state.modules)) else None
+
+    def own(samples: torch.Tensor) -> torch.Tensor:
+        # A model may write all that it returns into one buffer, as a session with bound outputs does.
+        return run(samples).clone()
 
     def checked(samples: torch.Tensor) -> torch.Tensor:
         nonlocal coupled
-        if len(samples) == 1 or apart:
-            return run(samples)
+        if len(samples) == 1:
+            return own(samples)
         try:
             if coupled is None:
-                coupled = _is_coupled(run, samples, _epsilon(state))
+                coupled = _is_coupled(own, samples, _epsilon(state))
             if not coupled:
-                return run(samples)
+                return own(samples)
         except Exception as error:
             if is_shortage(error):
                 raise
             coupled = True
-        return torch.cat([run(samples[index : index + 1]) for index in range(len(samples))])
+        return torch.cat([own(samples[index : index + 1]) for index in range(len(samples))])
 
     return checked
 

@@ -299,3 +299,53 @@ def test_callables_that_look_at_a_few_images_only_are_asked_of_each(
     net = Net(lambda seen: seen).eval()
     found = attend(wrap(net), picture, method="occlusion", target=1).map
     np.testing.assert_allclose(found, mapped(net, picture, "occlusion"), rtol=1e-3, atol=1e-6)
+
+
+def _buffered() -> Callable[[torch.Tensor], np.ndarray[Any, Any]]:
+    """Return a model of the right half that writes what it returns into one buffer, and takes one image."""
+    scores = np.zeros((1, 2), np.float32)
+
+    def run(images: torch.Tensor) -> np.ndarray[Any, Any]:
+        assert len(images) == 1
+        right = float(images[..., 12:].sum())
+        scores[:] = right, -right
+        return scores
+
+    return run
+
+
+class Buffered(nn.Module):
+    """Writes what it returns into a buffer."""
+
+    def __init__(self, *, registers: bool) -> None:
+        super().__init__()
+        self.last = nn.Conv2d(3, 4, 3)
+        if registers:
+            self.register_buffer("out", torch.zeros(64, 4))
+        else:
+            self.out = torch.zeros(64, 4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        seen = self.last(images).mean(dim=(2, 3))
+        return seen if torch.is_grad_enabled() else self.out[: len(seen)].copy_(seen)
+
+
+@pytest.mark.parametrize("method", ["rise", "occlusion"])
+def test_model_that_returns_one_buffer_each_time_is_explained(picture: torch.Tensor, method: str) -> None:
+    run = _buffered()
+    found, expected = (
+        attend(model, picture, method=method, target=0, method_options=OPTIONS.get(method)).map
+        for model in (run, lambda images: run(images).copy())
+    )
+    np.testing.assert_array_equal(found, expected)
+    assert found.max() > 0
+
+
+@pytest.mark.parametrize("method", PERTURBING)
+@pytest.mark.parametrize("registers", [False, True])
+def test_module_that_returns_one_buffer_each_time_is_explained(
+    picture: torch.Tensor, method: str, registers: bool
+) -> None:
+    model = Buffered(registers=registers).eval()
+    plain = nn.Sequential(OrderedDict(last=model.last, pool=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten())).eval()
+    np.testing.assert_allclose(mapped(model, picture, method), mapped(plain, picture, method), rtol=1e-3, atol=1e-6)
