@@ -59,8 +59,11 @@ class ModuleTree:
 
     @property
     def identity(self) -> object:
-        """What is equal as long as the modules are the same ones."""
-        return list(map(id, self.modules)) if self.kept is None else self.kept
+        """What is equal as long as the modules are the same ones, of the same kinds, in the same places."""
+        if self.kept is not None:
+            return self.kept
+        # Not the model itself, which this would keep alive.
+        return [(type(module), list(module._modules.items())) for module in self.modules]
 
     @property
     def kinds(self) -> tuple[type, ...]:

@@ -57,9 +57,11 @@ def read_by_name(known: Mapping[str, Any], names: Iterable[str]) -> list[tuple[A
     found.append((sys.modules, sys.modules, [name for name in names if name not in known and name in sys.modules]))
     for _, inside, there in found:  # which grows meanwhile, as by `config.model.scale`
         for value in map(inside.__getitem__, there):
-            if _has_what_is_read(value) and all(value is not each for each, *_ in found):
-                within = [name for name in names if name in vars(value)]
-                found += [(value, vars(value), within)] if within else []
+            # What a class does not hold itself, one of its bases may.
+            for each in value.__mro__ if isinstance(value, type) else (value,):
+                if _has_what_is_read(each) and all(each is not other for other, *_ in found):
+                    within = [name for name in names if name in vars(each)]
+                    found += [(each, vars(each), within)] if within else []
     return found
 
 

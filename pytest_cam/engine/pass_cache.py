@@ -6,7 +6,7 @@ same target, and only in sessions of pytest: see `running.Sharing`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import count
 from types import NoneType
@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from torch import nn, overrides
+from torch.utils import _python_dispatch
 
 from pytest_cam.engine.class_names import as_names, names_of
 from pytest_cam.engine.fingerprint import Fingerprint
@@ -35,6 +36,9 @@ _MOST_CHANGED = 3
 
 # Targets that mean the same when they are equal; what any other callable reads may have changed.
 _FIXED_TARGETS = (ClassLogit, ClassProbability, BinaryLogit, ContrastiveLogit)
+# The innermost mode of each kind that is entered, or None.
+_function_mode: Callable[[], Any] = overrides._get_current_function_mode
+_dispatch_mode: Callable[[], Any] = _python_dispatch._get_current_dispatch_mode
 _clock = count()
 Bits: TypeAlias = Any  # a tensor, or memory
 
@@ -257,8 +261,10 @@ def _is_shareable(subject: Subject) -> bool:
         )
         and not any(further.get(name) for name in ("model_args", "model_kwargs", "reshape"))
         and isinstance(further.get("output"), (str, int, NoneType))
-        # A hook of the user sees what runs, and may change it.
+        # A hook or a mode of the user sees what runs, and may change it.
         and not subject.state.has_hooks()
+        and _function_mode() is None
+        and _dispatch_mode() is None
     )
 
 

@@ -158,26 +158,35 @@ class Reach:
         """Note what shows whether a container or an object holds what it does."""
         if isinstance(value, _FROZEN):
             return
-        if isinstance(value, dict):
-            self._tables.append(value)
-            self._note_places(value, value)
-        elif isinstance(value, list):
-            self._lists.append(value)
-            self._note_places(value, range(len(value)))
+        if isinstance(value, (dict, list)):
+            self._note_container(value)
         elif isinstance(value, FunctionType):
             self._functions.append(value)
         elif isinstance(value, type):
             if is_of_the_user(value):
                 self._tables.append(vars(value))  # type: ignore[arg-type]  # a view of a dict does here
                 self._note_places(vars(value), vars(value))
-        elif type(getattr(value, "__dict__", None)) is dict:
-            self._owners.append(value)
-            self._tables.append(vars(value))
-            self._note_places(vars(value), vars(value))
+        elif _has_attributes(value):
+            self._note_attributes(value)
             if _slots_of(type(value)):  # type: ignore[arg-type]  # as above
                 self._others.append((read, value))
         else:
             self._others.append((read, value))
+
+    def _note_container(self, value: dict[Any, Any] | list[Any]) -> None:
+        if isinstance(value, dict):
+            self._tables.append(value)
+            self._note_places(value, value)
+        else:
+            self._lists.append(value)
+            self._note_places(value, range(len(value)))
+        if _has_attributes(value):  # of a class of the user's
+            self._note_attributes(value)
+
+    def _note_attributes(self, value: Any) -> None:
+        self._owners.append(value)
+        self._tables.append(vars(value))
+        self._note_places(vars(value), vars(value))
 
     def _note_places(self, holder: Any, keys: Iterable[Any]) -> None:
         """Note where something lies that may be replaced by another one that is equal now, and not later."""
@@ -212,8 +221,15 @@ def _may_be_called(value: Any) -> bool:
     """Return whether what a function reads outside of itself is code, or an object whose methods it may call."""
     if isinstance(value, (FunctionType, staticmethod, classmethod, partial, MethodType, nn.Module, *_NAMESPACES)):
         return True
-    is_object = not isinstance(value, (type, ModuleType)) and type(getattr(value, "__dict__", None)) is dict
-    return is_object and is_of_the_user(type(value))
+    if isinstance(value, type):
+        return is_of_the_user(value)
+    kind = type(value)
+    is_object = _has_attributes(value) or _slots_of(kind)  # type: ignore[arg-type]  # as above
+    return not isinstance(value, ModuleType) and is_of_the_user(kind) and bool(is_object)
+
+
+def _has_attributes(value: Any) -> bool:
+    return type(getattr(value, "__dict__", None)) is dict
 
 
 def _at(holder: Any, key: Any) -> Any:
@@ -240,6 +256,8 @@ def _way_into(kind: type) -> Callable[[Any], Iterable[Any]] | None:
         return _of_class
     if issubclass(kind, property):
         return lambda value: (value.fget,)
+    if issubclass(kind, (dict, list)) and is_of_the_user(kind):
+        return _items_and_attributes
     if issubclass(kind, Mapping):
         return operator.methodcaller("values")
     if issubclass(kind, (list, tuple, set, frozenset, deque)):
@@ -270,6 +288,11 @@ def _refused(value: Any) -> Iterable[Any]:
 def _attributes(value: Any, slots: list[str]) -> Iterable[Any]:
     held = [getattr(value, name) for name in slots if hasattr(value, name)] if slots else []
     return [*getattr(value, "__dict__", {}).values(), *held]
+
+
+def _items_and_attributes(value: dict[Any, Any] | list[Any]) -> Iterable[Any]:
+    items = value.values() if isinstance(value, dict) else value
+    return (*items, *getattr(value, "__dict__", {}).values())
 
 
 def _names(slots: Any) -> Iterable[str]:

@@ -44,6 +44,16 @@ class Labelled:
     factor: float = field(compare=False)
 
 
+class Config(dict[str, float]):
+    scale = 1.0
+
+
+class Levels(list[float]):
+    def __init__(self, levels: list[float]) -> None:
+        super().__init__(levels)
+        self.scale = [1.0]
+
+
 class Gain:
     def __init__(self) -> None:
         self.factor = 1.0
@@ -132,6 +142,16 @@ HELD: dict[str, tuple[Callable[[], Any], Callable[[Any, torch.Tensor], torch.Ten
         lambda: [Labelled("gain", 1.0)],
         lambda thing, seen: seen * thing[0].factor,
         lambda thing: thing.__setitem__(0, Labelled("gain", 2.0)),
+    ),
+    "an attribute of a dict": (
+        lambda: Config(factor=1.0),
+        lambda thing, seen: seen * thing.scale,
+        lambda thing: setattr(thing, "scale", 2.0),
+    ),
+    "an attribute of a list": (
+        lambda: Levels([1.0]),
+        lambda thing, seen: seen * thing.scale[0],
+        lambda thing: thing.scale.__setitem__(0, 2.0),
     ),
     "an object with other attributes": (
         Gain,
@@ -432,6 +452,32 @@ class Helpers:
         return seen * FACTOR
 
 
+class Base:
+    factor = 1.0
+
+
+class Derived(Base):
+    pass
+
+
+class Scaler:
+    def __call__(self, seen: torch.Tensor) -> torch.Tensor:
+        return seen * FACTOR
+
+
+class Scaled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, seen: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return seen * FACTOR
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return gradient
+
+
+SLOTTED = Slotted()
+
+
 def _by_factor(seen: torch.Tensor) -> torch.Tensor:
     return seen * FACTOR
 
@@ -459,6 +505,10 @@ USED_BY_NAME: dict[str, tuple[Callable[[Any, torch.Tensor], torch.Tensor], Calla
     "a static method": (lambda _, seen: Helpers.plain(seen), _twice_the_factor),
     "a class method": (lambda _, seen: Helpers.of_class(seen), _twice_the_factor),
     "a partial": (lambda _, seen: BY_FACTOR(seen), _twice_the_factor),
+    "what a base has": (lambda _, seen: seen * Derived.factor, lambda: setattr(Base, "factor", Base.factor * 2)),
+    "an object with slots": (lambda _, seen: seen * SLOTTED.factor, lambda: setattr(SLOTTED, "factor", 2.0)),
+    "a class that is called": (lambda _, seen: Scaler()(seen), _twice_the_factor),
+    "a function of autograd": (lambda _, seen: Scaled.apply(seen), _twice_the_factor),  # type: ignore[no-untyped-call]
 }
 
 

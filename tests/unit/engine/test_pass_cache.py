@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import pytest_cam.engine.methods as registry
 from pytest_cam import ClassLogit, ContrastiveLogit, attend, attend_batch, register_method
@@ -112,6 +115,7 @@ CHANGES: dict[str, Callable[[Counted], Any]] = {
     "data of one row": lambda model: model.head.weight.data[3].zero_(),
     "numpy": lambda model: model.look.bias.detach().numpy().fill(3),
     "another tensor": lambda model: setattr(model.head, "bias", nn.Parameter(torch.ones(5))),
+    "data of one channel": lambda model: model.head.weight.data[:, 2].zero_(),
     "data of one kernel": lambda model: model.look.weight.data[0, 0].zero_(),
     "data turned": lambda model: setattr(model.look.weight, "data", model.look.weight.data.transpose(-1, -2)),
     "data repeated": lambda model: setattr(model.look.bias, "data", model.look.bias.data[:1].expand(4)),
@@ -142,6 +146,47 @@ def test_a_changed_model_is_never_answered(model: Counted, picture: torch.Tensor
     expected = attend(model, picture, layer="look", target=1)
     assert np.array_equal(fresh[0].map, expected.map)
     assert fresh[0].score == expected.score
+
+
+class Steps(nn.Module):
+    """Runs the layers of a list and of a dict, each of which it holds elsewhere too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.look, self.act, self.turn = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Tanh()
+        self.same = nn.Identity()
+        self.steps = nn.ModuleList([self.act, self.same])
+        self.by_name = nn.ModuleDict({"first": self.same, "last": self.act})
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        _passes.append(len(images))
+        seen = self.look(images)
+        for step in self.steps:
+            seen = step(seen)
+        return torch.cat([seen, self.by_name["first"](seen - 0.1)], dim=1).mean(dim=(2, 3))
+
+
+def _swap(steps: Steps) -> None:
+    first, last = steps.by_name.pop("first"), steps.by_name.pop("last")
+    steps.by_name.update({"last": first, "first": last})
+
+
+REBOUND: dict[str, Callable[[Steps], Any]] = {
+    "in a list": lambda model: operator.setitem(model.steps, 0, model.turn),
+    "appended": lambda model: model.steps.append(model.turn),
+    "deleted": lambda model: operator.delitem(model.steps, 0),
+    "swapped in a dict": _swap,
+    "of another class": lambda model: setattr(model.act, "__class__", nn.Identity),
+}
+
+
+@pytest.mark.parametrize("change", REBOUND)
+def test_a_layer_of_the_model_in_another_place_is_noticed(picture: torch.Tensor, change: str) -> None:
+    model = Steps().eval()
+    attend(model, picture, layer="look", target=1)
+    REBOUND[change](model)
+    assert passes(lambda: attend(model, picture, layer="look", target=1)) == 1
 
 
 def test_a_filter_that_is_zeroed_and_put_back_is_noticed_in_any_layout(model: Counted, picture: torch.Tensor) -> None:
@@ -328,6 +373,28 @@ def test_surroundings_count(model: Counted, picture: torch.Tensor) -> None:
     attend(model, picture, layer="look")
     with torch.autocast("cpu", torch.bfloat16):
         assert passes(lambda: attend(model, picture, layer="look")) == 1
+
+
+class Halving(TorchFunctionMode):
+    """Halves what `Tensor.relu` gives."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = func(*args, **(kwargs or {}))
+        return given / 2 if func is torch.Tensor.relu else given
+
+
+class Watching(TorchDispatchMode):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("mode", [Halving, Watching])
+def test_within_a_mode_of_torch_the_model_runs(model: Counted, picture: torch.Tensor, mode: type[Any]) -> None:
+    attend(model, picture, layer="look")
+    with mode():
+        assert passes(lambda: attend(model, picture, layer="look")) == 1
+        assert passes(lambda: attend(model, picture, layer="look")) == 1
+    assert passes(lambda: attend(model, picture, layer="look")) == 0
 
 
 class Noisy(nn.Module):
