@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from typing import Any, NamedTuple
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -27,12 +27,14 @@ __tracebackhide__ = is_ours
 
 # By what share of the greatest score one may differ in a batch, where other kernels may run; and how coarse it may be.
 _ROUNDING, _EPSILONS = 2e-3, 4
+_PLAIN = {bool, int, float, str, type(None)}
 _PERHAPS = (
     "the one score that the model returned for an image lies in [0, 1]; it is read as a logit, of which each value "
     "above 0 predicts class 1. If it is a probability, pass a function that calls the model and returns torch.logit of "
     "it"
 )
-_SEEN_APART: WeakSet[nn.Module] = WeakSet()
+# Models whose images were seen to be apart, and what was set of them then.
+_SEEN_APART: WeakKeyDictionary[nn.Module, list[Any]] = WeakKeyDictionary()
 
 
 class Version(NamedTuple):
@@ -69,7 +71,7 @@ def scored(subject: Subject, inputs: torch.Tensor, targets: list[list[Target]]) 
 
 
 def require_apart(subject: Subject, inputs: torch.Tensor, target: Target, explained: list[Explained]) -> None:
-    """Check that the last image of a batch has the score that it has alone, once for each model.
+    """Check that the last image of a batch has the score that it has alone, once for each model and its settings.
 
     Args:
         subject: The model.
@@ -81,7 +83,10 @@ def require_apart(subject: Subject, inputs: torch.Tensor, target: Target, explai
         ModelError: It has another one.
     """
     last = len(inputs) - 1
-    if last == 0 or subject.model in _SEEN_APART:
+    if last == 0:
+        return
+    settings = _settings(subject.state)
+    if isinstance(subject.model, nn.Module) and _SEEN_APART.get(subject.model) == settings:
         return
     alone = None
     if not are_apart(subject.state):
@@ -89,7 +94,17 @@ def require_apart(subject: Subject, inputs: torch.Tensor, target: Target, explai
     if alone is not None:
         _require_same(explained, alone, subject.state)
     if isinstance(subject.model, nn.Module):
-        _SEEN_APART.add(subject.model)
+        _SEEN_APART[subject.model] = settings
+
+
+def _settings(state: State) -> list[Any]:
+    """Return the plain values among the attributes of a model's modules, and their kinds."""
+    if not isinstance(state, ModelState) or state.is_known:
+        return []
+    return [
+        (type(module), *((name, value) for name, value in vars(module).items() if type(value) in _PLAIN))
+        for module in state.modules
+    ]
 
 
 def _require_same(explained: list[Explained], alone: Explained, state: State) -> None:

@@ -33,7 +33,7 @@ class Net(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.stem, self.last, self.head = nn.Conv2d(3, 12, 3, 2), nn.Conv2d(12, 16, 3), nn.Linear(16, 5)
-        self.mix = mix
+        self.mix, self.share = mix, 0.0
         self.sizes: list[int] = []
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -143,6 +143,16 @@ def test_a_batch_is_compared_with_one_image_once_for_each_model(picture: torch.T
     for _ in range(2):
         attend_batch(model, images, layer="last")
     assert model.sizes == [2, 1, 2]
+
+
+def test_a_model_that_was_set_otherwise_since_is_compared_again(picture: torch.Tensor) -> None:
+    model = Net(lambda seen: seen - model.share * seen.mean(0)).eval()
+    images = torch.stack([picture, -picture])
+    model.share = 0.0
+    attend_batch(model, images, layer="last")
+    model.share = 0.5
+    with pytest.raises(ModelError, match="change one another"):
+        attend_batch(model, images, layer="last")
 
 
 @pytest.mark.parametrize("mix", ["batch norm", *MIXES])
