@@ -141,17 +141,24 @@ def _of_session(session: Any) -> Callable[..., Any]:
 
 def _require_fit(image: Any, fixed: list[int | None], inputs: torch.Tensor) -> None:
     """Refuse images that are not of the type, or not of the shape but for the batch, that a session says it takes."""
-    fits = not fixed or (
-        len(fixed) == inputs.ndim
-        and all(length in (None, has) for length, has in zip(fixed[1:], inputs.shape[1:], strict=True))
-    )
-    if not fits or "int" in image.type:
+    if (fixed and not _fit(fixed, inputs)) or "int" in image.type:
+        orders = [order for order in ((0, 2, 3, 1), (0, 3, 1, 2)) if inputs.ndim == 4]
+        such_as = [
+            f", such as lambda images: session.run(None, {{{image.name!r}: images.permute{order}.numpy()}})[0]"
+            for order in orders
+            if _fit(fixed, inputs.permute(order))
+        ]
         raise ModelError(
             f"the session takes {image.name!r}, a {image.type} of shape {tuple(image.shape)}, and the images are "
             f"{inputs.dtype} {tuple(inputs.shape)}; accepted: one that takes them, or a function of the images that "
-            "runs the session with what it takes, such as lambda images: session.run(None, "
-            f"{{{image.name!r}: images.permute(0, 2, 3, 1).numpy()}})[0]"
+            f"runs the session with what it takes{such_as[0] if such_as else ''}"
         )
+
+
+def _fit(fixed: list[int | None], inputs: torch.Tensor) -> bool:
+    return len(fixed) == inputs.ndim and all(
+        length in (None, has) for length, has in zip(fixed[1:], inputs.shape[1:], strict=True)
+    )
 
 
 def _in_parts(
