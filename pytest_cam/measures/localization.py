@@ -107,7 +107,8 @@ class GridRegion:
         """(U^T M) / (U^T 1): the share of each cell's mass that falls into the region, (h, w) in [0, 1]."""
         rows, columns = (axis[there] for axis, there in zip(self.axes, self._there, strict=True))
         share: Array = rows.T @ self.touched @ columns / _divisor(self.grid, self.size)
-        return share
+        # By rounding more than all of a cell may seem to lie there, and a check that nothing fails seem to be one.
+        return np.minimum(share, 1.0, out=share)
 
     @cached_property
     def chance(self) -> float:

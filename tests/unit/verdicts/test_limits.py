@@ -5,6 +5,7 @@ import pytest
 
 from pytest_cam.errors import LimitError, UnattainableError, VacuousError
 from pytest_cam.measures.localization import METRICS, GridRegion
+from pytest_cam.verdicts.findings import Figure
 from pytest_cam.verdicts.limits import (
     FIXED,
     IN_REGION,
@@ -13,6 +14,7 @@ from pytest_cam.verdicts.limits import (
     least,
     limits_for,
     require_decidable,
+    require_fallible,
     require_spread,
 )
 
@@ -113,6 +115,15 @@ def test_region_of_more_than_half_the_input_is_vacuous() -> None:
         require_spread(metric, region((8, 8), (64, 64), (0, 0, 64, 30)))
 
 
+@pytest.mark.parametrize("size", [(336, 336), (518, 518), (300, 300), (100, 200), (299, 299), (224, 224)])
+@pytest.mark.parametrize(("metric", "at_most"), [(LIFT, 1.0), (ENERGY, 1.0)])
+def test_all_of_the_image_is_a_vacuous_region_on_any_grid(metric, at_most, size) -> None:
+    for cell in (7, 8, 10, 14, 30, 32, 37):
+        whole = region((size[0] // cell, size[1] // cell), size, (0, 0, size[1], size[0]))
+        with pytest.raises(VacuousError):
+            require_decidable(metric, Limits(at_most=at_most), whole)
+
+
 def test_ceiling_too_close_to_chance_is_vacuous() -> None:
     # One 8 px box in the corner where four 32 px cells meet: the ceiling is 0.017, chance 0.001.
     with pytest.raises(VacuousError, match=r"7 x 7 cells.*energy of 0\.02.*chance alone gives 0\.00"):
@@ -169,3 +180,27 @@ def test_limits_say_where_they_come_from() -> None:
     assert Limits().source is None
     fixed = Limits(at_least=1.0, origin=FIXED)
     assert (fixed.source, fixed.is_default, str(fixed)) == ("the check itself", False, "at least 1")
+
+
+@pytest.mark.parametrize(
+    ("limits", "error", "words"),
+    [
+        (
+            Limits(at_most=50, origin="l.toml"),
+            LimitError,
+            "l.toml gives at_most = 50 for Pearson, .* outside its range",
+        ),
+        (Limits(at_least=-7, origin="l.toml"), LimitError, "at_least = -7 for Pearson"),
+        (
+            Limits(at_most=1, origin="l.toml"),
+            VacuousError,
+            "vacuous: Pearson at most 1, limit from l.toml passes whatever",
+        ),
+        (Limits(at_least=-1, origin="l.toml"), VacuousError, "vacuous: Pearson at least -1"),
+    ],
+)
+def test_limits_of_a_file_lie_in_the_range_of_a_number_and_can_fail_it(limits, error, words) -> None:
+    figure = Figure("Pearson", 0.5, range=(-1.0, 1.0))
+    with pytest.raises(error, match=words):
+        require_fallible(limits, figure, "Pearson")
+    require_fallible(Limits(at_most=0.5, origin="l.toml"), figure, "Pearson")
