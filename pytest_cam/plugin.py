@@ -153,7 +153,7 @@ def cam_class_names() -> Any:
     return None
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cam_device(pytestconfig: pytest.Config) -> Any:
     """The device from `--cam-device` or the ini key, or None. For the fixture that makes the model."""
     return options.from_config(pytestconfig, "device")

@@ -114,8 +114,12 @@ def test_fixtures_of_a_project_give_preprocess_class_names_and_device(project):
             attention = cam(model, PHOTO, preprocess=darkened, class_names=["one", "two"], target=1)
             assert (attention.explained.name, attention.score) == ("two", 0.125)
 
-        def test_flag_is_what_the_device_fixture_gives(cam_device):
-            assert cam_device == "cpu"
+        @pytest.fixture(scope="session")
+        def placed(cam_device):
+            return cam_device
+
+        def test_flag_is_what_the_device_fixture_gives(cam_device, placed):
+            assert cam_device == placed == "cpu"
 
         class TestDevice:
             @pytest.fixture
