@@ -146,7 +146,7 @@ def _cosines(attentions: Sequence[Attention], limits: Limits) -> list[Figure]:
     meaning = "of the two maps: 1 for the same map, 0 for maps that nowhere overlap"
     named = list(zip(_names(attentions), attentions, strict=True))
     return [
-        Figure(f"cosine of {one} and {two}", cosine(first.map, second.map), limits, meaning)
+        Figure(f"cosine of {one} and {two}", cosine(first.map, second.map), limits, meaning, range=(0.0, 1.0))
         for (one, first), (two, second) in combinations(named, 2)
     ]
 
@@ -158,7 +158,14 @@ def _in_own(attentions: Sequence[Attention], regions: Sequence[Region], limits: 
         cam, geometry = attention.map, attention.geometry
         own = measure(cam, geometry, regions[number], skill, limits)
         figures.append(
-            Figure(f"skill of {name}", own.value, limits, f"in its own {regions[number].kind}: 0 is chance, 1 the best")
+            Figure(
+                f"skill of {name}",
+                own.value,
+                limits,
+                f"in its own {regions[number].kind}: 0 is chance, 1 the best",
+                range=own.range,
+                level=own.level,
+            )
         )
         cell = geometry.cell_in_image(cam.shape)
         there = [grid_region(region.resolved(cell, geometry.image_size), geometry, cam.shape) for region in regions]

@@ -110,7 +110,7 @@ def assert_attention_depends_on_weights(
         last = [found[-1], *further]
         result = WeightDependence(attention, tuple(found), sum(stage.pearson for stage in last) / len(last))
         meaning = f"with all weights drawn anew, the mean of {_DRAWS} draws; 1 for no change"
-        figure = Figure("Pearson", result.pearson, most(given, _MOST_ALIKE), meaning)
+        figure = Figure("Pearson", result.pearson, most(given, _MOST_ALIKE), meaning, range=(-1.0, 1.0))
         judge((figure,), lambda: _findings(result, figure))
     return result
 

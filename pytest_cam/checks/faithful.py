@@ -104,6 +104,8 @@ def assert_attention_faithful(
             found.beaten,
             least(given, 1.0),
             f"{round(found.beaten * rankings)} of {rankings} random maps on the same {_grid(found)} do worse",
+            range=(0.0, 1.0),
+            level=0.5,
         )
         judge([beaten], lambda: _evidence(found, beaten))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pytest_cam.checks.how import How
@@ -96,7 +97,9 @@ def assert_prediction_needs_region(
         )
     # Where the prediction changes there is nothing left to hold the drop to.
     limits = Limits() if found.flips else least(given, _DROP)
-    drop = Figure(f"drop of {'probability' if of_probability else 'score'}", found.drop, limits, _meaning(found))
+    of_what, high = ("probability", 1.0) if of_probability else ("score", math.inf)
+    # What does not need the region falls by nothing.
+    drop = Figure(f"drop of {of_what}", found.drop, limits, _meaning(found), range=(-high, high), level=0.0)
     judge([drop], lambda: _evidence(found, drop))
     return found
 

@@ -116,7 +116,10 @@ def assert_attention_stable(
         require_pattern(attention)
         result = _stability(model, prepared, chosen, attention, how)
         meaning = "with the original's map, once laid back over it"
-        figures = tuple(Figure(f"Pearson under {each.name}", each.pearson, limits, meaning) for each in result.under)
+        figures = tuple(
+            Figure(f"Pearson under {each.name}", each.pearson, limits, meaning, range=(-1.0, 1.0), level=0.0)
+            for each in result.under
+        )
         judge(figures, lambda: _findings(result, figures))
     return result
 

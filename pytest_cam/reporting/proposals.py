@@ -11,6 +11,8 @@ from pytest_cam.running import Agreed, CheckRecord, Key
 
 # A limit has three digits; more would change from machine to machine.
 _STEPS = 1000
+_NOTHING_FAILS = "none: with the margin nothing could fail it"
+_IN_THE_CALL = "to go into the call"
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Proposal:
         chance: The energy of a map that is the same everywhere, or None.
         ceiling: The most energy that a map can put in the region, or None.
         is_weaker: Whether a value may pass by what is proposed that fails by the present limits.
+        is_for_file: Whether the limits file can give it: a limit that the call gives, no file replaces.
     """
 
     key: Key
@@ -36,11 +39,12 @@ class Proposal:
     chance: float | None = None
     ceiling: float | None = None
     is_weaker: bool = False
+    is_for_file: bool = True
 
     @property
     def is_made(self) -> bool:
-        """Whether there is a limit to propose."""
-        return self.agreed != Agreed()
+        """Whether there is a limit to write to the limits file."""
+        return self.agreed != Agreed() and self.is_for_file
 
 
 def key_of(record: CheckRecord) -> Key:
@@ -57,9 +61,10 @@ def propose(record: CheckRecord, margin: float) -> Proposal:
     """
     value, chance, ceiling = record["value"], record["chance"], record["ceiling"]
     slack = margin * _scale(record)
-    agreed, reason = _limits(record, (value, value), (value - slack, value + slack), _level(record))
-    weaker = _is_weaker(agreed, [record])
-    return Proposal(key_of(record), value, record["present"], agreed, reason, chance, ceiling, weaker)
+    agreed, reason = _limits(record, (value, value), (value - slack, value + slack), record["level"])
+    weaker, in_call = _is_weaker(agreed, [record]), record["giver"] == "call"
+    reason = reason or (_IN_THE_CALL if in_call else "")
+    return Proposal(key_of(record), value, record["present"], agreed, reason, chance, ceiling, weaker, not in_call)
 
 
 def propose_over_parameters(records: Iterable[CheckRecord], margin: float) -> list[Proposal]:
@@ -85,12 +90,13 @@ def _over(key: Key, group: list[CheckRecord], margin: float) -> Proposal:
     low = _percentiles([value - slack for value, slack in zip(values, slacks, strict=True)])[0]
     high = _percentiles([value + slack for value, slack in zip(values, slacks, strict=True)])[-1]
     inner = _percentiles(values)[0], _percentiles(values)[-1]
-    levels = [level for level in map(_level, group) if level is not None]
+    levels = [record["level"] for record in group if record["level"] is not None]
     worst = (max if first["sides"] == ["at_least"] else min)(levels) if levels else None
     agreed, reason = _limits(first, inner, (low, high), worst)
     value = inner[0] if "at_least" in first["sides"] else inner[1]
-    told += f": {reason}" if reason else ""
-    return Proposal(key, value, present, agreed, told, is_weaker=_is_weaker(agreed, group))
+    in_call = any(record["giver"] == "call" for record in group)
+    told += f": {reason}" if reason else f", {_IN_THE_CALL}" if in_call else ""
+    return Proposal(key, value, present, agreed, told, is_weaker=_is_weaker(agreed, group), is_for_file=not in_call)
 
 
 def _percentiles(values: list[float]) -> list[float]:
@@ -111,7 +117,10 @@ def _limits(
     """
     if not all(map(math.isfinite, (*measured, *slackened))):
         return Agreed(), "none: the value is not a number"
-    at_least, at_most = _in_range(record["metric"], _down(slackened[0]), _up(slackened[1]))
+    if record["giver"] == "check":
+        return Agreed(), "none: without its own limit this would be another check"
+    low, high = record["range"]
+    at_least, at_most = max(_down(slackened[0]), low), min(_up(slackened[1]), high)
     if len(record["sides"]) > 1:
         return Agreed(at_least, at_most), ""
     if record["sides"] == ["at_least"]:
@@ -119,12 +128,13 @@ def _limits(
             return (Agreed(1.0), "") if measured[0] == 1 else (Agreed(), "none: the peak misses the region")
         if level is not None and at_least <= level:
             return Agreed(), f"none: less the margin it is no better than chance, {level:.2f}"
-        return Agreed(at_least), ""
+        return (Agreed(), _NOTHING_FAILS) if at_least <= low else (Agreed(at_least), "")
     if record["metric"] == "pointing":
         return (Agreed(None, 0.0), "") if measured[1] == 0 else (Agreed(), "none: the peak lies in the region")
     if level is not None and measured[1] > level:
         return Agreed(), f"none: it is more than chance, {level:.2f}"
-    return Agreed(None, at_most if level is None else min(at_most, _up(level))), ""
+    at_most = at_most if level is None else min(at_most, _up(level))
+    return (Agreed(), _NOTHING_FAILS) if at_most >= high else (Agreed(None, at_most), "")
 
 
 def _is_weaker(agreed: Agreed, records: list[CheckRecord]) -> bool:
@@ -133,13 +143,6 @@ def _is_weaker(agreed: Agreed, records: list[CheckRecord]) -> bool:
     return (agreed.at_least is not None and any(each is not None and agreed.at_least < each for each in least)) or (
         agreed.at_most is not None and any(each is not None and agreed.at_most > each for each in most)
     )
-
-
-def _in_range(metric: str, low: float, high: float) -> tuple[float, float]:
-    """Return limits cut to what the metrics of regions may be limited to."""
-    if metric in ("energy", "lift", "pointing"):
-        low = max(low, 0.0)
-    return low, min(high, 1.0) if metric in ("energy", "skill", "pointing") else high
 
 
 def _scale(record: CheckRecord) -> float:
@@ -151,14 +154,6 @@ def _scale(record: CheckRecord) -> float:
         return 1.0
     spread: float = ceiling - chance
     return spread / float(chance) if metric == "lift" else spread
-
-
-def _level(record: CheckRecord) -> float | None:
-    """Return what chance gives in the metric's own unit, or None where that is not known."""
-    if record["chance"] is None:
-        return None
-    levels = {"skill": 0.0, "lift": 1.0, "energy": float(record["chance"])}
-    return levels.get(str(record["metric"]))
 
 
 def _down(value: float) -> float:

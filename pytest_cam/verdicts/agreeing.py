@@ -10,7 +10,7 @@ from pytest_cam.errors import is_ours
 from pytest_cam.running import RUNNING, CheckRecord, sendable
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.findings import AnyEvidence
-from pytest_cam.verdicts.limits import UNSET, Judged, agreed_limits
+from pytest_cam.verdicts.limits import FIXED, UNSET, Judged, agreed_limits, require_fallible
 
 __tracebackhide__ = is_ours
 
@@ -53,6 +53,10 @@ def _record(number: int, check: str, name: str, value: Judged, sides: list[str])
         "sides": sides,
         "present": "none" if is_unset else sendable(str(limits)),
         "held": [None, None] if is_unset else [limits.at_least, limits.at_most],
+        # Who gives the limit; only what the package or the file gives may be another one in the file.
+        "giver": "file" if limits.is_default or limits.is_agreed else "check" if limits.origin == FIXED else "call",
+        "range": list(map(float, value.range)),
+        "level": None if value.level is None else float(value.level),
         "chance": float(value.chance) if isinstance(value, Measurement) else None,
         "ceiling": float(value.ceiling) if isinstance(value, Measurement) else None,
     }
@@ -60,7 +64,10 @@ def _record(number: int, check: str, name: str, value: Judged, sides: list[str])
 
 def _agreed(number: int, check: str, name: str, value: Judged) -> Judged:
     limits = agreed_limits(number, check, name, value.limits) if value.limits.is_default else None
-    return value if limits is None else replace(value, limits=limits)  # type: ignore[type-var]  # every one is a dataclass
+    if limits is None:
+        return value
+    require_fallible(limits, value, name)
+    return replace(value, limits=limits)  # type: ignore[type-var]  # every one is a dataclass
 
 
 def _names(judged: Sequence[Judged]) -> list[str]:

@@ -11,6 +11,7 @@ from pytest_cam.engine.explained import Explained
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB
 from pytest_cam.images.regions import Region
+from pytest_cam.measures.localization import METRICS
 from pytest_cam.verdicts.limits import Judged, Limits
 
 
@@ -43,6 +44,17 @@ class Measurement(Judged):
     peak_distance: float
     tied_cells: int
     visible_share: float
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the greatest value that the metric may be limited to."""
+        metric = METRICS[self.metric]
+        return metric.low, metric.high
+
+    @property
+    def level(self) -> float | None:
+        """The value of a map that is the same everywhere; None for metrics that are no function of the energy."""
+        return {"skill": 0.0, "lift": 1.0, "energy": self.chance}.get(self.metric)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -25,6 +26,8 @@ class Figure(Judged):
         limits: What passes; empty where it is only told.
         meaning: What it says, for people.
         words: Where a number says less than words: what the first line says when it fails.
+        range: The least and the greatest value that there may be.
+        level: The value that says nothing: what chance gives; None where that is not known.
     """
 
     name: str
@@ -32,6 +35,8 @@ class Figure(Judged):
     limits: Limits = field(default_factory=Limits)
     meaning: str = ""
     words: str = ""
+    range: tuple[float, float] = (-math.inf, math.inf)
+    level: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

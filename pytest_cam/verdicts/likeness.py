@@ -164,4 +164,5 @@ def _figure(
         value,
         least(given, default) if measure.side == "at_least" else most(given, default),
         measure.meaning,
+        range=(measure.low, measure.high),
     )

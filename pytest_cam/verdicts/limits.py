@@ -83,6 +83,16 @@ class Judged:
     limits: Limits
 
     @property
+    def range(self) -> tuple[float, float]:
+        """The least and the greatest value that there may be."""
+        return -math.inf, math.inf
+
+    @property
+    def level(self) -> float | None:
+        """The value that says nothing: what chance gives; None where that is not known."""
+        return None
+
+    @property
     def margin(self) -> float:
         """How far the value is inside its nearest limit; negative where it fails; infinite without limits."""
         if math.isnan(self.value):  # which `min` would pass over
@@ -156,6 +166,29 @@ def agreed_limits(number: int, check: str, metric: str, default: Limits) -> Limi
                 f"{metric}; accepted: {other}, the side that this check limits"
             )
     return Limits(agreed.at_least, agreed.at_most, RUNNING.source)
+
+
+def require_fallible(limits: Limits, value: Judged, name: str) -> None:
+    """Check that limits of the limits file lie in the range of the number that they are for, and can fail it.
+
+    Args:
+        limits: The limits.
+        value: The number.
+        name: What it is called.
+
+    Raises:
+        LimitError: One lies outside.
+        VacuousError: Nothing could fail them.
+    """
+    low, high = value.range
+    for side, limit in (("at_least", limits.at_least), ("at_most", limits.at_most)):
+        if limit is not None and not low <= limit <= high:
+            raise LimitError(
+                f"{limits.origin} gives {side} = {limit:g} for {name}, which is outside its range, {_bound(low)} to "
+                f"{_bound(high)}"
+            )
+    if (limits.at_least is None or limits.at_least == low) and (limits.at_most is None or limits.at_most == high):
+        raise VacuousError(f"vacuous: {name} {limits} passes whatever the model does")
 
 
 def _unset(metric: Metric, defaults: dict[str, Limits]) -> Limits:

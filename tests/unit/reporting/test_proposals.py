@@ -10,6 +10,14 @@ import pytest
 from pytest_cam.reporting.proposals import propose, propose_over_parameters
 from pytest_cam.running import Agreed, CheckRecord
 
+RANGES = {
+    "skill": [-math.inf, 1.0],
+    "lift": [0.0, math.inf],
+    "Pearson": [-1.0, 1.0],
+    "drop of probability": [-1.0, 1.0],
+    **{name: [0.0, 1.0] for name in ("energy", "pointing", "iou", "rank", "EMD")},
+}
+
 
 def record(metric: str, value: float, side: str = "at_least", test: str = "a.py::t", **changed: Any) -> CheckRecord:
     return {
@@ -22,6 +30,9 @@ def record(metric: str, value: float, side: str = "at_least", test: str = "a.py:
         "sides": [side],
         "present": "at least 0.25",
         "held": [0.25, None],
+        "giver": "file",
+        "range": RANGES.get(metric, [-math.inf, math.inf]),
+        "level": {"skill": 0.0, "lift": 1.0, "energy": 0.2}.get(metric),
         "chance": 0.2,
         "ceiling": 0.6,
     } | changed
@@ -61,11 +72,27 @@ def test_limit_is_the_value_less_a_margin(metric, value, side, expected) -> None
         ("pointing", 1.0, "at_most", "none: the peak lies in the region"),
         ("pointing", math.nan, "at_least", "none: the value is not a number"),
         ("EMD", math.inf, "at_most", "none: the value is not a number"),
+        ("iou", 0.0, "at_least", "none: with the margin nothing could fail it"),
+        ("rank", 0.905, "at_most", "none: with the margin nothing could fail it"),
+        ("Pearson", 1.0, "at_most", "none: with the margin nothing could fail it"),
     ],
 )
 def test_limit_that_would_say_nothing_is_not_proposed(metric, value, side, reason) -> None:
     proposal = propose(record(metric, value, side), 0.1)
     assert (proposal.is_made, proposal.reason) == (False, reason)
+
+
+def test_number_that_does_not_fall_has_no_limit() -> None:
+    figure = {"chance": None, "ceiling": None, "level": 0.0}
+    found = propose(record("drop of probability", 0.0, **figure), 0.1)
+    assert (found.is_made, found.reason) == (False, "none: less the margin it is no better than chance, 0.00")
+
+
+def test_limit_that_the_file_cannot_replace_is_not_proposed() -> None:
+    found = propose(record("skill", 0.9, giver="call"), 0.1)
+    assert (found.is_made, found.agreed, found.reason) == (False, Agreed(0.8), "to go into the call")
+    found = propose(record("skill", 0.9, giver="check"), 0.1)
+    assert (found.is_made, found.agreed) == (False, Agreed())
 
 
 def test_number_without_chance_gets_the_margin_as_it_is() -> None:
