@@ -81,10 +81,20 @@ def require_fill_in(config: pytest.Config) -> None:
 def from_markers(item: pytest.Item) -> dict[str, Any]:
     """Return the settings of a test's `cam` markers, each from the closest one that has it."""
     found: dict[str, Any] = {}
-    for mark in item.iter_markers("cam"):
+    for mark in (mark for node in reversed(item.listchain()) for mark in _closest_first(node)):
         said = {name: value for name, value in mark.kwargs.items() if name in MARKER_KEYS and value is not None}
         found = said | found
     return found
+
+
+def _closest_first(node: Any) -> list[pytest.Mark]:
+    """Return the `cam` markers of a node itself; of a class those of its bases last, which pytest lists first."""
+    marks = [mark for mark in node.own_markers if mark.name == "cam"]
+    if marks and isinstance(node, pytest.Class):
+        held = [vars(kind).get("pytestmark", []) for kind in node.obj.__mro__]
+        order = [getattr(mark, "mark", mark) for each in held for mark in (each if isinstance(each, list) else [each])]
+        marks.sort(key=lambda mark: order.index(mark) if mark in order else -1)
+    return marks
 
 
 def _problem(mark: pytest.Mark) -> str | None:
