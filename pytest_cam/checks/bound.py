@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import torch
 from torch import nn
@@ -165,7 +165,8 @@ class Cam(BoundVerbs):
         """Fail unless the attention lies in a region: `pytest_cam.assert_attention_in_region`, same arguments."""
         require_known(settings, assert_attention_in_region)
         require_one("assert_attention_in_region", layer, method, settings.get("target"))
-        attention: Attention = self(model, img, layer=layer, method=method, frame=frame, **settings)
+        found = self(model, img, layer=layer, method=method, frame=frame, **settings)
+        attention = self._only("assert_attention_in_region", found)
         attention.assert_in_region(box, metric=metric, at_least=at_least, at_most=at_most, frame=frame)
         return attention
 
@@ -185,9 +186,16 @@ class Cam(BoundVerbs):
         """Fail if the attention lies in a region: `pytest_cam.assert_attention_not_in_region`, same arguments."""
         require_known(settings, assert_attention_not_in_region)
         require_one("assert_attention_not_in_region", layer, method, settings.get("target"))
-        attention: Attention = self(model, img, layer=layer, method=method, frame=frame, **settings)
+        found = self(model, img, layer=layer, method=method, frame=frame, **settings)
+        attention = self._only("assert_attention_not_in_region", found)
         attention.assert_not_in_region(box, metric=metric, at_most=at_most, frame=frame)
         return attention
+
+    def _only(self, verb: str, found: Attention | list[Attention]) -> Attention:
+        """Return what a verb is about; a marker may give a list, too."""
+        if isinstance(found, list):
+            require_one(verb, *map(self._settings().get, ("layer", "method", "target")))
+        return cast("Attention", found)
 
     def _bound(
         self,

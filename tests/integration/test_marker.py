@@ -80,3 +80,47 @@ def test_unknown_and_positional_settings_are_errors_before_the_test_runs(project
             "Accepted: method, layer, device, target, preprocess, class_names, output, fill."
         ]
     )
+
+
+def test_the_closest_marker_wins_and_a_class_is_closer_than_its_base(project):
+    project.write(
+        test_suite="""
+        pytestmark = pytest.mark.cam(method="xgradcam", layer="0")
+
+        @pytest.mark.cam(target=1, method="hirescam")
+        class Base:
+            def test_of_the_class(self, cam, model, photo):
+                attention = cam(model, photo)
+                assert (attention.explained.target, attention.method) == (1, self.method)
+
+            @pytest.mark.cam(method="eigengradcam")
+            def test_of_the_function(self, cam, model, photo):
+                assert cam(model, photo).method == "eigengradcam"
+
+        class TestBase(Base):
+            method = "hirescam"
+
+        @pytest.mark.cam(method="layercam")
+        class TestDerived(Base):
+            method = "layercam"
+
+        class TestTwice(TestDerived):
+            pytestmark = [pytest.mark.cam(method="gradcam")]
+            method = "gradcam"
+        """
+    )
+    project.run().assert_outcomes(passed=6)
+
+
+def test_verb_for_one_layer_refuses_the_list_of_a_marker(project):
+    project.write(
+        test_suite="""
+        @pytest.mark.cam(layer=["0"], method="gradcam", target=1)
+        def test_list(cam, model, photo):
+            assert len(cam(model, photo)) == 1
+            for verb in (cam.assert_attention_in_region, cam.assert_attention_not_in_region):
+                with pytest.raises(ValueError, match=f"layer is a list of 1; {verb.__name__} takes one layer"):
+                    verb(model, photo, LIT)
+        """
+    )
+    project.run().assert_outcomes(passed=1)
