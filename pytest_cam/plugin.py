@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cam import hookspecs, options
-from pytest_cam.running import CLAIMING, RUNNING, SHARING, Running, outside_of_test, sendable
+from pytest_cam.running import CLAIMING, RUNNING, SHARING, Running, outside_of_test, plain_id, sendable
 
 if TYPE_CHECKING:
     from pytest_cam.baselines.claiming import RunningTest
@@ -192,8 +192,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Count the tests, for the cache of passes, say which one runs, and let one that is run again start anew."""
     SHARING.test += 1
     name = getattr(item, "originalname", None)
-    function = f"{item.parent.nodeid}::{name}" if name and item.parent is not None else item.nodeid
-    RUNNING.begin(sendable(item.nodeid), sendable(function))
+    test = plain_id(item.nodeid, item.config)
+    function = f"{item.parent.nodeid}::{name}" if name and item.parent is not None else test
+    RUNNING.begin(sendable(test), sendable(function))
     baselines = _baselines()
     if baselines is not None:
         baselines.begin_attempt(item)

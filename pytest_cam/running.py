@@ -6,12 +6,16 @@ Standard library only, and little of it, so that the plugin may import it.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 CheckRecord = dict[str, Any]
+
+# A test's id before "@group": it ends with a name or with its parameters.
+_WITH_GROUP = re.compile(r"(.*(?:\]|::[^\[\]@]*))@[^\]]*", re.DOTALL)
 
 
 class Key(NamedTuple):
@@ -149,6 +153,20 @@ class Sharing:
 
 
 SHARING = Sharing()
+
+
+def plain_id(nodeid: str, config: Any) -> str:
+    """Return a test's id without the group that pytest-xdist adds to it with `--dist loadgroup` before pytest 9.2.
+
+    So that limits and artifacts have the same names however the tests are shared out.
+
+    Args:
+        nodeid: The id that pytest gives.
+        config: That of the process, a worker or the one that hands out the tests.
+    """
+    is_grouped = getattr(config.option, "loadgroup", False) or getattr(config.option, "dist", "") == "loadgroup"
+    found = _WITH_GROUP.fullmatch(nodeid) if is_grouped else None
+    return nodeid if found is None else found[1]
 
 
 def sendable(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_cam.running import Key, sendable
+from pytest_cam.running import Key, plain_id, sendable
 
 
 class AskedLimits:
@@ -16,9 +16,11 @@ class AskedLimits:
     Args:
         keys: The entries.
         source: What the file is called.
+        config: pytest's.
     """
 
-    def __init__(self, keys: list[Key], source: str) -> None:
+    def __init__(self, keys: list[Key], source: str, config: pytest.Config) -> None:
+        self._config = config
         self._keys = keys
         self._source = source
         self._asked: set[Key] = set()
@@ -31,7 +33,7 @@ class AskedLimits:
         """Look, before any is deselected, for entries whose file was collected and whose test was not."""
         if any("::" in argument for argument in config.args) or getattr(config.option, "lf", False):
             return  # only some of a file's tests were collected
-        tests = {sendable(item.nodeid) for item in items}
+        tests = {sendable(plain_id(item.nodeid, config)) for item in items}
         files = {_file(test) for test in tests}
         known = {key.test for key in self._keys if _file(key.test) in files}
         self._gone = {test for test in known if not _tests_of(test, tests)}
@@ -39,7 +41,7 @@ class AskedLimits:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take over what a report says; the attributes are plain and survive xdist."""
         self._asked |= {Key(*key) for key in getattr(report, "cam_limits_asked", [])}
-        test = sendable(report.nodeid)
+        test = sendable(plain_id(report.nodeid, self._config))
         if report.when == "call" and report.passed:
             self._passed.add(test)
         if not report.passed or hasattr(report, "wasxfail"):

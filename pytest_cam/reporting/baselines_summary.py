@@ -134,7 +134,12 @@ class BaselinesSummary:
         outcomes = {test: outcome for (of, test), outcome in self._outcomes.items() if of == file}
         if not module.tests or not all(test in outcomes and outcomes[test].ended for test in module.tests):
             return []
-        unclaimed = [path for path in baselines_in(module.directory, module.variant) if str(path) not in self._owners]
+        unclaimed = [
+            path
+            for path in baselines_in(module.directory, module.variant)
+            # Another file with the same stem, such as a doctest, has its own in the same directory.
+            if str(path) not in self._owners and owner(path)[0] in ("", Path(file).name)
+        ]
         # A test that did not get to its end may not have got to its claim; with --setup-only none does.
         waiting = {test for test, outcome in outcomes.items() if not (outcome.passed and outcome.called)}
         return [path for path in unclaimed if not (waiting and _may_be_of(path, waiting, file, module.variant))]

@@ -12,7 +12,7 @@ from pytest_cam.errors import ArtifactError
 from pytest_cam.reporting.attempts import Attempts
 from pytest_cam.reporting.limits_file import Entry, write_limits
 from pytest_cam.reporting.proposals import Proposal, key_of, propose, propose_over_parameters
-from pytest_cam.running import Agreed, CheckRecord, Key, sendable
+from pytest_cam.running import Agreed, CheckRecord, Key, plain_id, sendable
 
 _HEADS = ("check", "value", "present limit", "proposed limit", "energy by chance", "energy at best")
 
@@ -24,9 +24,11 @@ class Calibration:
         path: The limits file.
         earlier: What it says already; the entries of tests that did not pass in this run are kept.
         margin: The share of the way from chance to ceiling that is left between value and limit.
+        config: pytest's.
     """
 
-    def __init__(self, path: Path, earlier: dict[Key, Entry], margin: float) -> None:
+    def __init__(self, path: Path, earlier: dict[Key, Entry], margin: float, config: pytest.Config) -> None:
+        self._config = config
         self._path = path
         self._earlier = earlier
         self._margin = margin
@@ -42,7 +44,7 @@ class Calibration:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take over what a report says; the attributes are plain and survive xdist."""
-        test = sendable(report.nodeid)
+        test = sendable(plain_id(report.nodeid, self._config))
         if self._attempts.discard(report):
             self._records = {key: record for key, record in self._records.items() if key.test != test}
             self._failed.discard(test)

@@ -38,11 +38,11 @@ def begin_limits(config: pytest.Config) -> None:
     # xdist hands its workers the options as they are now; a worker may run in another directory.
     config.option.cam_limits = str(path)
     if not RUNNING.is_calibrating:
-        config.pluginmanager.register(AskedLimits(list(entries), RUNNING.source), "cam-limits")
+        config.pluginmanager.register(AskedLimits(list(entries), RUNNING.source, config), "cam-limits")
     elif not hasattr(config, "workerinput"):
         from pytest_cam.reporting.calibration import Calibration
 
-        config.pluginmanager.register(Calibration(path, entries, margin), "cam-calibration")
+        config.pluginmanager.register(Calibration(path, entries, margin, config), "cam-calibration")
 
 
 def limits_path(config: pytest.Config) -> Path | None:

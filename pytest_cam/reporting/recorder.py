@@ -19,7 +19,7 @@ from pytest_cam.reporting.directory import DIRECTORY_KEY
 from pytest_cam.reporting.exceptions import evidence_in
 from pytest_cam.reporting.naming import folder_name
 from pytest_cam.reporting.removing import remove_artifact, remove_earlier
-from pytest_cam.running import RUNNING, sendable
+from pytest_cam.running import RUNNING, plain_id, sendable
 
 if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
@@ -32,8 +32,8 @@ _FOLDERS_KEY = pytest.StashKey[list[Path]]()
 class RunSummary:
     """Collects, on the process that ends the run, what reports say of artifacts. A pytest plugin of its own."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, config: pytest.Config) -> None:
+        self._directory, self._config = directory, config
         self._attempts = Attempts()
         self._artifacts: dict[str, list[str]] = {}
         self._errors: list[str] = []
@@ -51,7 +51,7 @@ class RunSummary:
         self._folders.update(getattr(report, "cam_folders", []))
         # A test that is skipped says nothing of what it found earlier.
         if report.failed or (report.when == "call" and _outcome(report) != "skipped"):
-            self._ran.add(report.nodeid)
+            self._ran.add(plain_id(report.nodeid, self._config))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail a run whose artifacts could not be written, even if its tests passed; remove what is out of date."""
@@ -126,8 +126,9 @@ def _write_all(
     from pytest_cam.reporting.artifacts import write_artifact
 
     folders = item.stash.setdefault(_FOLDERS_KEY, [])
-    context = {"test": item.nodeid, "phase": report.when or "", "outcome": _outcome(report)}
-    new = [directory / folder_name(item.nodeid, number) for number in range(len(folders), len(folders) + len(found))]
+    test = plain_id(item.nodeid, item.config)
+    context = {"test": test, "phase": report.when or "", "outcome": _outcome(report)}
+    new = [directory / folder_name(test, number) for number in range(len(folders), len(folders) + len(found))]
     folders += new
     # One of which the pictures could not be drawn is not counted, and is kept all the same.
     report.cam_folders = [sendable(str(folder)) for folder in new]  # type: ignore[attr-defined]  # to the controller

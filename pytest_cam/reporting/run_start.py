@@ -36,7 +36,7 @@ def begin_run(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     # xdist hands its workers the options as they are now; a worker may run in another directory.
     config.option.cam_artifacts = str(directory)
-    config.pluginmanager.register(RunSummary(directory), "cam-summary")
+    config.pluginmanager.register(RunSummary(directory, config), "cam-summary")
 
 
 def _set_threads(config: pytest.Config) -> None:

@@ -14,7 +14,7 @@ from pytest_cam.reporting.recorder import RunSummary, record
 
 @pytest.fixture
 def item(tmp_path):
-    config = SimpleNamespace(stash=pytest.Stash())
+    config = SimpleNamespace(stash=pytest.Stash(), option=SimpleNamespace())
     config.stash[DIRECTORY_KEY] = tmp_path
     return SimpleNamespace(nodeid="test_model.py::test_dog", stash=pytest.Stash(), config=config)
 
@@ -117,8 +117,8 @@ def test_next_attempt_replaces_what_the_one_before_wrote(item, failure, tmp_path
         (pytest.ExitCode.INTERRUPTED, ["disk full"], pytest.ExitCode.INTERRUPTED),
     ],
 )
-def test_run_that_could_not_write_fails_whatever_its_tests_did(tmp_path, before, errors, after):
-    summary = RunSummary(tmp_path)
+def test_run_that_could_not_write_fails_whatever_its_tests_did(pytestconfig, tmp_path, before, errors, after):
+    summary = RunSummary(tmp_path, pytestconfig)
     summary.pytest_runtest_logreport(told("passed"))
     if errors:
         summary.pytest_runtest_logreport(told("skipped", cam_errors=errors))
@@ -129,8 +129,8 @@ def test_run_that_could_not_write_fails_whatever_its_tests_did(tmp_path, before,
     assert session.exitstatus == after
 
 
-def test_summary_counts_the_last_attempt_only(tmp_path, terminal):
-    summary = RunSummary(tmp_path)
+def test_summary_counts_the_last_attempt_only(pytestconfig, tmp_path, terminal):
+    summary = RunSummary(tmp_path, pytestconfig)
     # As pytest-rerunfailures has them: those of subtests at once and without a number, the others at an attempt's end.
     for attributes in (
         {"outcome": "failed"},
@@ -146,11 +146,11 @@ def test_summary_counts_the_last_attempt_only(tmp_path, terminal):
     assert terminal.lines == [f"pictures of 2 failed checks in {tmp_path}"]
 
 
-def test_earlier_artifact_that_cannot_be_removed_is_told_and_fails_nothing(tmp_path, terminal):
+def test_earlier_artifact_that_cannot_be_removed_is_told_and_fails_nothing(pytestconfig, tmp_path, terminal):
     folder = tmp_path / folder_name("test", 0)
     (folder / "panel.png" / "mine").mkdir(parents=True)
     (folder / "attention.json").write_text('{"test": "test"}')
-    summary, session = RunSummary(tmp_path), SimpleNamespace(exitstatus=pytest.ExitCode.OK)
+    summary, session = RunSummary(tmp_path, pytestconfig), SimpleNamespace(exitstatus=pytest.ExitCode.OK)
     summary.pytest_runtest_logreport(told("passed"))
 
     summary.pytest_sessionfinish(session)

@@ -1,0 +1,31 @@
+"""What a run knows of its tests."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_cam.running import plain_id
+
+
+@pytest.mark.parametrize("options", [{"loadgroup": True}, {"dist": "loadgroup"}])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("test_a.py::test_red@gpu", "test_a.py::test_red"),
+        ("test_a.py::TestA::test_red[tight]@gpu_slow", "test_a.py::TestA::test_red[tight]"),
+        ("test_a.py::test_red[a@b]@gpu", "test_a.py::test_red[a@b]"),
+        ("test_a.py::test_red[a@b]", "test_a.py::test_red[a@b]"),
+        ("me@home/test_a.py::test_red", "me@home/test_a.py::test_red"),
+        ("me@home/test_a.py::test_red@gpu", "me@home/test_a.py::test_red"),
+        ("test_a.py::test_red[a::b]\n@gpu", "test_a.py::test_red[a::b]\n@gpu"),
+    ],
+)
+def test_the_group_of_a_test_is_taken_off_its_id(options: dict[str, object], given: str, expected: str) -> None:
+    config = SimpleNamespace(option=SimpleNamespace(**options))
+    assert plain_id(given, config) == expected
+
+
+def test_without_groups_an_id_is_what_it_is() -> None:
+    assert plain_id("test_a.py::test_red@gpu", SimpleNamespace(option=SimpleNamespace())) == "test_a.py::test_red@gpu"
