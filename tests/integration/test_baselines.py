@@ -278,6 +278,19 @@ TWO_TESTS = (
 )
 
 
+def test_baselines_of_another_file_with_the_same_stem_are_left_alone(project):
+    project.write(test_doc=ONE_TEST)
+    project.run("--cam-update=missing")
+    (kept,) = files(project, "test_doc")
+    of_doctest = kept.with_name("test-doc-txt-ecd20c12.json")
+    of_doctest.write_text(kept.read_text().replace("test_doc.py::", "test_doc.txt::"))
+
+    result = project.run("--cam-unused=error", "--cam-prune", "test_doc.py")
+
+    assert result.ret == 0
+    assert of_doctest.exists()
+
+
 def test_baselines_that_no_test_claims_are_told_of_and_pruned(project):
     project.write(test_looks=TWO_TESTS, test_others=ONE_TEST)
     project.run("--cam-update=missing")
