@@ -253,11 +253,19 @@ def said_in(config: pytest.Config) -> set[str]:
     Raises:
         pytest.UsageError: A native table holds a value of another type than a string.
     """
-    names = [setting.name for setting in SETTINGS if setting.is_configured]
-    try:
-        return {name for name in names if from_config(config, name) not in (None, False)}
-    except (TypeError, ValueError) as error:  # pytest makes a UsageError of it since 9.2
-        raise pytest.UsageError(str(error)) from None
+    said = set()
+    for setting in SETTINGS:
+        if setting.is_configured:
+            try:
+                value = from_config(config, setting.name)
+            except (TypeError, ValueError) as error:  # pytest makes a UsageError of it since 9.2
+                raise pytest.UsageError(f"{setting.ini}: {error}") from None
+            # A table that is not native may hold a list all the same.
+            if isinstance(value, list):
+                raise pytest.UsageError(f"{setting.ini} is {value!r}; accepted: a string")
+            if value not in (None, False):
+                said.add(setting.name)
+    return said
 
 
 def setting_named(name: str) -> Setting:
