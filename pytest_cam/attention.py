@@ -117,7 +117,7 @@ class Attention:
         """Measure one metric in a region, without a verdict.
 
         Args:
-            metric: "skill", "energy", "lift", "pointing", "iou" (with what exceeds half of the maximum) or "rank" (of
+            metric: "skill", "energy", "lift", "pointing", "iou" (with what reaches half of the maximum) or "rank" (of
                 the highest pixels, as many as the region has: the share inside).
             region: A `Box`, `Polygon` or `Mask`, (x1, y1, x2, y2) in image pixels, or several of these.
             frame: "input" where the region is in pixels of the model's input instead.

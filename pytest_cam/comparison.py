@@ -14,6 +14,7 @@ from pytest_cam.images import drawing
 from pytest_cam.images.geometry import Rectangle
 from pytest_cam.images.loading import RGB
 from pytest_cam.images.panel import Tile, panel, tile_of
+from pytest_cam.images.style import Style
 from pytest_cam.labels import facts, labels, require_one_image
 from pytest_cam.measures import similarity
 from pytest_cam.measures.alignment import Aligned, align
@@ -178,6 +179,7 @@ class Comparison:
         Raises:
             DependencyError: OpenCV does not import here.
         """
+        alpha = Style(alpha=alpha).alpha
         picture = tile_of(drawing.reduced(self.first.image.rgb()), _TILE)
         size = (picture.shape[1], picture.shape[0])
         both = self.first, self.second

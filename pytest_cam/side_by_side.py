@@ -11,6 +11,7 @@ from pytest_cam.images import drawing
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.loading import RGB
 from pytest_cam.images.panel import Tile, panel, tile_of
+from pytest_cam.images.style import Style
 from pytest_cam.labels import facts, labels, require_one_image
 
 __tracebackhide__ = is_ours
@@ -36,9 +37,11 @@ def strip(attentions: Sequence[Attention], alpha: float = 0.5) -> RGB:
     Raises:
         ImageError: There are no attentions, or they are of images that differ in size or in pixels.
         KeywordError: It is no list, or one of something else.
+        SettingError: alpha is not in [0, 1].
         DependencyError: OpenCV does not import here.
     """
     _require_some(attentions, "draw", "strip")
+    alpha = Style(alpha=alpha).alpha
     image = attentions[0].image
     picture = tile_of(drawing.reduced(image.rgb()), _TILE)
     size = (picture.shape[1], picture.shape[0])

@@ -33,7 +33,7 @@ class Cam(BoundVerbs):
     """The verbs of pytest-cam with the test's settings bound; the `cam` fixture returns one.
 
     Calling it is `attend`. A setting comes from the call, else from the closest `@pytest.mark.cam(...)`, else from the
-    command line, else from the ini file or the project's fixture, else it is the built-in one.
+    project's fixture, else from the command line, else from the ini file, else it is the built-in one.
 
     Attributes:
         hooks: `cam.hooks.add(model, layer, function)` places a hook that leaves with the test.

@@ -52,7 +52,7 @@ def require_known(further: Mapping[str, Any], verb: Callable[..., Any]) -> None:
         verb: The function whose own keywords are accepted, too.
 
     Raises:
-        KeywordError: There is one, or `model_args` or `model_kwargs` is of the wrong kind.
+        KeywordError: There is one, or the value of one is of the wrong kind.
     """
     for name in further:
         if name not in Further.__annotations__ and name not in _own_keywords(verb):
@@ -70,6 +70,11 @@ def require_known(further: Mapping[str, Any], verb: Callable[..., Any]) -> None:
     options = further.get("method_options")
     if options is not None and not isinstance(options, Mapping):
         raise KeywordError(f"method_options is {kind_of(options)}; accepted: a dict from name to value")
+    reshape = further.get("reshape")
+    if reshape is not None and not callable(reshape):
+        raise KeywordError(
+            f"reshape is {kind_of(reshape)}; accepted: a function from the layer's output to a tensor (B, C, h, w)"
+        )
     seed = further.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, Integral) or not -(2**63) <= int(seed) < 2**64:
         raise KeywordError(f"seed is {seed!r}; accepted: an integer of 64 bits")

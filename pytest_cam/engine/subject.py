@@ -18,6 +18,7 @@ from pytest_cam.engine.outputs import Rows
 from pytest_cam.engine.requirements import require_accepted
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.targets import Scores, Target, scores_of, values_of
+from pytest_cam.errors import ModelError
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ class Subject:
             image: The image of the batch whose other arguments go with all rows; None where the rows are the batch.
 
         Raises:
-            ModelError: The model does not take the arguments that it is given, or lacks some.
+            ModelError: The model does not take the input or the arguments that it is given, or lacks some.
         """
         args, kwargs = self.said("model_args") or (), self.said("model_kwargs") or {}
         # Copies, each time that the model runs.
@@ -73,6 +74,14 @@ class Subject:
         except TypeError as error:
             require_accepted(self.model, (inputs, *args), kwargs, error)
             raise
+        except AssertionError as error:
+            # What `torch.export` makes says so; in a test it would look like a verdict.
+            if "Guard failed" not in str(error):
+                raise
+            raise ModelError(
+                f"the exported program takes no input of shape {tuple(inputs.shape)}: {error}. Accepted: what it was "
+                "exported for, or a program with a dynamic batch: torch.export.export(..., dynamic_shapes=...)"
+            ) from error
 
     def for_copies_of(self, image: int, count: int, layer_call: int | None = None) -> Subject:
         """Return the same for a batch of copies of one image: the model's other arguments are repeated.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 
 from pytest_cam.engine.answer import Answer
@@ -25,13 +26,13 @@ def one_each(targets: Targets, count: int) -> list[Target]:
     """Return one target for each image of a batch.
 
     Args:
-        targets: One target for all, or a list or tuple of one each.
+        targets: One target for all, or a list, tuple, tensor or array of one each.
         count: The number of images.
 
     Raises:
         TargetError: A list has another length than the batch.
     """
-    if isinstance(targets, torch.Tensor) and targets.ndim == 1:
+    if isinstance(targets, (torch.Tensor, np.ndarray)) and targets.ndim == 1:
         targets = targets.tolist()
     if isinstance(targets, Sequence) and not isinstance(targets, str):
         if len(targets) != count:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from pytest_cam import Attention, CamError, attend, attend_batch, strip, table
+from pytest_cam.errors import SettingError
 
 METHODS = ["gradcam++", "gradcam", "hirescam", "layercam", "xgradcam"]
 IMG = torch.rand(3, 32, 48, generator=torch.Generator().manual_seed(1))
@@ -110,3 +113,12 @@ def test_table_says_where_skill_means_nothing() -> None:
     attention = attend(Bright(), torch.ones(1, 16, 16), layer="look", target=1)
     row = table([attention], (0, 0, 16, 15)).splitlines()[2]
     assert [cell.strip() for cell in row.split("|")[4:6]] == ["vacuous", "0.94"]
+
+
+@pytest.mark.parametrize("alpha", [3, -0.5, float("nan"), "x"])
+def test_alpha_outside_of_its_range_is_an_error(alpha: Any) -> None:
+    attention = attend(network(), IMG, layer="2")
+    with pytest.raises(SettingError, match=r"alpha is .*; accepted: the heat map's part of an overlay, from 0 to 1"):
+        strip([attention], alpha=alpha)
+    with pytest.raises(SettingError, match="alpha is"):
+        attention.compare(attention).picture(alpha=alpha)

@@ -218,6 +218,14 @@ def test_a_file_is_no_model_and_how_to_load_it_is_said(picture: torch.Tensor) ->
         attend("m.pt", picture, method="occlusion")
 
 
+def test_an_exported_program_that_takes_no_single_image_says_so(picture: torch.Tensor) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(picture.numel(), 2)).eval()
+    image = picture.reshape(picture.shape[-3:])
+    program = torch.export.export(network, (torch.stack([image] * 4),)).module()
+    with pytest.raises(ModelError, match=r"takes no input of shape \(1, 3, 8, 8\): Guard failed.*dynamic_shapes"):
+        attend(program, image, method="occlusion")
+
+
 def test_an_exported_program_is_explained_by_its_module(network: nn.Sequential, picture: torch.Tensor) -> None:
     program = torch.export.export(network, (picture[None] if picture.ndim == 3 else picture,))
     with pytest.raises(ModelError, match=r"pass the module that was exported, or, to .* what its method module\(\)"):

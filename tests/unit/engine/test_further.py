@@ -82,6 +82,7 @@ def test_keywords_of_a_verb_are_its_own(verb: Callable[..., Any]) -> None:
     [
         ({"model_args": torch.ones(1)}, r"model_args is a Tensor; accepted: a tuple .* as in model_args=\(metadata,\)"),
         ({"model_kwargs": [1]}, "model_kwargs is a list; accepted: a dict from name to value"),
+        ({"reshape": 3}, "reshape is an int; accepted: a function from the layer's output to a tensor"),
     ],
 )
 def test_arguments_of_the_wrong_kind_are_an_error(further: dict[str, Any], message: str) -> None:

@@ -191,6 +191,7 @@ def test_one_target_is_for_all_and_a_list_is_one_each() -> None:
     assert one_each("dog", 2) == ["dog", "dog"]
     assert one_each([0, None], 2) == [0, None]
     assert one_each((0, 1), 2) == [0, 1]
+    assert one_each(np.array([1, 2]), 2) == [1, 2]  # type: ignore[arg-type]  # what is often at hand
     assert one_each(torch.tensor([3, 4]), 2) == [3, 4]
 
 
