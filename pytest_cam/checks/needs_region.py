@@ -98,8 +98,8 @@ def assert_prediction_needs_region(
     # Where the prediction changes there is nothing left to hold the drop to.
     limits = Limits() if found.flips else least(given, _DROP)
     of_what, high = ("probability", 1.0) if of_probability else ("score", math.inf)
-    # What does not need the region falls by nothing.
-    drop = Figure(f"drop of {of_what}", found.drop, limits, _meaning(found), range=(-high, high), level=0.0)
+    # What does not need the region falls by nothing, so no limit lies below that.
+    drop = Figure(f"drop of {of_what}", found.drop, limits, _meaning(found), range=(0.0, high), level=0.0)
     judge([drop], lambda: _evidence(found, drop))
     return found
 

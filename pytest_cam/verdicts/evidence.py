@@ -47,7 +47,7 @@ class Measurement(Judged):
 
     @property
     def range(self) -> tuple[float, float]:
-        """The least and the greatest value that the metric may be limited to."""
+        """The least and the greatest that a limit may be."""
         metric = METRICS[self.metric]
         return metric.low, metric.high
 

@@ -26,7 +26,7 @@ class Figure(Judged):
         limits: What passes; empty where it is only told.
         meaning: What it says, for people.
         words: Where a number says less than words: what the first line says when it fails.
-        range: The least and the greatest value that there may be.
+        range: The least and the greatest that a limit may be.
         level: The value that says nothing: what chance gives; None where that is not known.
     """
 

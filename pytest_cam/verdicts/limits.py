@@ -84,7 +84,7 @@ class Judged:
 
     @property
     def range(self) -> tuple[float, float]:
-        """The least and the greatest value that there may be."""
+        """The least and the greatest that a limit may be."""
         return -math.inf, math.inf
 
     @property

@@ -375,3 +375,26 @@ def test_check_in_a_fixture_that_tests_share_has_no_number_in_any_of_them(projec
 
 def test_key_is_what_tables_say():
     assert str(Key("a.py::b", 2, "attention in box", "skill")) == "a.py::b #2 attention in box, skill"
+
+
+@pytest.mark.parametrize(
+    ("least", "said"),
+    [
+        (-7, "LimitError: limits.toml gives at_least = -7 for drop of probability, which is outside its range, 0 to 1"),
+        (0, "VacuousError: vacuous: drop of probability at least 0, limit from limits.toml passes whatever *"),
+    ],
+)
+def test_limit_of_the_file_that_nothing_could_fail_is_an_error(project, least, said):
+    project.write(
+        test_suite="""
+        def test_needs(cam, model, photo):
+            cam.assert_prediction_needs_region(model, photo, LIT, fill="mean", target=1)
+        """
+    )
+    (project.path / "limits.toml").write_text(
+        "format = 1\n[[limit]]\ntest = 'test_suite.py::test_needs'\nnumber = 1\ncheck = 'prediction needs box'\n"
+        f"metric = 'drop of probability'\nat_least = {least}\n"
+    )
+    result = project.run("--cam-limits=limits.toml")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"E *{said}"])
