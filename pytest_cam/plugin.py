@@ -195,8 +195,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     test = plain_id(item.nodeid, item.config)
     function = f"{item.parent.nodeid}::{name}" if name and item.parent is not None else test
     RUNNING.begin(sendable(test), sendable(function))
-    baselines = _baselines()
-    if baselines is not None:
+    if (baselines := _baselines()) is not None:
         baselines.begin_attempt(item)
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_cam.errors import is_ours
+from pytest_cam.errors import LimitError, VacuousError, is_ours
 from pytest_cam.running import RUNNING, CheckRecord, sendable
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.findings import AnyEvidence
-from pytest_cam.verdicts.limits import FIXED, UNSET, Judged, agreed_limits, require_fallible
+from pytest_cam.verdicts.limits import FIXED, UNSET, Judged, Limits, agreed_limits, bound_said
 
 __tracebackhide__ = is_ours
 
@@ -68,6 +68,29 @@ def _agreed(number: int, check: str, name: str, value: Judged) -> Judged:
         return value
     require_fallible(limits, value, name)
     return replace(value, limits=limits)  # type: ignore[type-var]  # every one is a dataclass
+
+
+def require_fallible(limits: Limits, value: Judged, name: str) -> None:
+    """Check that limits of the limits file lie in the range of the number that they are for, and can fail it.
+
+    Args:
+        limits: The limits.
+        value: The number.
+        name: What it is called.
+
+    Raises:
+        LimitError: One lies outside.
+        VacuousError: Nothing could fail them.
+    """
+    low, high = value.range
+    for side, limit in (("at_least", limits.at_least), ("at_most", limits.at_most)):
+        if limit is not None and not low <= limit <= high:
+            raise LimitError(
+                f"{limits.origin} gives {side} = {limit:g} for {name}, which is outside its range, "
+                f"{bound_said(low)} to {bound_said(high)}"
+            )
+    if (limits.at_least is None or limits.at_least == low) and (limits.at_most is None or limits.at_most == high):
+        raise VacuousError(f"vacuous: {name} {limits} passes whatever the model does")
 
 
 def _names(judged: Sequence[Judged]) -> list[str]:

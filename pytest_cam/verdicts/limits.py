@@ -168,29 +168,6 @@ def agreed_limits(number: int, check: str, metric: str, default: Limits) -> Limi
     return Limits(agreed.at_least, agreed.at_most, RUNNING.source)
 
 
-def require_fallible(limits: Limits, value: Judged, name: str) -> None:
-    """Check that limits of the limits file lie in the range of the number that they are for, and can fail it.
-
-    Args:
-        limits: The limits.
-        value: The number.
-        name: What it is called.
-
-    Raises:
-        LimitError: One lies outside.
-        VacuousError: Nothing could fail them.
-    """
-    low, high = value.range
-    for side, limit in (("at_least", limits.at_least), ("at_most", limits.at_most)):
-        if limit is not None and not low <= limit <= high:
-            raise LimitError(
-                f"{limits.origin} gives {side} = {limit:g} for {name}, which is outside its range, {_bound(low)} to "
-                f"{_bound(high)}"
-            )
-    if (limits.at_least is None or limits.at_least == low) and (limits.at_most is None or limits.at_most == high):
-        raise VacuousError(f"vacuous: {name} {limits} passes whatever the model does")
-
-
 def _unset(metric: Metric, defaults: dict[str, Limits]) -> Limits:
     """Return limits, on the side on which a check has its others, that pass everything."""
     if any(limits.at_least is not None for limits in defaults.values()):
@@ -227,7 +204,7 @@ def limit_within(name: str, value: Any, of: str, low: float, high: float) -> flo
     if number is None:
         raise LimitError(f"{name} is {value!r}; accepted: a number")
     if math.isnan(number) or math.isinf(number) or not low <= number <= high:
-        raise LimitError(f"{name}={number:g} is outside the range of {of}, {_bound(low)} to {_bound(high)}")
+        raise LimitError(f"{name}={number:g} is outside the range of {of}, {bound_said(low)} to {bound_said(high)}")
     return number
 
 
@@ -254,7 +231,8 @@ def fallible_limit(name: str, value: Any, of: str, low: float, high: float) -> f
     return number
 
 
-def _bound(value: float) -> str:
+def bound_said(value: float) -> str:
+    """Return an end of a range in words."""
     return "any number" if math.isinf(value) else f"{value:g}"
 
 

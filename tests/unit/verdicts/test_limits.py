@@ -5,6 +5,7 @@ import pytest
 
 from pytest_cam.errors import LimitError, UnattainableError, VacuousError
 from pytest_cam.measures.localization import METRICS, GridRegion
+from pytest_cam.verdicts.agreeing import require_fallible
 from pytest_cam.verdicts.findings import Figure
 from pytest_cam.verdicts.limits import (
     FIXED,
@@ -14,7 +15,6 @@ from pytest_cam.verdicts.limits import (
     least,
     limits_for,
     require_decidable,
-    require_fallible,
     require_spread,
 )
 
