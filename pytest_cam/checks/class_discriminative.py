@@ -19,7 +19,7 @@ from pytest_cam.errors import LimitError, MethodError, RegionError, TargetError,
 from pytest_cam.images.frames import Frame, region_in_image
 from pytest_cam.images.regions import Region
 from pytest_cam.measures.localization import GridRegion, energy, metric_named
-from pytest_cam.measures.similarity import cosine
+from pytest_cam.measures.similarity import COSINE_RANGE, cosine
 from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.limits import FIXED, Limits, fallible_limit, least, limit_within, most
@@ -115,7 +115,7 @@ def _require_askable(targets: Sequence[Target], regions: Sequence[Any] | None, h
 def _limits(at_most: float | None, at_least: float | None, with_regions: bool) -> tuple[Limits, Limits]:
     if at_least is not None and not with_regions:
         raise LimitError("at_least is the least skill of each map in its own region: give regions=[...], too")
-    cosine = None if at_most is None else fallible_limit("at_most", at_most, "the cosine", 0.0, 1.0)
+    cosine = None if at_most is None else fallible_limit("at_most", at_most, "the cosine", *COSINE_RANGE)
     skill = None if at_least is None else limit_within("at_least", at_least, "skill", -float("inf"), 1.0)
     alike = Limits() if with_regions and cosine is None else most(cosine, _MOST_ALIKE)
     return alike, least(skill, _LEAST_SKILL)
@@ -146,7 +146,7 @@ def _cosines(attentions: Sequence[Attention], limits: Limits) -> list[Figure]:
     meaning = "of the two maps: 1 for the same map, 0 for maps that nowhere overlap"
     named = list(zip(_names(attentions), attentions, strict=True))
     return [
-        Figure(f"cosine of {one} and {two}", cosine(first.map, second.map), limits, meaning, range=(0.0, 1.0))
+        Figure(f"cosine of {one} and {two}", cosine(first.map, second.map), limits, meaning, range=COSINE_RANGE)
         for (one, first), (two, second) in combinations(named, 2)
     ]
 

@@ -15,7 +15,7 @@ from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import seed_of
 from pytest_cam.engine.randomising import Twin, stages
 from pytest_cam.errors import EmptyMapError, IndependentScoreError, is_ours
-from pytest_cam.measures.similarity import pearson
+from pytest_cam.measures.similarity import PEARSON_RANGE, pearson
 from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.limits import fallible_limit, most
@@ -97,7 +97,7 @@ def assert_attention_depends_on_weights(
         CamError: As for `attend`.
     """
     require_how(how, assert_attention_depends_on_weights)
-    given = None if at_most is None else fallible_limit("at_most", at_most, "Pearson", -1.0, 1.0)
+    given = None if at_most is None else fallible_limit("at_most", at_most, "Pearson", *PEARSON_RANGE)
     twin = Twin(model)
     attention = attend(model, img, **how)
     result = WeightDependence(attention, (), math.nan)
@@ -110,7 +110,7 @@ def assert_attention_depends_on_weights(
         last = [found[-1], *further]
         result = WeightDependence(attention, tuple(found), sum(stage.pearson for stage in last) / len(last))
         meaning = f"with all weights drawn anew, the mean of {_DRAWS} draws; 1 for no change"
-        figure = Figure("Pearson", result.pearson, most(given, _MOST_ALIKE), meaning, range=(-1.0, 1.0))
+        figure = Figure("Pearson", result.pearson, most(given, _MOST_ALIKE), meaning, range=PEARSON_RANGE)
         judge((figure,), lambda: _findings(result, figure))
     return result
 

@@ -17,7 +17,7 @@ from pytest_cam.errors import EmptyMapError, PerturbationError, TargetError, Vac
 from pytest_cam.images import drawing
 from pytest_cam.images.perturbations import Change, Move, Perturbation, perturbation, same
 from pytest_cam.images.preprocessing import PreparedImage, prepare
-from pytest_cam.measures.similarity import pearson
+from pytest_cam.measures.similarity import PEARSON_RANGE, pearson
 from pytest_cam.randomness import RandomState
 from pytest_cam.verdicts.findings import Figure, Findings, View
 from pytest_cam.verdicts.judging import Asked, judge
@@ -105,7 +105,7 @@ def assert_attention_stable(
         CamError: As for `attend`.
     """
     require_how(how, assert_attention_stable)
-    given = None if at_least is None else fallible_limit("at_least", at_least, "Pearson", -1.0, 1.0)
+    given = None if at_least is None else fallible_limit("at_least", at_least, "Pearson", *PEARSON_RANGE)
     limits = least(given, _LEAST_ALIKE)
     with RandomState():
         prepared = prepare(img, how.get("preprocess"))
@@ -117,7 +117,7 @@ def assert_attention_stable(
         result = _stability(model, prepared, chosen, attention, how)
         meaning = "with the original's map, once laid back over it"
         figures = tuple(
-            Figure(f"Pearson under {each.name}", each.pearson, limits, meaning, range=(-1.0, 1.0), level=0.0)
+            Figure(f"Pearson under {each.name}", each.pearson, limits, meaning, range=PEARSON_RANGE, level=0.0)
             for each in result.under
         )
         judge(figures, lambda: _findings(result, figures))

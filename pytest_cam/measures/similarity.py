@@ -16,6 +16,9 @@ from pytest_cam.measures.localization import upsample
 
 __tracebackhide__ = is_ours
 
+# Between which numbers these lie, for maps, which are nowhere negative.
+COSINE_RANGE, PEARSON_RANGE = (0.0, 1.0), (-1.0, 1.0)
+
 Array = npt.NDArray[np.float64]
 
 # OpenCV ends its search for the cheapest transport after 500 steps. Up to this many cells along a side the cost is

@@ -53,7 +53,11 @@ class _Measure:
 
 _MEASURES = {
     "cosine": _Measure(
-        "cosine", lambda a, b, _: similarity.cosine(a, b), 0.0, 1.0, "at_least", "1 where both maps are the same"
+        "cosine",
+        lambda a, b, _: similarity.cosine(a, b),
+        *similarity.COSINE_RANGE,
+        "at_least",
+        "1 where both maps are the same",
     ),
     "max_difference": _Measure(
         "max difference",
@@ -67,8 +71,7 @@ _MEASURES = {
     "pearson": _Measure(
         "Pearson",
         lambda a, b, _: similarity.pearson(a, b),
-        -1.0,
-        1.0,
+        *similarity.PEARSON_RANGE,
         "at_least",
         "the correlation of the maps: 1 for one pattern, 0 for none in common",
     ),
