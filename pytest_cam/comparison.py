@@ -177,6 +177,7 @@ class Comparison:
             (H, W, 3) uint8.
 
         Raises:
+            SettingError: alpha is not in [0, 1].
             DependencyError: OpenCV does not import here.
         """
         alpha = Style(alpha=alpha).alpha
