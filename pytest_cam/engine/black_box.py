@@ -142,11 +142,10 @@ def _of_session(session: Any) -> Callable[..., Any]:
 def _require_fit(image: Any, fixed: list[int | None], inputs: torch.Tensor) -> None:
     """Refuse images that are not of the type, or not of the shape but for the batch, that a session says it takes."""
     if (fixed and not _fit(fixed, inputs)) or "int" in image.type:
-        orders = [order for order in ((0, 2, 3, 1), (0, 3, 1, 2)) if inputs.ndim == 4]
         such_as = [
             f", such as lambda images: session.run(None, {{{image.name!r}: images.permute{order}.numpy()}})[0]"
-            for order in orders
-            if _fit(fixed, inputs.permute(order))
+            for order in ((0, 2, 3, 1), (0, 3, 1, 2))
+            if inputs.ndim == 4 and _fit(fixed, inputs.permute(order))
         ]
         raise ModelError(
             f"the session takes {image.name!r}, a {image.type} of shape {tuple(image.shape)}, and the images are "

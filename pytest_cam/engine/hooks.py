@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+from torch import nn, overrides
 from torch.nn.modules import module as of_all_modules
 from torch.utils.hooks import RemovableHandle
 
 ForwardHook = Callable[..., Any]
+# The innermost function mode that is entered, which sees what a hook sees and more; or None.
+function_mode: Callable[[], Any] = overrides._get_current_function_mode
 
 
 class HookManager:

@@ -68,4 +68,9 @@ def read_by_name(known: Mapping[str, Any], names: Iterable[str]) -> list[tuple[A
 def _has_what_is_read(value: Any) -> bool:
     if isinstance(value, (ModuleType, type)):
         return not is_from(INSTALLED, value)
+    return has_attributes(value)
+
+
+def has_attributes(value: Any) -> bool:
+    """Return whether a value keeps attributes of its own in a dict."""
     return type(getattr(value, "__dict__", None)) is dict

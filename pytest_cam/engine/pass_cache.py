@@ -14,11 +14,12 @@ from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn, overrides
+from torch import nn
 from torch.utils import _python_dispatch
 
 from pytest_cam.engine.class_names import as_names, names_of
 from pytest_cam.engine.fingerprint import Fingerprint
+from pytest_cam.engine.hooks import function_mode
 from pytest_cam.engine.layers import AUTO, LayerLike, name_of
 from pytest_cam.engine.ready_targets import BinaryLogit, ClassLogit, ClassProbability, ContrastiveLogit
 from pytest_cam.engine.state import ModelState
@@ -36,8 +37,7 @@ _MOST_CHANGED = 3
 
 # Targets that mean the same when they are equal; what any other callable reads may have changed.
 _FIXED_TARGETS = (ClassLogit, ClassProbability, BinaryLogit, ContrastiveLogit)
-# The innermost mode of each kind that is entered, or None.
-_function_mode: Callable[[], Any] = overrides._get_current_function_mode
+# The innermost dispatch mode that is entered, or None.
 _dispatch_mode: Callable[[], Any] = _python_dispatch._get_current_dispatch_mode
 _clock = count()
 Bits: TypeAlias = Any  # a tensor, or memory
@@ -263,7 +263,7 @@ def _is_shareable(subject: Subject) -> bool:
         and isinstance(further.get("output"), (str, int, NoneType))
         # A hook or a mode of the user sees what runs, and may change it.
         and not subject.state.has_hooks()
-        and _function_mode() is None
+        and function_mode() is None
         and _dispatch_mode() is None
     )
 

@@ -32,7 +32,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from pytest_cam.engine.named import FINISHED, INSTALLED, closure_of, is_from, is_of_the_user, names_in, read_by_name
+from pytest_cam.engine.named import (
+    FINISHED,
+    INSTALLED,
+    closure_of,
+    has_attributes,
+    is_from,
+    is_of_the_user,
+    names_in,
+    read_by_name,
+)
 
 # How much may be reached beside what the modules themselves hold, and about how much each of these does.
 _MOST, _OF_A_MODULE = 20_000, 60
@@ -166,7 +175,7 @@ class Reach:
             if is_of_the_user(value):
                 self._tables.append(vars(value))  # type: ignore[arg-type]  # a view of a dict does here
                 self._note_places(vars(value), vars(value))
-        elif _has_attributes(value):
+        elif has_attributes(value):
             self._note_attributes(value)
             if _slots_of(type(value)):  # type: ignore[arg-type]  # as above
                 self._others.append((read, value))
@@ -180,7 +189,7 @@ class Reach:
         else:
             self._lists.append(value)
             self._note_places(value, range(len(value)))
-        if _has_attributes(value):  # of a class of the user's
+        if has_attributes(value):  # of a class of the user's
             self._note_attributes(value)
 
     def _note_attributes(self, value: Any) -> None:
@@ -221,15 +230,10 @@ def _may_be_called(value: Any) -> bool:
     """Return whether what a function reads outside of itself is code, or an object whose methods it may call."""
     if isinstance(value, (FunctionType, staticmethod, classmethod, partial, MethodType, nn.Module, *_NAMESPACES)):
         return True
-    if isinstance(value, type):
-        return is_of_the_user(value)
+    if isinstance(value, (type, ModuleType)):
+        return isinstance(value, type) and is_of_the_user(value)
     kind = type(value)
-    is_object = _has_attributes(value) or _slots_of(kind)  # type: ignore[arg-type]  # as above
-    return not isinstance(value, ModuleType) and is_of_the_user(kind) and bool(is_object)
-
-
-def _has_attributes(value: Any) -> bool:
-    return type(getattr(value, "__dict__", None)) is dict
+    return is_of_the_user(kind) and bool(has_attributes(value) or _slots_of(kind))  # type: ignore[arg-type]  # as above
 
 
 def _at(holder: Any, key: Any) -> Any:
@@ -256,8 +260,10 @@ def _way_into(kind: type) -> Callable[[Any], Iterable[Any]] | None:
         return _of_class
     if issubclass(kind, property):
         return lambda value: (value.fget,)
-    if issubclass(kind, (dict, list)) and is_of_the_user(kind):
-        return _items_and_attributes
+    if issubclass(kind, dict) and is_of_the_user(kind):
+        return lambda value: (*value.values(), *_attributes(value, []))
+    if issubclass(kind, list) and is_of_the_user(kind):
+        return lambda value: (*value, *_attributes(value, []))
     if issubclass(kind, Mapping):
         return operator.methodcaller("values")
     if issubclass(kind, (list, tuple, set, frozenset, deque)):
@@ -288,11 +294,6 @@ def _refused(value: Any) -> Iterable[Any]:
 def _attributes(value: Any, slots: list[str]) -> Iterable[Any]:
     held = [getattr(value, name) for name in slots if hasattr(value, name)] if slots else []
     return [*getattr(value, "__dict__", {}).values(), *held]
-
-
-def _items_and_attributes(value: dict[Any, Any] | list[Any]) -> Iterable[Any]:
-    items = value.values() if isinstance(value, dict) else value
-    return (*items, *getattr(value, "__dict__", {}).values())
 
 
 def _names(slots: Any) -> Iterable[str]:

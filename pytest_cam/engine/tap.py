@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn, overrides
+from torch import nn
 
-from pytest_cam.engine.hooks import HookManager, works_in_place
+from pytest_cam.engine.hooks import HookManager, function_mode, works_in_place
 from pytest_cam.engine.layers import Layer
 from pytest_cam.engine.layouts import Layout, Reader, normalises_last_axis, with_tensor
 from pytest_cam.engine.sparse_rows import SparseRows
@@ -19,8 +18,6 @@ from pytest_cam.errors import LayerError, ModelError, is_ours, kind_of
 
 __tracebackhide__ = is_ours
 
-# The innermost function mode that is entered, or None.
-_function_mode: Callable[[], Any] = overrides._get_current_function_mode
 # These change the grid, not what is seen; where one is the last to have a grid, the features before it are explained.
 _RESAMPLING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
@@ -67,14 +64,14 @@ class Prelude:
     def __init__(self, mode: AbstractContextManager[object]) -> None:
         self._mode = mode
         self._tail: Any = nullcontext()
-        self._outer = _function_mode()
+        self._outer = function_mode()
 
     def end(self, layout: Layout) -> None:
         """Leave the mode, at an output of that layout."""
         self._mode.__exit__(None, None, None)
         self._mode = nullcontext()
         # A mode that the model has entered is to be left before ours, and so may not lie below it.
-        if layout.kind == "tokens" and _function_mode() is self._outer:
+        if layout.kind == "tokens" and function_mode() is self._outer:
             self._tail = SparseRows()
             self._tail.__enter__()
 
