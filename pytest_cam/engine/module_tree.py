@@ -90,6 +90,16 @@ class ModuleTree:
             return map(operator.itemgetter(name), self.kept.attributes)
         return map(operator.attrgetter(name), self.modules)
 
+    def set_training(self, flags: Iterable[bool]) -> None:
+        """Set the training flag of each module; a known one's in its dict, since to be told takes a module long."""
+        if self.kept is not None:
+            for attributes, flag in zip(self.kept.attributes, flags):  # noqa: B905  # flags may have no end
+                attributes["training"] = flag
+            return
+        for module, flag in zip(self.modules, flags):  # noqa: B905  # as above
+            if module.training != flag:
+                module.training = flag
+
     def has_hooks(self) -> bool:
         """Return whether somebody placed a hook on a module."""
         if self.kept is None:

@@ -107,9 +107,7 @@ class ModelState:
             self._put_back()
         finally:
             if self.flags is not None or not self.is_known:
-                for module, flag in zip(self.modules, self.flags or repeat(False)):  # noqa: B905  # the latter has no end
-                    if module.training != flag:  # to be asked is cheaper than to be told
-                        module.training = flag
+                self.tree.set_training(self.flags or repeat(False))
             if _FAST_PATH_SKIPS_HOOKS:
                 torch.backends.mha.set_fastpath_enabled(self._has_fast_path)
             self._ordinary_mode.__exit__(*error)
@@ -192,8 +190,7 @@ class ModelState:
 
     def _set_eval(self) -> None:
         if any(self.tree.each("training")):
-            for module in self.modules:
-                module.training = False
+            self.tree.set_training(repeat(False))
 
 
 def _hint(value: object) -> str:
