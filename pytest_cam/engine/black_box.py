@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import update_wrapper
 from typing import Any, TypeAlias
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from pytest_cam.engine.arrays import as_tensors
 from pytest_cam.engine.methods import Method, names_for_any_callable
 from pytest_cam.engine.state import ModelState
 from pytest_cam.errors import ModelError, is_ours, kind_of
@@ -43,7 +44,7 @@ class BlackBox(AbstractContextManager["BlackBox"]):
         call = _of_session(model) if _is_session(model) else model
 
         def run(*args: Any, **kwargs: Any) -> Any:
-            return _as_tensors(call(*args, **kwargs))
+            return as_tensors(call(*args, **kwargs))
 
         # So that its signature is that of the callable.
         self.model: Callable[..., Any] = update_wrapper(run, call, assigned=(), updated=())
@@ -175,15 +176,3 @@ def _in_parts(
 
 def _has_rows(array: Any, rows: int) -> bool:
     return isinstance(array, np.ndarray) and array.ndim > 0 and len(array) == rows
-
-
-def _as_tensors(output: Any) -> Any:
-    """Return an output with each array in it as a tensor."""
-    if isinstance(output, np.ndarray):
-        # torch warns of arrays that cannot be written to, as those of JAX are.
-        return torch.from_numpy(np.ascontiguousarray(output) if output.flags.writeable else output.copy())
-    if isinstance(output, Mapping):
-        return {key: _as_tensors(item) for key, item in output.items()}
-    if type(output) in (list, tuple):
-        return type(output)(_as_tensors(item) for item in output)
-    return output

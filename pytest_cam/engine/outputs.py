@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass, replace
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 
 from pytest_cam.errors import OutputError, is_ours, kind_of, nearest
@@ -220,29 +221,38 @@ def _row(value: Any, index: int, batch: int, rows: Rows, path: _Path = ()) -> An
     return _with(value, {key: _row(item, index, batch, rows, (*path, key)) for key, item in _entries(value).items()})
 
 
-def copied(part: Any, depth: int = _DEEPEST) -> Any:
-    """Return an image's own part with a copy, in the graph, of each tensor in it: what gets it may write to it.
+def copied(part: Any) -> Any:
+    """Return an image's own part with a copy, in the graph, of each tensor in it: what gets it may write to it."""
+    return with_each(part, lambda held: held.clone() if isinstance(held, torch.Tensor) else held.copy())
 
-    Dicts, lists, tuples and dataclasses, also those of other kinds, are copied with it, and other objects are not.
+
+def with_each(part: Any, change: Callable[[Any], Any], depth: int = _DEEPEST) -> Any:
+    """Return an output with something else in place of each tensor and array in it.
+
+    Dicts, lists, tuples and dataclasses, also those of other kinds, are copied for it, and other objects are not.
+
+    Args:
+        part: The output.
+        change: From a tensor or a NumPy array to what takes its place.
+        depth: How deep the output is looked into.
     """
-    if isinstance(part, torch.Tensor):
-        return part.clone()
+    if isinstance(part, (torch.Tensor, np.ndarray)):
+        return change(part)
     if not depth:
         return part
     if isinstance(part, MutableMapping):
         # Not `_with`: what was not taken apart for its rows is what the model returned, and may have methods.
         mapping = copy.copy(part)
         for key, item in part.items():
-            mapping[key] = copied(item, depth - 1)
+            mapping[key] = with_each(item, change, depth - 1)
         return mapping
-    if is_dataclass(part) and not isinstance(part, type):
+    own = {key: with_each(item, change, depth - 1) for key, item in _entries(part).items()}
+    if type(part) is SimpleNamespace or (is_dataclass(part) and not isinstance(part, type)):
         instance = copy.copy(part)
-        for name, item in _entries(part).items():
-            object.__setattr__(instance, name, copied(item, depth - 1))
+        for name, item in own.items():
+            object.__setattr__(instance, name, item)
         return instance
-    if isinstance(part, (list, tuple)):
-        return _with(part, {index: copied(item, depth - 1) for index, item in enumerate(part)})
-    return part
+    return _with(part, own) if isinstance(part, (list, tuple, Mapping)) else part
 
 
 def _with(value: Any, own: dict[Any, Any]) -> Any:
