@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pytest_cam.reporting.attempts import Attempts
 from pytest_cam.running import Key, plain_id, sendable
 
 
@@ -23,6 +24,7 @@ class AskedLimits:
         self._config = config
         self._keys = keys
         self._source = source
+        self._attempts = Attempts()
         self._asked: set[Key] = set()
         self._passed: set[str] = set()
         self._unfinished: set[str] = set()
@@ -40,8 +42,12 @@ class AskedLimits:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take over what a report says; the attributes are plain and survive xdist."""
-        self._asked |= {Key(*key) for key in getattr(report, "cam_limits_asked", [])}
         test = sendable(plain_id(report.nodeid, self._config))
+        if self._attempts.discard(report):
+            self._asked = {key for key in self._asked if key.test != test}
+            self._unfinished.discard(test)
+            return
+        self._asked |= {Key(*key) for key in getattr(report, "cam_limits_asked", [])}
         if report.when == "call" and report.passed:
             self._passed.add(test)
         if not report.passed or hasattr(report, "wasxfail"):

@@ -104,6 +104,44 @@ def test_calibration_takes_the_last_attempt_alone(project, monkeypatch):
 
 
 @needs_subtests
+def test_limits_that_only_a_discarded_attempt_asked_for_are_named(project):
+    project.write(
+        test_flaky="""
+        from pathlib import Path
+
+        def test_looks(cam, model, photo):
+            cam.assert_attention_in_region(model, photo, LIT)
+            if not Path("again").exists():
+                Path("again").touch()
+                cam.assert_attention_in_region(model, photo, DARK)
+
+        def test_looks_in_parts(cam, model, photo, subtests):
+            with subtests.test():
+                cam.assert_attention_in_region(model, photo, LIT)
+            if not Path("parts").exists():
+                Path("parts").touch()
+                with subtests.test():
+                    cam.assert_attention_in_region(model, photo, DARK)
+        """
+    )
+    entry = (
+        '[[limit]]\ntest = "test_flaky.py::{}"\nnumber = {}\ncheck = "attention in box"\nmetric = "skill"\n'
+        "at_least = 0.5\n"
+    )
+    keys = [(test, number) for test in ("test_looks", "test_looks_in_parts") for number in (1, 2, 3)]
+    (project.path / "cam_limits.toml").write_text("format = 1\n" + "".join(entry.format(*key) for key in keys))
+
+    result = project.run("--reruns=1", "--cam-limits=cam_limits.toml")
+
+    result.assert_outcomes(passed=2)
+    assert [line for line in result.outlines if line.startswith(("no check", "2 of"))] == [
+        f"no check asked for test_flaky.py::{test} #{number} attention in box, skill: its test has no such check"
+        for test in ("test_looks", "test_looks_in_parts")
+        for number in (2, 3)
+    ]
+
+
+@needs_subtests
 def test_baseline_that_a_skipped_subtest_may_claim_is_no_orphan(project, monkeypatch):
     monkeypatch.delenv("CI", raising=False)
     project.write(
