@@ -145,7 +145,7 @@ class Attention:
         Raises:
             EmptyMapError: The map is zero everywhere.
             DependencyError: OpenCV does not import here.
-            ValueError: The threshold is not in (0, 1].
+            SettingError: The threshold is not in (0, 1].
         """
         self.require_something()
         return attended_boxes(self.map, self.geometry, threshold)

@@ -63,9 +63,15 @@ def style_from(config: pytest.Config) -> Style:
     Raises:
         SettingError: A setting has a value that there is not.
     """
-    given = {name: from_config(config, name) for name in ("colormap", "alpha", "normalization")}
+    names = ("colormap", "alpha", "normalization")
     # Texts, which Style checks and converts.
-    return Style(**{name: value for name, value in given.items() if value is not None})
+    given: dict[str, Any] = {name: value for name in names if (value := from_config(config, name)) is not None}
+    for name, value in given.items():
+        try:
+            Style(**{name: value})
+        except SettingError as error:
+            raise SettingError(f"--cam-{name}, or cam_{name} of the ini file: {error}") from None
+    return Style(**given)
 
 
 def require_fill_in(config: pytest.Config) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cam.errors import FlatMapError, is_ours
+from pytest_cam.errors import FlatMapError, SettingError, is_ours
 from pytest_cam.images import drawing
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB
@@ -89,8 +89,8 @@ def where(attention: Attention) -> str:
 
 def attended_boxes(cam: npt.NDArray[np.float32], geometry: Geometry, threshold: float = 0.5) -> list[Box]:
     """Return the boxes, in image pixels, around what reaches a share of the map's maximum; the largest first."""
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold is {threshold}; accepted: a share of the map's maximum in (0, 1]")
+    if not isinstance(threshold, (int, float, np.number)) or not 0 < threshold <= 1:
+        raise SettingError(f"threshold is {threshold!r}; accepted: a share of the map's maximum in (0, 1]")
     width, height = geometry.input_size
     raised = upsample(cam, (height, width))
     rectangles = drawing.contour_rectangles(raised >= threshold * raised.max())

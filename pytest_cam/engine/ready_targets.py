@@ -195,7 +195,13 @@ class Similarity(ReadyTarget):
 
     def __call__(self, part: torch.Tensor) -> torch.Tensor:
         """Return the cosine similarity, in [-1, 1]."""
-        given = torch.as_tensor(self.reference).detach()
+        try:
+            given = torch.as_tensor(self.reference).detach()
+        except (TypeError, ValueError, RuntimeError):
+            raise TargetError(
+                f"the reference embedding is {self.reference!r}; accepted: a tensor or an array of numbers, "
+                f"({part.numel()},)"
+            ) from None
         if tuple(given.shape) not in ((part.numel(),), (1, part.numel())):
             raise TargetError(
                 f"the reference embedding is {tuple(given.shape)}, and the model's is {tuple(part.shape)}; accepted: "

@@ -121,7 +121,7 @@ def require_device(actual: torch.device, wanted: str | torch.device | None) -> N
         return
     try:
         device = torch.device(wanted)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ModelError(f"device is {wanted!r}; accepted: 'cpu', 'cuda', 'cuda:0', 'mps', ... ({error})") from None
     if device.type != actual.type or (device.index is not None and device.index != actual.index):
         raise ModelError(

@@ -37,6 +37,8 @@ _WAVES, _LEAST_OF_WAVE = 3, 8
 _ENOUGH = 400_000
 # What to do where the pixels cannot be followed.
 _INSTEAD = "Pass the region in input pixels, with frame='input'"
+# And where they go straight, but their brightness does not say where.
+_OR_SAY = f"{_INSTEAD}, or give it a method cam_geometry(size)"
 
 
 class _Found(NamedTuple):
@@ -141,7 +143,7 @@ class _Probe:
         if usable.sum() < min(4, usable.size):
             self._refuse(
                 f"where the pixels go in the preprocess {self.name} cannot be found: its output does not grow with "
-                "brightness"
+                f"brightness. {_OR_SAY}"
             )
         self.some, self.usable, self.span = some, usable, np.where(span > 0, span, 1.0)
         rows, columns = np.divmod(some[usable], self.input_size[0])
@@ -164,13 +166,13 @@ class _Probe:
         if found.shape != self.shape:
             self._refuse(
                 f"the preprocess {self.name} gives inputs of different sizes for one image size: it depends on the "
-                "content"
+                f"content. {_INSTEAD}"
             )
 
     def _refuse(self, why: str) -> NoReturn:
         # What is random may look like anything else; then that is what to say.
         self._run_repeatedly(Image.linear_gradient("L").convert("RGB").resize(self.size))
-        raise NotAffineError(f"{why}. {_INSTEAD}")
+        raise NotAffineError(why)
 
     def _shares(self, made: torch.Tensor) -> Array:
         """Return how far from black to white the usable pixels of an output are."""
@@ -228,7 +230,7 @@ class _Probe:
         if beyond > max(allowed, 1.0) + 0.02 * (high - low):
             raise NotAffineError(
                 f"the preprocess {self.name} cuts dark or bright values off, so where its pixels come from cannot be "
-                f"told from their brightness. {_INSTEAD}, or give it a method cam_geometry(size)"
+                f"told from their brightness. {_OR_SAY}"
             )
 
     def _require_lasting_tones(self, axis: int, line: _Line, fitted: Array, step: float, allowed: float) -> None:
@@ -245,8 +247,7 @@ class _Probe:
         if off > 2 * allowed:
             raise NotAffineError(
                 f"the preprocess {self.name} stretches the brightness of what it shows to a range of its own, so where "
-                f"its pixels come from cannot be told from their brightness. {_INSTEAD}, or give it a method "
-                "cam_geometry(size)"
+                f"its pixels come from cannot be told from their brightness. {_OR_SAY}"
             )
 
     def _axis_aligned(self, rows: list[Array | None]) -> Geometry:

@@ -53,8 +53,11 @@ def test_settings_of_the_ini_file(project) -> None:
 @pytest.mark.parametrize(
     ("flag", "words"),
     [
-        ("--cam-colormap=blue", "there is no colour map 'blue'"),
-        ("--cam-alpha=2", "alpha is '2'; accepted: the heat map's part of an overlay, from 0 to 1"),
+        ("--cam-colormap=blue", "--cam-colormap, or cam_colormap of the ini file: there is no colour map 'blue'"),
+        (
+            "--cam-alpha=2",
+            "--cam-alpha, or cam_alpha of the ini file: alpha is '2'; accepted: the heat map's part of an",
+        ),
         ("--cam-normalization=log", "there is no normalization 'log'"),
     ],
 )

@@ -1,5 +1,6 @@
 """Attention and its verbs, on networks whose map is known: it is the input itself."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from pytest_cam.errors import (
     NonFiniteError,
     NotAffineError,
     RegionError,
+    SettingError,
     TargetError,
     UnattainableError,
     VacuousError,
@@ -97,8 +99,9 @@ def test_boxes_surround_what_exceeds_half_the_maximum_largest_first(model: Mirro
     image[0, 0, 31] = 0.4
     assert attend(model, image).boxes() == [Box(2, 4, 10, 12), Box(20, 22, 24, 26)]
     assert len(attend(model, image).boxes(threshold=0.3)) == 3
-    with pytest.raises(ValueError, match="threshold is 0"):
-        attend(model, image).boxes(threshold=0)
+    for threshold in (0, 1.5, math.nan, "a half", None):
+        with pytest.raises(SettingError, match=f"threshold is {threshold!r}; accepted: a share of the map's maximum"):
+            attend(model, image).boxes(threshold=threshold)
 
 
 def test_boxes_and_peak_are_in_image_pixels(model: Mirror) -> None:
@@ -194,6 +197,7 @@ def test_zero_map_is_an_error_of_its_own_in_every_verb(model: Mirror) -> None:
         ({"metric": "lift", "at_least": 500}, UnattainableError, "best possible"),
         ({"metric": "energy", "at_least": 0}, VacuousError, "whatever the model does"),
         ({"device": "warp"}, ModelError, "accepted: 'cpu'"),
+        ({"device": 3.5}, ModelError, r"device is 3\.5; accepted: 'cpu', 'cuda'"),
         ({"device": "meta"}, ModelError, r"the model is on cpu, and device is meta.*cam_device"),
         ({"target": 2}, TargetError, "0 to 1"),
     ],

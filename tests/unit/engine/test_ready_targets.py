@@ -106,6 +106,7 @@ def test_similarity_is_the_cosine(reference: Any, similarity: float) -> None:
         (BinaryLogit(), "BinaryLogit is for a model with a single logit, and this one has 3"),
         (Similarity([1.0, 2.0]), r"the reference embedding is \(2,\), and the model's is \(3,\); accepted: \(3,\)"),
         (Similarity([[1.0], [2.0], [3.0]]), r"the reference embedding is \(3, 1\)"),
+        (Similarity("x"), r"the reference embedding is 'x'; accepted: a tensor or an array of numbers, \(3,\)"),
     ],
 )
 def test_wrong_ready_targets_are_an_error(target: Any, message: str) -> None:

@@ -243,3 +243,10 @@ def test_stretch_of_the_whole_image_moves_nothing() -> None:
     squash = v1.Compose([v1.Resize((64, 64)), v1.ToTensor(), lambda x: x / x.max().clamp(min=1e-6)])
     geometry = geometry_of(squash, (300, 200))
     assert np.array(geometry.matrix) == pytest.approx(np.array(((64 / 300, 0, 0), (0, 64 / 200, 0))), abs=0.5)
+
+
+def test_what_hides_where_pixels_go_may_say_it_itself() -> None:
+    """Of a plain image, which a probe begins with, nothing is left where each image has a mean of 0."""
+    transform = v1.Compose([v1.Resize((40, 30)), v1.ToTensor(), lambda x: (x - x.mean()) / x.std().clamp(min=1e-6)])
+    with pytest.raises(NotAffineError, match=r"not grow with brightness.* frame='input', or give it a method cam_"):
+        geometry_of(transform, (300, 200))
