@@ -67,7 +67,7 @@ def test_other_outputs_are_explained_as_shown() -> None:
             weights=None, weights_backbone=None, num_classes=3, min_size=96, max_size=96, box_score_thresh=0.0
         ).eval()
         segmenter = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=3)
-        classifier, embedder = resnet18(num_classes=3), resnet18(num_classes=8)
+        classifier, embedder, detects_dogs = (resnet18(num_classes=count) for count in (3, 8, 1))
     for model in (detector, segmenter, classifier):
         model.config = SimpleNamespace(id2label=dict(enumerate(names)))
     with torch.no_grad():
@@ -82,10 +82,11 @@ def test_other_outputs_are_explained_as_shown() -> None:
         "segmenter": segmenter,
         "embedder": embedder,
         "classifier": classifier,
+        "detects_dogs": detects_dogs,
         "two_headed": TwoHeaded(classifier),
     }
     exec(code, given)
-    assert code.count("\nattend(") == 6
+    assert code.count("\nattend(") == 8
 
 
 def test_comparing_runs_as_shown(monkeypatch: pytest.MonkeyPatch) -> None:
