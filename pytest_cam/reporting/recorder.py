@@ -35,7 +35,7 @@ class RunSummary:
     def __init__(self, directory: Path, config: pytest.Config) -> None:
         self._directory, self._config = directory, config
         self._attempts = Attempts()
-        self._artifacts: dict[str, list[str]] = {}
+        self._pictured: dict[str, int] = {}
         self._errors: list[str] = []
         self._ran: set[str] = set()
         self._folders: set[str] = set()
@@ -44,9 +44,9 @@ class RunSummary:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take over what a report says; the attributes are plain lists and survive xdist."""
         if self._attempts.discard(report):  # its pictures are gone by the end of the run
-            self._artifacts.pop(report.nodeid, None)
-        elif hasattr(report, "cam_artifacts"):
-            self._artifacts.setdefault(report.nodeid, []).extend(report.cam_artifacts)
+            self._pictured.pop(report.nodeid, None)
+        elif hasattr(report, "cam_pictured"):
+            self._pictured[report.nodeid] = self._pictured.get(report.nodeid, 0) + report.cam_pictured
         self._errors += getattr(report, "cam_errors", [])
         self._folders.update(getattr(report, "cam_folders", []))
         # A test that is skipped says nothing of what it found earlier.
@@ -68,7 +68,7 @@ class RunSummary:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where the pictures are, and what could not be written."""
         lines = []
-        if count := sum(map(len, self._artifacts.values())):
+        if count := sum(self._pictured.values()):
             lines.append(f"pictures of {count} failed check{'s' if count > 1 else ''} in {self._directory}")
         if count := self._removed:
             lines.append(f"removed {count} artifact{'s' if count > 1 else ''} of earlier runs of these tests")
@@ -97,8 +97,12 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
             return
         if call.when == "setup":
             _forget_earlier_attempt(item)
-        found = _evidence(call, report, cam)
+        judged = _judged(call, report)
+        found = judged or _only_computed(call, report, cam)
         errors = _write_all(item, found, report, directory, cam)
+        if count := len(getattr(report, "cam_artifacts", [])):
+            # A plain assert is one check, however many maps there are to show for it.
+            report.cam_pictured = count if judged else 1  # type: ignore[attr-defined]  # to the controller
     except Exception as error:
         errors = [_reason(item, error)]
     if errors:
@@ -106,15 +110,24 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         report.cam_errors = errors  # type: ignore[attr-defined]  # a plain list, the way to the controller
 
 
-def _evidence(call: pytest.CallInfo[None], report: pytest.TestReport, cam: Cam | None) -> list[AnyEvidence]:
+def _judged(call: pytest.CallInfo[None], report: pytest.TestReport) -> list[AnyEvidence]:
+    """Return the evidence of the checks that failed."""
+    error = _failure(call, report)
+    return [] if error is None else evidence_in(error)
+
+
+def _only_computed(call: pytest.CallInfo[None], report: pytest.TestReport, cam: Cam | None) -> list[AnyEvidence]:
+    """Return, for a plain assert that failed, what the test computed."""
+    if cam is None or not isinstance(_failure(call, report), AssertionError):
+        return []
+    return cam.journal.evidence()
+
+
+def _failure(call: pytest.CallInfo[None], report: pytest.TestReport) -> BaseException | None:
     # A test that gives up with pytest.skip() because of a failed check has not failed.
     if call.excinfo is None or _outcome(report) not in ("failed", "xfailed"):
-        return []
-    error = call.excinfo.value
-    found = evidence_in(error)
-    if not found and cam is not None and isinstance(error, AssertionError):
-        found = cam.journal.evidence()
-    return found
+        return None
+    return call.excinfo.value
 
 
 def _write_all(

@@ -139,7 +139,7 @@ def test_summary_counts_the_last_attempt_only(pytestconfig, tmp_path, terminal):
         {"outcome": "failed"},
         {"outcome": "failed", "rerun": 1},
     ):
-        summary.pytest_runtest_logreport(told(cam_artifacts=["folder"], **attributes))
+        summary.pytest_runtest_logreport(told(cam_pictured=1, **attributes))
 
     summary.pytest_terminal_summary(terminal)
 
