@@ -108,9 +108,9 @@ def _as_bools(given: Any) -> npt.NDArray[np.bool_]:
     if isinstance(given, Mapping):
         return decoded(given)
     if isinstance(given, (str, os.PathLike)):
-        return _set_pixels(_read(os.fspath(given)), f"mask file {os.fspath(given)}")
+        return _set_pixels(_read(os.fspath(given)), _file(os.fspath(given)))
     if isinstance(given, Image.Image):
-        return _set_pixels(np.array(given), "mask")
+        return _set_pixels(_values(given, "mask"), "mask")
     if hasattr(given, "detach"):
         given = given.detach().cpu().numpy()
     if isinstance(given, np.ndarray):
@@ -121,13 +121,42 @@ def _as_bools(given: Any) -> npt.NDArray[np.bool_]:
 def _read(path: str) -> npt.NDArray[Any]:
     try:
         with Image.open(path) as image:
-            return np.array(image)
+            return _values(image, _file(path))
+    except RegionError:
+        raise
     except FileNotFoundError as error:
         raise RegionError(f"mask file not found: {path}") from error
     except UnidentifiedImageError as error:
         raise RegionError(f"mask file is unreadable: {path} is in no format that Pillow knows") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise RegionError(f"mask file is unreadable: {path} ({error})") from error
+
+
+def _file(path: str) -> str:
+    return f"mask file {path}"
+
+
+def _values(image: Image.Image, name: str) -> npt.NDArray[Any]:
+    """Return the values of an image's pixels; of a palette's two colours black and white those that are shown."""
+    values = np.array(image)
+    if image.mode != "P":
+        return values
+    # Whoever saves black and white in a palette may get white as its first colour.
+    colours = np.zeros((256, 3), dtype=np.uint8)
+    palette = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)
+    colours[: len(palette)] = palette
+    used = np.unique(values)
+    is_black, is_white = ~colours[used].any(axis=1), (colours[used] == 255).all(axis=1)
+    if (is_black | is_white).all():
+        shown: npt.NDArray[Any] = colours[values, 0]
+        return shown
+    if is_black.any() and 0 in used and not is_black[0]:
+        raise RegionError(
+            f"{name} is an image of palette colours in which value 0 is not black, and another one is: what is outside "
+            "of it cannot be told. Say which pixels belong to it: Mask(array != 0) by their values, or "
+            "Mask(numpy.array(image.convert('L')) > 0) by what is shown"
+        )
+    return values
 
 
 def _set_pixels(values: npt.NDArray[Any], name: str) -> npt.NDArray[np.bool_]:

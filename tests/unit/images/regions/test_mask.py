@@ -77,6 +77,27 @@ def test_png(tmp_path: Path, mode: str) -> None:
     assert Mask(tmp_path / "mask.png") == Mask(str(tmp_path / "mask.png")) == Mask(SPECKLED)
 
 
+@pytest.mark.parametrize("white_first", [False, True])
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+def test_black_and_white_of_a_palette_are_what_is_shown(tmp_path: Path, suffix: str, *, white_first: bool) -> None:
+    image = Image.fromarray(SPECKLED ^ white_first).convert("L").point(bool).convert("L")
+    image.putpalette([255, 255, 255, 0, 0, 0] if white_first else [0, 0, 0, 255, 255, 255])
+    image.save(tmp_path / f"mask.{suffix}")
+    with Image.open(tmp_path / f"mask.{suffix}") as shown:
+        assert np.array_equal(np.array(shown.convert("L")) == 255, SPECKLED)
+    assert np.array_equal(Mask(tmp_path / f"mask.{suffix}").array, SPECKLED)
+    assert np.array_equal(Mask(image).array, SPECKLED)
+
+
+def test_other_colours_of_a_palette_are_labels_of_which_black_is_none() -> None:
+    image = Image.fromarray(SPECKLED.astype(np.uint8))
+    image.putpalette([0, 0, 0, 128, 0, 0])  # as Pascal VOC's are
+    assert np.array_equal(Mask(image).array, SPECKLED)
+    image.putpalette([128, 0, 0, 0, 0, 0])
+    with pytest.raises(RegionError, match=r"value 0 is not black, and another one is.*Mask\(array != 0\) by their"):
+        Mask(image)
+
+
 @pytest.mark.parametrize(
     ("rle", "expected"),
     [
