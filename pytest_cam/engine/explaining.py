@@ -19,6 +19,7 @@ from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import trace
 from pytest_cam.errors import (
+    LayerError,
     MethodError,
     NonFiniteError,
     ProbabilityWarning,
@@ -97,6 +98,11 @@ def explain(
         _require_no_layer(without, layer)
     if isinstance(layer, (list, tuple)) and not without and all(index_of(item) is None for item in layer):
         resolve_all(subject.module, layer)  # which a list that is answered from the cache must pass, too
+    if subject.said("layer_call") is not None and any(item in (None, AUTO) for item in listed(layer)):
+        raise LayerError(
+            f"layer_call is {subject.said('layer_call')!r}, and no layer is named: of the one that is found the last "
+            "execution is explained. Accepted: layer_call beside a layer, such as layer='layer4'"
+        )
     cache = PassCache(subject, inputs)
     said = _as_key(options or {})
     keys = [(each, target[0], method, seed, said) for each in listed(layer) for method in methods for target in targets]

@@ -200,6 +200,9 @@ def test_shared_module_is_explained_at_its_last_execution(classifier: nn.Sequent
     assert same_map(chosen, first)
     with pytest.raises(LayerError, match=r"'relus\.0' runs 3 times .* layer_call is 4; accepted: 1 to 3, or None"):
         attend(shared, picture, layer="relus.0", layer_call=4)
+    for given in ({}, {"layer": "auto"}, {"method": "rise"}):
+        with pytest.raises(LayerError, match=r"layer_call is 1, and no layer is named.*layer_call beside a layer"):
+            attend(shared, picture, layer_call=1, **given)
     with pytest.raises(LayerError, match=r"'stem' runs once in a forward pass, and layer_call is 2"):
         attend(shared, picture, layer="stem", layer_call=2)
 
