@@ -18,6 +18,8 @@ __tracebackhide__ = is_ours
 
 # From how many items on a list, tuple or dict within a test's reach is taken for data, and not for a family of models.
 _MOST_MODELS = 100
+# What places hooks of its own when a model first runs, and counts on them from then on.
+_HOME_OF_LASTING_HOOKS = "transformers."
 
 
 class ModelWatch:
@@ -52,7 +54,9 @@ class ModelWatch:
             model = known()
             if model is None:
                 continue
-            left: HookTable = {key: value for key, value in hooks_on(model).items() if key not in before}
+            left: HookTable = {
+                key: value for key, value in hooks_on(model).items() if key not in before and not _lasts(*value)
+            }
             remove_hooks(model, set(left))
             leaks += [_leak(model, *value) for value in left.values()]
         self._models.clear()
@@ -64,9 +68,18 @@ class ModelWatch:
             )
 
 
-def _leak(model: nn.Module, name: str, kind: str, hook: ForwardHook) -> str:
+def _lasts(_: str, __: str, hook: ForwardHook) -> bool:
+    return str(getattr(_called(hook), "__module__", "")).startswith(_HOME_OF_LASTING_HOOKS)
+
+
+def _called(hook: ForwardHook) -> ForwardHook:
     while isinstance(hook, partial):
         hook = hook.func
+    return hook
+
+
+def _leak(model: nn.Module, name: str, kind: str, hook: ForwardHook) -> str:
+    hook = _called(hook)
     function = getattr(hook, "__qualname__", None) or type(hook).__name__
     where = name or "(the model)"
     return f"{kind} {getattr(hook, '__module__', '?')}.{function} on {type(model).__name__} layer {where}"

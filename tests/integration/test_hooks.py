@@ -264,3 +264,31 @@ def test_leak_does_not_keep_a_run_from_ending(project):
 
     assert result.ret != pytest.ExitCode.OK
     assert not (project.path / "ran").exists()
+
+
+def test_hooks_that_transformers_places_when_a_model_first_runs_stay(project):
+    pytest.importorskip("transformers.utils.output_capturing", reason="this version places no such hooks")
+    project.write(
+        test_segmenter="""
+        import torch
+        import transformers
+
+        from pytest_cam import SegmentationMask
+
+        WHERE = SegmentationMask(1, (8, 8, 40, 40))
+
+        @pytest.fixture(scope="session")
+        def segmenter():
+            settings = transformers.SegformerConfig(
+                depths=[1] * 4, hidden_sizes=[8] * 4, num_attention_heads=[1] * 4, decoder_hidden_size=8
+            )
+            return transformers.SegformerForSemanticSegmentation(settings).eval()
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_segmenter(cam, segmenter, number):
+            cam(segmenter, torch.rand(3, 64, 64), target=WHERE)
+            assert len(segmenter(torch.rand(1, 3, 64, 64), output_hidden_states=True).hidden_states) == 4
+        """
+    )
+
+    project.run().assert_outcomes(passed=2)
