@@ -34,7 +34,7 @@ __tracebackhide__ = is_ours
 
 _MOST_ALIKE = 0.8
 _LEAST_SKILL = 0.25
-_LEADS = Limits(at_least=0.0, origin=FIXED)
+_LEADS = Limits(at_least=0.01, origin=FIXED)
 
 
 def assert_attention_class_discriminative(
@@ -57,7 +57,7 @@ def assert_attention_class_discriminative(
         img: As for `attend`; it shows something of each class.
         targets: Two or more, each as for `attend`, of different classes; all are explained in one forward pass.
         regions: One region for each target, in that order: the cat's and the dog's. Then each map must lie in its own
-            region, and have more of its energy there than in any other's.
+            region, and have more of its energy there than in any other's, by a hundredth of all at least.
         at_most: The greatest cosine that two of the maps may have, in [0, 1]; 0.8 where no regions are given. With
             regions it is asked only if it is given.
         at_least: With regions: the least skill of each map in its own region; 0.25 by default.

@@ -83,8 +83,15 @@ def test_regions_the_wrong_way_round_fail_by_skill_and_lead() -> None:
 def test_a_map_in_its_own_region_may_not_be_more_in_the_others() -> None:
     # The bird's six columns: two thirds of them in 0..4, half in 2..5 and chance three eighths.
     how = HOW | {"at_least": 0.1}
-    with pytest.raises(AttentionError, match=r"lead of bird over cat -0\.17 < 0"):
+    with pytest.raises(AttentionError, match=r"lead of bird over cat -0\.17 < 0\.01"):
         assert_attention_class_discriminative(model(), GREY, ["bird", "cat"], [(2, 0, 5, 8), (0, 0, 4, 8)], **how)
+
+
+def test_one_map_for_both_classes_leads_in_neither_region() -> None:
+    same = Weighted((0, 8), (0, 8), (0, 1))
+    # Both maps lie as chance has it: in neither region is there less than that, nor more than in the other.
+    with pytest.raises(AttentionError, match=r"lead of cat over dog 0\.00 < 0\.01; lead of dog over cat 0\.00 < 0\.01"):
+        assert_attention_class_discriminative(same, GREY, ["cat", "dog"], [LEFT, RIGHT], **HOW, at_least=-0.1)
 
 
 def test_the_cosine_is_held_beside_regions_where_it_is_asked_for() -> None:
