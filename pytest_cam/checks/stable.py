@@ -13,11 +13,11 @@ from pytest_cam.engine.black_box import Model, state_of
 from pytest_cam.engine.coupling import are_apart
 from pytest_cam.engine.further import seed_of
 from pytest_cam.engine.ready_targets import ReadyTarget
-from pytest_cam.errors import EmptyMapError, PerturbationError, TargetError, VacuousError, is_ours
+from pytest_cam.errors import EmptyMapError, FlatMapError, PerturbationError, TargetError, VacuousError, is_ours
 from pytest_cam.images import drawing
 from pytest_cam.images.perturbations import Change, Move, Perturbation, perturbation, same
 from pytest_cam.images.preprocessing import PreparedImage, prepare
-from pytest_cam.measures.similarity import PEARSON_RANGE, pearson
+from pytest_cam.measures.similarity import PEARSON_RANGE, is_flat, pearson
 from pytest_cam.randomness import RandomState
 from pytest_cam.verdicts.findings import Figure, Findings, View
 from pytest_cam.verdicts.judging import Asked, judge
@@ -100,7 +100,7 @@ def assert_attention_stable(
         VacuousError: There is none, or one changes nothing in this image.
         TargetError: The target is tied to a place, which "flip" and "shift" move.
         EmptyMapError: The map of the original is zero everywhere, or in all that is compared.
-        FlatMapError: It is the same everywhere.
+        FlatMapError: It is the same everywhere, or in all that is compared.
         LimitError: The limit is outside of its range, or the end of it that nothing could fail.
         CamError: As for `attend`.
     """
@@ -186,6 +186,12 @@ def _likeness(each: Perturbation, attention: Attention, other: Attention) -> flo
         raise EmptyMapError(
             f"all of the attention lies where {each} takes it out of the input, so there is nothing to compare; leave "
             "it out of under=[...], or shift the other way",
+            attention.evidence(),
+        )
+    if is_flat(first):
+        raise FlatMapError(
+            f"in what {each} leaves of the input attention is the same everywhere, so there is no pattern to compare; "
+            "leave it out of under=[...], or shift the other way",
             attention.evidence(),
         )
     return pearson(first, second) if float(second.max()) > 0 else 0.0

@@ -19,6 +19,7 @@ from pytest_cam import (
 )
 from pytest_cam.errors import (
     EmptyMapError,
+    FlatMapError,
     KeywordError,
     LimitError,
     PerturbationError,
@@ -229,6 +230,13 @@ def test_values_that_make_no_sense_are_named(make) -> None:
 def test_attention_that_the_shift_takes_out_is_an_error() -> None:
     with pytest.raises(EmptyMapError, match="where shift takes it out of the input"):
         assert_attention_stable(Bright(), spot(28, 28, 4), "shift", **HOW)
+
+
+def test_attention_without_a_pattern_in_what_the_shift_leaves_is_an_error() -> None:
+    image = torch.full((1, 32, 32), 0.1)
+    image[:, :, 28:] = 1  # the last cells, which a shift to the right takes out
+    with pytest.raises(FlatMapError, match="in what shift leaves of the input attention is the same everywhere"):
+        assert_attention_stable(Bright(), image, "shift", **HOW)
 
 
 def test_a_target_that_is_tied_to_a_place_cannot_be_moved() -> None:
