@@ -12,6 +12,7 @@ from pytest_cam.errors import DependencyError
 from pytest_cam.images import drawing
 from pytest_cam.images.loading import RGB
 from pytest_cam.images.panel import tile_of
+from pytest_cam.measures.alignment import extent_of
 from pytest_cam.verdicts.findings import Figure, Findings, View
 from pytest_cam.verdicts.likeness import Mode, likeness
 from pytest_cam.verdicts.message import explained
@@ -42,8 +43,7 @@ def rule_for(mode: Mode | None, kept: ModelIdentity, now: ModelIdentity) -> tupl
 
 def figures_of(baseline: Baseline, attention: Attention, mode: Mode) -> tuple[Figure, ...]:
     """Return the numbers of a map against its baseline, with the limits of a rule."""
-    width, height = attention.geometry.input_size
-    return likeness(baseline.map, attention.map, mode, extent=(float(height), float(width)))
+    return likeness(baseline.map, attention.map, mode, extent_of(attention.geometry))
 
 
 def distance(figures: tuple[Figure, ...]) -> str:

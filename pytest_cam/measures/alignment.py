@@ -58,8 +58,7 @@ def align(first: npt.ArrayLike, seen_first: Geometry, second: npt.ArrayLike, see
     smallest = cells.min(axis=0)
     corners = _corners(seen_first)
     if (np.abs(corners - _corners(seen_second)) < _SAME * smallest).all():
-        origin, right, down = corners
-        return Aligned(a, b, (float(np.hypot(*(down - origin))), float(np.hypot(*(right - origin)))), None)
+        return Aligned(a, b, extent_of(seen_first), None)
     part = _common(seen_first.seen, seen_second.seen)
     x1, y1, x2, y2 = part
     columns, rows = (max(1, round(size / cell)) for size, cell in zip((x2 - x1, y2 - y1), smallest, strict=True))
@@ -73,6 +72,12 @@ def align(first: npt.ArrayLike, seen_first: Geometry, second: npt.ArrayLike, see
                 "there is nothing to compare"
             )
     return Aligned(on_part[0], on_part[1], (y2 - y1, x2 - x1), part)
+
+
+def extent_of(geometry: Geometry) -> tuple[float, float]:
+    """Return how far an input reaches down and across, (height, width) in image pixels."""
+    origin, right, down = _corners(geometry)
+    return float(np.hypot(*(down - origin))), float(np.hypot(*(right - origin)))
 
 
 def _corners(geometry: Geometry) -> Array:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,12 +22,14 @@ from pytest_cam import (
     attend,
     soft,
 )
+from pytest_cam.baselines.baseline import Baseline
 from pytest_cam.baselines.claiming import RunningTest
-from pytest_cam.baselines.comparing import rule_for
+from pytest_cam.baselines.comparing import figures_of, rule_for
 from pytest_cam.baselines.files import picture_of
 from pytest_cam.baselines.holding import hold_to_baseline
 from pytest_cam.baselines.model_identity import ModelIdentity, identity_of
 from pytest_cam.errors import BaselineError, EmptyMapError, FlatMapError, KeywordError, NewerBaselineError
+from pytest_cam.images.geometry import Geometry
 from pytest_cam.reporting.exceptions import evidence_in
 from pytest_cam.running import CLAIMING, RUNNING
 
@@ -323,3 +326,12 @@ def test_model_that_is_no_module(running: MakeRunning, spotlight: Callable[[], n
     hold(running(update="missing"), seen, identity_of(lambda batch: batch))
     with pytest.raises(AttentionError, match=r"\(retrained, occlusion, "):
         hold(running(), moved(seen), identity_of(lambda batch: batch))
+
+
+def test_emd_is_of_the_photo_whatever_the_shape_of_the_input(attention: Attention, baseline: Baseline) -> None:
+    """As two models' maps are held to it: a wide photo that is squashed to a square is wide all the same."""
+    wide = replace(attention, geometry=Geometry((1200, 150), (8, 8), ((8 / 1200, 0, 0), (0, 8 / 150, 0))))
+    found = {figure.name: figure.value for figure in figures_of(baseline, moved(wide), "retrained")}
+    # Three of eight columns, of a diagonal of 1209 pixels.
+    assert found["EMD"] == pytest.approx(3 / 8 * 1200 / math.hypot(1200, 150), rel=1e-3)
+    assert found["EMD"] == pytest.approx(wide.compare(moved(wide)).emd, rel=1e-3)
