@@ -122,9 +122,9 @@ def attend(
             (C, H, W) or (1, C, H, W) that is model input already.
         layer: A dotted name as in `model.named_modules()`, a module of the model, or an index such as -1 into its
             explainable layers, which `pytest --cam-list-layers` prints (an index takes a second pass). None or "auto"
-            is the last executed module whose output has spatial extent, adaptive pooling aside; for a transformer that
-            reads its class token it is the normalisation before the last attention (and takes a second pass). Or
-            `FusedLayers("layer3", "layer4")`, which gives one map for several.
+            is the last executed module whose output shows the image on a grid, adaptive pooling aside; where the score
+            does not depend on it, the last before it where it does; for a transformer that reads its class token the
+            normalisation before the last attention. Or `FusedLayers("layer3", "layer4")`: one map for several.
         method: The name of a CAM method: see `pytest_cam.engine.methods.METHODS` and `register_method`.
         target: The score to explain: a class index, a class name, a callable from the image's own part of the output
             (for a classifier its K logits) to a scalar tensor, such as `ClassLogit(3)` or `DetectionBox(box)`, or None

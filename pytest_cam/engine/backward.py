@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
+from weakref import ref
 
 import torch
 
+from pytest_cam.engine.graph import comes_from, nodes_behind
 from pytest_cam.engine.targets import Scores
 
 # A tensor and what each of its values counts in the sum that is differentiated; None counts each as 1.
@@ -71,14 +73,8 @@ def curvatures_at(places: list[torch.Tensor], gradients: list[torch.Tensor | Non
 def _require_twice_differentiable(gradient: torch.Tensor) -> None:
     # What is marked as differentiable once leaves a node that raises when it is run, and nothing leads on from there:
     # on the way to a layer it is not met.
-    nodes, seen = [gradient.grad_fn], {gradient.grad_fn}
-    for node in nodes:  # which grows meanwhile
-        if node is not None and node.name() == "torch::autograd::Error":
-            raise RuntimeError("an operation is marked with @once_differentiable, so it cannot be differentiated twice")
-        inner = () if node is None else (function for function, _ in node.next_functions)
-        fresh = [function for function in inner if function not in seen]
-        seen.update(fresh)
-        nodes += fresh
+    if any(node.name() == "torch::autograd::Error" for node in nodes_behind(gradient)):
+        raise RuntimeError("an operation is marked with @once_differentiable, so it cannot be differentiated twice")
 
 
 def _gradients(
@@ -109,6 +105,12 @@ def _gradients(
         accumulate_grad=False,
     )
     return list(found)
+
+
+def leads_to(place: torch.Tensor, scores: Scores) -> bool:
+    """Return whether a path leads from a leaf of the graph to any of the scores."""
+    logits = [] if scores.logits is None else [scores.logits]
+    return any(comes_from(tensor, [ref(place)]) for tensor in (*scores.called, *logits))
 
 
 def has_graph(scores: Scores) -> bool:

@@ -98,11 +98,7 @@ def explain(
         _require_no_layer(without, layer)
     if isinstance(layer, (list, tuple)) and not without and all(index_of(item) is None for item in layer):
         resolve_all(subject.module, layer)  # which a list that is answered from the cache must pass, too
-    if subject.said("layer_call") is not None and any(item in (None, AUTO) for item in listed(layer)):
-        raise LayerError(
-            f"layer_call is {subject.said('layer_call')!r}, and no layer is named: of the one that is found the last "
-            "execution is explained. Accepted: layer_call beside a layer, such as layer='layer4'"
-        )
+    _require_layer_of_call(subject.said("layer_call"), layer)
     cache = PassCache(subject, inputs)
     said = _as_key(options or {})
     keys = [(each, target[0], method, seed, said) for each in listed(layer) for method in methods for target in targets]
@@ -181,6 +177,14 @@ def _require_no_layer(methods: list[Method], layer: LayersLike) -> None:
         raise MethodError(
             f"{names} explains the model as a whole and takes no layer, and layer is {layer!r}; leave it out (in a "
             "call of its own, where other methods need one), or pass layer='auto' where a setting names one"
+        )
+
+
+def _require_layer_of_call(layer_call: Any, layer: LayersLike) -> None:
+    if layer_call is not None and any(item in (None, AUTO) for item in listed(layer)):
+        raise LayerError(
+            f"layer_call is {layer_call!r}, and no layer is named: of the one that is found the last execution is "
+            "explained. Accepted: layer_call beside a layer, such as layer='layer4'"
         )
 
 

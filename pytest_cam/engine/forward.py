@@ -15,8 +15,9 @@ from torch.utils import checkpoint as checkpointing
 from pytest_cam.engine.backward import has_graph
 from pytest_cam.engine.black_box import State
 from pytest_cam.engine.hooks import HookManager
+from pytest_cam.engine.last_tap import LastTap
 from pytest_cam.engine.state import ModelState
-from pytest_cam.engine.tap import LastTap, Prelude, Taps
+from pytest_cam.engine.tap import Prelude, Taps
 from pytest_cam.engine.targets import Scores
 from pytest_cam.errors import is_ours
 

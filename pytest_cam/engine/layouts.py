@@ -5,16 +5,17 @@ This is the one place that knows layouts.
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
+from pytest_cam.engine.carriers import tensors_in
 from pytest_cam.errors import LayerError, is_ours, kind_of
 
 __tracebackhide__ = is_ours
@@ -40,15 +41,17 @@ class Layout:
     """How a layer's output reads as (B, C, h, w).
 
     Attributes:
-        kind: "NCHW", "NHWC", "tokens" (B, prefix + h * w, C), or "reshape" by the user's callable.
+        kind: "NCHW", "NHWC", "tokens" (B, prefix + h * w + suffix, C), or "reshape" by the user's callable.
         grid: (h, w).
         prefix: How many tokens come before those of the patches: class, distillation and register tokens.
+        suffix: How many come after them: those that a detector reads.
         reshape: The user's callable.
     """
 
     kind: str
     grid: Grid
     prefix: int = 0
+    suffix: int = 0
     reshape: Reshape | None = None
 
     def __str__(self) -> str:
@@ -57,7 +60,7 @@ class Layout:
         if self.kind != "tokens":
             return f"{self.kind}, {cells}"
         before = {0: "", 1: ", 1 token before them"}.get(self.prefix, f", {self.prefix} tokens before them")
-        return f"tokens, {cells}{before}"
+        return f"tokens, {cells}{before}{f', {self.suffix} after' if self.suffix else ''}"
 
     def on_grid(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a tensor of the layer's shape as (B, C, h, w)."""
@@ -66,7 +69,7 @@ class Layout:
         if self.kind == "NHWC":
             return tensor.permute(0, 3, 1, 2)
         if self.kind == "tokens":
-            patches = tensor[:, self.prefix :].transpose(1, 2)
+            patches = tensor[:, self.prefix : tensor.shape[1] - self.suffix].transpose(1, 2)
             return patches.reshape(*patches.shape[:2], *self.grid)
         return tensor
 
@@ -75,7 +78,7 @@ class Layout:
 
         Args:
             cells: (n, C, h, w).
-            output: The layer's output for one image, (1, ...), which gives the tokens before the patches.
+            output: The layer's output for one image, (1, ...), which gives the tokens before and after the patches.
 
         Raises:
             LayerError: The layout is a reshape of the user's, whose way back is not known.
@@ -88,8 +91,9 @@ class Layout:
         if self.kind == "NHWC":
             return cells.permute(0, 2, 3, 1)
         if self.kind == "tokens":
-            before = output[:, : self.prefix].expand(len(cells), -1, -1)
-            return torch.cat([before, cells.flatten(2).transpose(1, 2)], dim=1)
+            around = output.expand(len(cells), -1, -1)
+            before, after = around[:, : self.prefix], around[:, around.shape[1] - self.suffix :]
+            return torch.cat([before, cells.flatten(2).transpose(1, 2), after], dim=1)
         return cells
 
 
@@ -107,17 +111,23 @@ class Reader:
         self._batch = inputs.shape[0]
         self._size: Grid = (inputs.shape[2], inputs.shape[3])
         self._reshape = reshape
+        self._numbers: dict[str, int | None] = {}
 
     @property
     def is_told(self) -> bool:
         """Whether the user says how outputs read."""
         return self._reshape is not None
 
+    @property
+    def unrolls(self) -> bool:
+        """Whether tokens lie row by row only after some stages, so that the grids before these cannot be read."""
+        return bool(self._unrolled)
+
     def find(self, output: Any) -> torch.Tensor | None:
         """Return the tensor of a layer's output that has a grid: itself, or the first one of a tuple, list or dict."""
         if isinstance(output, torch.Tensor):
             return output
-        tensors = list(_tensors_in(output))
+        tensors = list(tensors_in(output))
         return next((tensor for tensor in tensors if self.readings(tensor)), tensors[0] if tensors else None)
 
     def read(self, tensor: torch.Tensor, module: nn.Module, name: str) -> Layout:
@@ -155,10 +165,12 @@ class Reader:
 
     def might_read(self, tensor: torch.Tensor, module: nn.Module) -> Layout | None:
         """Return the layout of an output in which nobody asked for this layer, or None."""
+        if tensor.ndim == 3 and tensor.shape[1] == self._told("num_queries"):
+            return None  # a detector's, which lie on no grid
         found = self._readings_of(tensor, module) if tensor.shape[:1] == (self._batch,) else []
         if len(found) > 1:
             found = [reading for reading in found if self._agrees(reading, module)]
-        if not found or (found[0].kind == "NCHW" and not self._fits(found[0].grid) and not _convolves(module)):
+        if not found or (found[0].kind == "NCHW" and not self._fits(found[0].grid) and not convolves(module)):
             return None
         return found[0]
 
@@ -196,26 +208,26 @@ class Reader:
     def _agrees(self, reading: Layout, module: nn.Module) -> bool:
         """Return whether a reading agrees with what the module is made of, as far as that tells."""
         kinds = {type(inner) for inner in module.modules()}
-        convolves = _convolves(module)
-        normalises = any(map(normalises_last_axis, kinds))
-        if convolves and normalises:
+        has_first, normalises = convolves(module), any(map(normalises_last_axis, kinds))
+        if has_first and normalises:
             return True
-        if convolves or normalises or any(issubclass(kind, nn.Linear) for kind in kinds):
-            return (reading.kind == "NCHW") == convolves
+        if has_first or normalises or any(issubclass(kind, nn.Linear) for kind in kinds):
+            return (reading.kind == "NCHW") == has_first
         return reading.kind == "NCHW" or any(normalises_last_axis(type(inner)) for inner in self._model.modules())
 
     def _token_readings(self, tokens: int) -> list[Layout]:
-        found: dict[tuple[Grid, int], tuple[int, bool]] = {}
+        found: dict[Layout, tuple[int, bool]] = {}
         height, width = self._size
         for down, across in self._strides or {(side, side) for side in range(2, max(height, width) + 1)}:
             exact = height % down == 0 and width % across == 0
-            for grid in {(height // down, width // across), (-(-height // down), -(-width // across))}:
-                prefix = tokens - grid[0] * grid[1]
+            grids = {(height // down, width // across), (-(-height // down), -(-width // across))}
+            for grid, after in product(grids, {0, self._told("num_detection_tokens") or 0}):
+                prefix = tokens - after - grid[0] * grid[1]
                 if grid[0] * grid[1] > 1 and (prefix == 0 or self._may_come_before(prefix)):
-                    cost = (prefix, not exact)
-                    found[grid, prefix] = min(cost, found.get((grid, prefix), cost))
+                    layout, cost = Layout("tokens", grid, prefix, after), (prefix, not exact)
+                    found[layout] = min(cost, found.get(layout, cost))
         best = min(found.values(), default=None)
-        return [Layout("tokens", grid, prefix) for (grid, prefix), cost in found.items() if cost == best]
+        return [layout for layout, cost in found.items() if cost == best]
 
     def _may_come_before(self, prefix: int) -> bool:
         return 0 < prefix <= _MOST_PREFIX_TOKENS and self._prefix_tokens in (None, prefix)
@@ -223,8 +235,17 @@ class Reader:
     @cached_property
     def _prefix_tokens(self) -> int | None:
         """The number that timm's models tell."""
-        told = (getattr(module, "num_prefix_tokens", None) for module in self._model.modules())
-        return next((number for number in told if isinstance(number, int)), None)
+        return self._told("num_prefix_tokens")
+
+    def _told(self, name: str) -> int | None:
+        """Return a number that a module of the model tells, or its config, as those of Hugging Face do."""
+        if name not in self._numbers:
+            tellers = (
+                teller for module in self._model.modules() for teller in (module, getattr(module, "config", None))
+            )
+            told = (getattr(teller, name, None) for teller in tellers)
+            self._numbers[name] = next((number for number in told if isinstance(number, int)), None)
+        return self._numbers[name]
 
     @cached_property
     def _strides(self) -> set[Grid]:
@@ -246,7 +267,8 @@ class Reader:
         return next((len(schedule[0][0]) for schedule in told if isinstance(schedule, dict)), 0)
 
 
-def _convolves(module: nn.Module) -> bool:
+def convolves(module: nn.Module) -> bool:
+    """Return whether there is anything in a module that has its channels first by definition."""
     return any(isinstance(inner, _CHANNELS_FIRST) for inner in module.modules())
 
 
@@ -273,24 +295,3 @@ def _reshaped(reshape: Reshape, tensor: torch.Tensor) -> torch.Tensor:
             f"reshape made {given} of the layer's output {tuple(tensor.shape)}; its grid must be larger than 1 x 1"
         )
     return result
-
-
-def _tensors_in(output: Any) -> Iterator[torch.Tensor]:
-    items = output.values() if isinstance(output, Mapping) else output if isinstance(output, (tuple, list)) else ()
-    yield from (item for item in items if isinstance(item, torch.Tensor))
-
-
-def with_tensor(output: Any, old: torch.Tensor, new: torch.Tensor) -> Any:
-    """Return a layer's output with one tensor replaced, wherever the output holds it."""
-    if isinstance(output, torch.Tensor):
-        return new
-    if isinstance(output, Mapping):
-        replaced: Any = copy.copy(output)
-        for key, item in output.items():
-            if item is old:
-                replaced[key] = new
-        return replaced
-    items = [new if item is old else item for item in output]
-    if isinstance(output, tuple) and hasattr(output, "_make"):
-        return output._make(items)
-    return type(output)(items)

@@ -10,16 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from pytest_cam.engine.carriers import with_tensor
 from pytest_cam.engine.hooks import HookManager, function_mode, works_in_place
 from pytest_cam.engine.layers import Layer
-from pytest_cam.engine.layouts import Layout, Reader, normalises_last_axis, with_tensor
+from pytest_cam.engine.layouts import Layout, Reader
 from pytest_cam.engine.sparse_rows import SparseRows
 from pytest_cam.errors import LayerError, ModelError, is_ours, kind_of
 
 __tracebackhide__ = is_ours
-
-# These change the grid, not what is seen; where one is the last to have a grid, the features before it are explained.
-_RESAMPLING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 @dataclass(eq=False)
@@ -95,12 +93,21 @@ class Taps:
         hooks: Places the hooks.
         prelude: What ends with the first of them.
         call: Which execution of a layer that runs several times; None for the last.
+        where_readable: Whether an output without a grid is passed over; else it is an error.
     """
 
     def __init__(
-        self, layers: list[Layer], reader: Reader, hooks: HookManager, prelude: Prelude, call: int | None = None
+        self,
+        layers: list[Layer],
+        reader: Reader,
+        hooks: HookManager,
+        prelude: Prelude,
+        call: int | None = None,
+        *,
+        where_readable: bool = False,
     ) -> None:
         self._layers, self._reader, self._prelude, self._call = layers, reader, prelude, call
+        self._where_readable = where_readable
         self._calls: Counter[str] = Counter()
         self._seen: dict[str, Seen] = {}
         self._without_gradient: set[str] = set()
@@ -114,7 +121,9 @@ class Taps:
             LayerError: A layer never ran, or its output was overwritten later.
             ModelError: The model runs a layer under `inference_mode`.
         """
-        return [self._found(layer.name) for layer in self._layers]
+        return [
+            self._found(layer.name) for layer in self._layers if layer.name in self._seen or not self._where_readable
+        ]
 
     def _found(self, name: str) -> Seen:
         if name in self._without_gradient:
@@ -146,12 +155,15 @@ class Taps:
             if self._call not in (None, call):
                 return None
             tensor = self._reader.find(output)
+            layout = None if tensor is None or not self._where_readable else self._reader.might_read(tensor, module)
+            if self._where_readable and layout is None:
+                return None
             if tensor is None:
                 raise LayerError(
                     f"layer {layer.name!r} ({type(module).__name__}) returns {kind_of(output)} without a "
                     "tensor; accepted: a tensor, or a tuple, list or dict with one. Take a layer inside it or after it"
                 )
-            layout = self._reader.read(tensor, module, layer.name)
+            layout = layout or self._reader.read(tensor, module, layer.name)
             self._prelude.end(layout)
             if torch.is_inference_mode_enabled():
                 self._without_gradient.add(layer.name)
@@ -159,85 +171,6 @@ class Taps:
             self._without_gradient.discard(layer.name)
             kept, passed_on = cut(tensor, module, args)
             self._seen[layer.name] = Seen(layer.name, layout, call, call, kept, kept._version)
-            return with_tensor(output, tensor, passed_on)
-
-        return hook
-
-
-class LastTap:
-    """Cuts the graph anew at each output with a grid: when the pass ends, the last cut is the one that holds.
-
-    The outermost layer gives the name where several return the same output; adaptive pooling does not count.
-
-    Attributes:
-        norms: The normalisations of token sequences that ran, in their order: what to explain instead where the score
-            reads nothing of the last sequence but a class token.
-    """
-
-    def __init__(self, model: nn.Module, reader: Reader, hooks: HookManager, prelude: Prelude) -> None:
-        self._reader, self._prelude = reader, prelude
-        self._calls: Counter[str] = Counter()
-        self._seen: Seen | None = None
-        self._passed_on: torch.Tensor | None = None
-        self._passed_on_version = 0
-        self._resampled: torch.Tensor | None = None
-        self._without_gradient = ""
-        self.norms: dict[str, Layer] = {}
-        for name, module in model.named_modules():
-            if name:
-                hooks.add(module, self._after(name))
-
-    def seen(self) -> list[Seen]:
-        """Return the one output that is explained.
-
-        Raises:
-            LayerError: No layer has an output with a grid, or it was overwritten later.
-            ModelError: The model runs that layer under `inference_mode`.
-        """
-        if self._without_gradient:
-            raise ModelError(
-                f"the model runs layer {self._without_gradient!r} under torch.inference_mode, where no gradient "
-                "exists; use torch.no_grad there instead"
-            )
-        if self._seen is None:
-            raise LayerError(
-                "no layer of this model has an output with spatial extent, (B, C, h, w), (B, h, w, C) or "
-                "(B, tokens, C), so there is nothing to map"
-            )
-        self._seen.calls = self._calls[self._seen.name]
-        self._seen.require_untouched()
-        return [self._seen]
-
-    def _after(self, name: str) -> Any:
-        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            self._calls[name] += 1
-            tensor = self._reader.find(output)
-            layout = None if tensor is None else self._reader.might_read(tensor, module)
-            if tensor is None or layout is None:
-                return None
-            # Within attention a linear layer makes keys and values of the tokens, which are no features of their own.
-            if layout.kind == "tokens" and isinstance(module, nn.Linear) and self._seen is not None:
-                return None
-            if tensor is self._resampled or isinstance(module, _RESAMPLING):
-                self._resampled = tensor
-                return None
-            if layout.kind == "tokens" and normalises_last_axis(type(module)):
-                self.norms[name] = Layer(name, module)
-            # The same tensor is the same output only while nothing has written to it, as `x += y` does.
-            if tensor is self._passed_on and tensor._version == self._passed_on_version:
-                if self._seen is not None:
-                    self._seen.name, self._seen.call = name, self._calls[name]
-                return None
-            # Another view of the same numbers, as `permute` gives, is no new output either.
-            if tensor._base is not None and tensor._base is self._passed_on:
-                return None
-            self._prelude.end(layout)
-            self._without_gradient = name if torch.is_inference_mode_enabled() else ""
-            if self._without_gradient:
-                return None
-            kept, passed_on = cut(tensor, module, args, anew=True)
-            self._seen = Seen(name, layout, self._calls[name], self._calls[name], kept, kept._version)
-            self._passed_on, self._passed_on_version = passed_on, passed_on._version
             return with_tensor(output, tensor, passed_on)
 
         return hook

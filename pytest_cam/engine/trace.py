@@ -13,26 +13,25 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pytest_cam.engine.answer import exact
-from pytest_cam.engine.backward import curvatures_at, gradients_at, weighted_gradients_at
+from pytest_cam.engine.backward import curvatures_at, gradients_at, leads_to, weighted_gradients_at
 from pytest_cam.engine.coupling import require_uncoupled
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import is_something, largest, of_batch, require_scores
 from pytest_cam.engine.forward import Run
 from pytest_cam.engine.hooks import HookManager
+from pytest_cam.engine.independent import independent, not_reached, of_no_layer
+from pytest_cam.engine.last_tap import LastTap
 from pytest_cam.engine.layers import LayersLike, listed, resolve_all
 from pytest_cam.engine.layouts import Layout, Reader
 from pytest_cam.engine.listing import explainable_layers, index_of, layer_at
 from pytest_cam.engine.memory import is_shortage
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.tap import LastTap, Prelude, Seen, Taps
+from pytest_cam.engine.tap import Prelude, Seen, Taps
 from pytest_cam.engine.targets import Scores, Target
 from pytest_cam.errors import IndependentScoreError, MethodError, ModelError, NonFiniteError, is_ours
 
 __tracebackhide__ = is_ours
 
-
-# How many normalisations before the end are tried where the score reads nothing of the patches after the last one.
-_NORMS_TRIED = 8
 
 # What most methods ask for.
 GRADIENTS = frozenset({"activations", "gradients"})
@@ -88,11 +87,12 @@ def trace(
         subject: The model.
         inputs: The batch (B, C, H, W), as `Subject.placed` gives it.
         layer: A name, a module, an index into the explainable layers, a list of those, or None for the last executed
-            module whose output has spatial extent (the outermost one where several return that same output; adaptive
-            pooling, which only changes the grid, does not count). Where the score does not depend on the patches in
-            that output, as after the last attention of a vision transformer that reads its class token, it is the
-            last normalisation where it does; finding it takes a second pass, a third one for what needs no gradients,
-            and an index takes a second one.
+            module whose output shows the image on a grid (the outermost one where several return that same output;
+            adaptive pooling, which only changes the grid, does not count). Where the score does not depend on the
+            patches in that output, as after the last attention of a vision transformer that reads its class token, it
+            is the last normalisation where it does, and else, as after a second head, the last such module where it
+            does; finding it takes a second pass or a third, one more for what needs no gradients, and an index takes a
+            second one.
         targets: For each target one for each image: a class index, a class name, a callable on the image's own part of
             the output, or None for the predicted class. None for the predicted class of each image.
         needs: What will be asked of the traces, of `methods.RESOURCES`.
@@ -126,25 +126,34 @@ def trace(
         return Taps(layers, reader, hooks, prelude, subject.said("layer_call"))
 
     taps, scores = run(place)
-    if not _differentiates(needs) and (_may_end_earlier(taps) or any(each.might_be_probabilities for each in scores)):
+    unsure = _may_end_earlier(taps, scores) or any(each.might_be_probabilities for each in scores)
+    if unsure and not _differentiates(needs):
         # Only gradients show whether the score reads more of these tokens than the class token, and only its graph
-        # whether a sigmoid gave it. Where there are none, methods that need none take the last tokens, and a logit.
+        # whether a sigmoid gave it, and whether the last layer is on a side branch. Where there are none, methods that
+        # need none take the last layer, its last tokens, and a logit.
         with suppress(IndependentScoreError, NonFiniteError, ModelError):
             subject.state.rewind()
             return trace(subject, inputs, layer, targets, needs | GRADIENTS)
     try:
         return _traces(taps, scores, needs)
     except IndependentScoreError:
-        norms = list(taps.norms.values())[-_NORMS_TRIED:] if isinstance(taps, LastTap) else []
-        if not norms:
+        tried = taps.instead() if isinstance(taps, LastTap) else []
+        if not tried:
             raise
-    subject.state.rewind()
-    taps, scores = run(lambda hooks, prelude: Taps(norms, reader, hooks, prelude))
-    return _traces(taps, scores, needs, last_that_counts=True)
+    for others in tried:
+        subject.state.rewind()
+        found, scores = run(partial(Taps, others, reader, where_readable=True))
+        with suppress(IndependentScoreError):
+            return _traces(found, scores, needs, last_that_counts=True)
+    names = [layer.name for each in tried for layer in each]
+    raise of_no_layer(taps.seen()[0].name, names, scores[0].explained[0].name)
 
 
-def _may_end_earlier(taps: Taps | LastTap) -> bool:
-    return isinstance(taps, LastTap) and bool(taps.norms) and bool(taps.seen()[0].layout.prefix)
+def _may_end_earlier(taps: Taps | LastTap, scores: list[Scores]) -> bool:
+    if not isinstance(taps, LastTap):
+        return False
+    (last,) = taps.seen()
+    return bool(taps.norms and last.layout.prefix) or not any(leads_to(last.tensor, each) for each in scores)
 
 
 def _twice_differentiable(subject: Subject, inputs: torch.Tensor) -> Any:
@@ -228,7 +237,7 @@ def _trace(
                 index = peaks.index(0)
                 raise independent(seen.name, seen.layout, names[index], of_batch(index, len(names)))
     elif _differentiates(needs):
-        raise _not_reached(seen, scores)
+        raise not_reached(seen.name, scores.explained[0].name)
     if curvature is not None:
         curvature = exact(seen.layout.on_grid(curvature.detach()))
     return Trace(
@@ -249,7 +258,7 @@ def _trace(
 def _class_gradients(seen: Seen, scores: Scores, weights: torch.Tensor) -> torch.Tensor:
     gradient = None if scores.logits is None else weighted_gradients_at(seen.tensor, scores.logits, weights)
     if gradient is None:
-        raise _not_reached(seen, scores)
+        raise not_reached(seen.name, scores.explained[0].name)
     gradient = exact(seen.layout.on_grid(gradient))
     names = [item.name for item in scores.explained]
     peaks = largest("gradients", gradient, [f"of {name} at layer {seen.name}" for name in names])
@@ -258,39 +267,6 @@ def _class_gradients(seen: Seen, scores: Scores, weights: torch.Tensor) -> torch
         if asked and peaks[index] == 0:
             raise independent(seen.name, seen.layout, names[index], of_batch(index, len(names)))
     return gradient
-
-
-def _not_reached(seen: Seen, scores: Scores) -> IndependentScoreError:
-    return IndependentScoreError(
-        f"the score of {scores.explained[0].name} does not depend on layer {seen.name}: no path leads from its output "
-        "to the score (a side branch, or a detach() or a no_grad block on the way)"
-    )
-
-
-def independent(
-    layer: str, layout: Layout, score: str, of_image: str = "", sign: str = "its gradient is exactly zero at"
-) -> IndependentScoreError:
-    """Return the error of a score that does not depend on a layer.
-
-    Args:
-        layer: The layer's dotted name.
-        layout: How its output reads.
-        score: What the score is called.
-        of_image: Of which image it is, or "" where there is one.
-        sign: What shows it, in words that go before a place.
-    """
-    where = f"the score of {score} does not depend on layer {layer}{of_image}"
-    if layout.prefix:
-        return IndependentScoreError(
-            f"{where}: {sign} all {layout.grid[0]} x {layout.grid[1]} patches. "
-            "After the last attention only the class token is read; take the normalisation before that attention, "
-            "which layer=None finds. If that one has none either, the score depends on no layer: a head of zeros, as "
-            "torchvision's transformers have before they are trained"
-        )
-    return IndependentScoreError(
-        f"{where}: {sign} all its features (a saturated or dead unit, or a part of the output that the head "
-        "does not read). Explain a logit, not a probability, or take another layer"
-    )
 
 
 def _require_finite(seen: list[Seen], scores: Scores) -> None:

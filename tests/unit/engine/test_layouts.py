@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from pytest_cam import attend
-from pytest_cam.engine.layouts import Layout, Reader, with_tensor
+from pytest_cam.engine.carriers import with_tensor
+from pytest_cam.engine.layouts import Layout, Reader
 from pytest_cam.errors import LayerError
 
 ONE, TWO, NEW = torch.ones(1, 2, 3, 3), torch.ones(1), torch.zeros(1)

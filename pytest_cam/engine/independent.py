@@ -1,0 +1,61 @@
+"""What to say of scores that do not depend on a layer."""
+
+from __future__ import annotations
+
+from pytest_cam.engine.layouts import Layout
+from pytest_cam.errors import IndependentScoreError
+
+
+def not_reached(layer: str, score: str) -> IndependentScoreError:
+    """Return the error of a score to which no path leads from a layer.
+
+    Args:
+        layer: The layer's dotted name.
+        score: What the score is called.
+    """
+    return IndependentScoreError(
+        f"the score of {score} does not depend on layer {layer}: no path leads from its output to the score (a side "
+        "branch, or a detach() or a no_grad block on the way)"
+    )
+
+
+def independent(
+    layer: str, layout: Layout, score: str, of_image: str = "", sign: str = "its gradient is exactly zero at"
+) -> IndependentScoreError:
+    """Return the error of a score that does not depend on a layer.
+
+    Args:
+        layer: The layer's dotted name.
+        layout: How its output reads.
+        score: What the score is called.
+        of_image: Of which image it is, or "" where there is one.
+        sign: What shows it, in words that go before a place.
+    """
+    where = f"the score of {score} does not depend on layer {layer}{of_image}"
+    if layout.prefix:
+        return IndependentScoreError(
+            f"{where}: {sign} all {layout.grid[0]} x {layout.grid[1]} patches. "
+            "After the last attention only the class token is read; take the normalisation before that attention, "
+            "which layer=None finds. If that one has none either, the score depends on no layer: a head of zeros, as "
+            "torchvision's transformers have before they are trained"
+        )
+    return IndependentScoreError(
+        f"{where}: {sign} all its features (a saturated or dead unit, or a part of the output that the head "
+        "does not read). Explain a logit, not a probability, or take another layer"
+    )
+
+
+def of_no_layer(last: str, tried: list[str], score: str) -> IndependentScoreError:
+    """Return the error of a score that depends on none of the layers that were tried.
+
+    Args:
+        last: The dotted name of the last layer with a grid.
+        tried: Those of the layers before it.
+        score: What the score is called.
+    """
+    return IndependentScoreError(
+        f"the score of {score} depends neither on layer {last} nor on the {len(tried)} before it that were tried, back "
+        f"to {tried[0]}: a head of zeros, as torchvision's transformers have before they are trained; a saturated or "
+        "dead unit (explain a logit, not a probability); or a detach() or a no_grad block on the way. Accepted: a "
+        "layer by its name"
+    )

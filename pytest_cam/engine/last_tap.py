@@ -1,0 +1,159 @@
+"""Where the graph is cut when no layer is named: at the last output that shows the image on a grid."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from weakref import ref
+
+import torch
+from torch import nn
+
+from pytest_cam.engine.carriers import with_tensor
+from pytest_cam.engine.graph import comes_from
+from pytest_cam.engine.hooks import HookManager
+from pytest_cam.engine.layers import Layer
+from pytest_cam.engine.layouts import Grid, Layout, Reader, convolves, normalises_last_axis
+from pytest_cam.engine.tap import Prelude, Seen, cut
+from pytest_cam.errors import LayerError, ModelError, is_ours
+
+__tracebackhide__ = is_ours
+
+# These change the grid, not what is seen; where one is the last to have a grid, the features before it are explained.
+_RESAMPLING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+# These, and norms over the last axis, have the grid of what they get.
+_KEEPS_THE_GRID = (nn.Identity, nn.Dropout)
+# How many layers before the last one are tried where the score does not depend on that one.
+_NORMS_TRIED, _OTHERS_TRIED = 8, 33
+
+
+class LastTap:
+    """Cuts the graph anew at each output with a grid: when the pass ends, the last cut is the one that holds.
+
+    The outermost layer gives the name where several return the same output; adaptive pooling does not count.
+
+    Attributes:
+        norms: The normalisations of token sequences that ran, in their order: what to explain instead where the score
+            reads nothing of the last sequence but a class token.
+        others: All layers whose outputs were the last ones for a while, in their order: what to explain instead where
+            the last one is on a side branch.
+    """
+
+    def __init__(self, model: nn.Module, reader: Reader, hooks: HookManager, prelude: Prelude) -> None:
+        self._reader, self._prelude = reader, prelude
+        self._calls: Counter[str] = Counter()
+        self._seen: Seen | None = None
+        self._passed_on: torch.Tensor | None = None
+        self._passed_on_version = 0
+        self._resampled: torch.Tensor | None = None
+        self._without_gradient = ""
+        self._grids: set[Grid] = set()
+        # Weak, since a cut lets go of the outputs before it.
+        self._leaves: list[ref[torch.Tensor]] = []
+        self._prefix = 0
+        self.norms: dict[str, Layer] = {}
+        self.others: dict[str, Layer] = {}
+        for name, module in model.named_modules():
+            if name:
+                hooks.add(module, self._after(name))
+
+    def seen(self) -> list[Seen]:
+        """Return the one output that is explained.
+
+        Raises:
+            LayerError: No layer has an output with a grid, or it was overwritten later.
+            ModelError: The model runs that layer under `inference_mode`.
+        """
+        if self._without_gradient:
+            raise ModelError(
+                f"the model runs layer {self._without_gradient!r} under torch.inference_mode, where no gradient "
+                "exists; use torch.no_grad there instead"
+            )
+        if self._seen is None:
+            raise LayerError(
+                "no layer of this model has an output with spatial extent, (B, C, h, w), (B, h, w, C) or "
+                "(B, tokens, C), so there is nothing to map"
+            )
+        self._seen.calls = self._calls[self._seen.name]
+        self._seen.require_untouched()
+        return [self._seen]
+
+    def instead(self) -> list[list[Layer]]:
+        """Return layers of which to take the last that the score depends on, where it does not on the last of all.
+
+        First the normalisations, where nothing but a class token may be read of the last tokens; then all that was last
+        before, as where a side branch runs at the end.
+        """
+        norms = list(self.norms.values())[-_NORMS_TRIED:] if self._seen and self._seen.layout.prefix else []
+        return [each for each in (norms, list(self.others.values())[-_OTHERS_TRIED:-1]) if each]
+
+    def _after(self, name: str) -> Any:
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            self._calls[name] += 1
+            tensor = self._reader.find(output)
+            layout = None if tensor is None else self._reader.might_read(tensor, module)
+            if tensor is None or layout is None:
+                return None
+            # Within attention a linear layer makes keys and values of the tokens, which are no features of their own.
+            if layout.kind == "tokens" and isinstance(module, nn.Linear) and self._seen is not None:
+                return None
+            if tensor is self._resampled or isinstance(module, _RESAMPLING):
+                self._resampled = tensor
+                return None
+            if not self._shows_the_image(layout, module, tensor):
+                return None
+            if layout.kind == "tokens" and normalises_last_axis(type(module)):
+                self.norms[name] = Layer(name, module)
+            # The same tensor is the same output only while nothing has written to it, as `x += y` does.
+            if tensor is self._passed_on and tensor._version == self._passed_on_version:
+                if self._seen is not None:
+                    self.others.pop(self._seen.name, None)
+                    self.others[name] = Layer(name, module)
+                    self._seen.name, self._seen.call = name, self._calls[name]
+                return None
+            # Another view of the same numbers, as `permute` gives, is no new output either.
+            if tensor._base is not None and tensor._base is self._passed_on:
+                return None
+            self._prelude.end(layout)
+            self._without_gradient = name if torch.is_inference_mode_enabled() else ""
+            if self._without_gradient:
+                return None
+            self.others.pop(name, None)  # so that it comes after what has run since
+            self.others[name] = Layer(name, module)
+            kept, passed_on = cut(tensor, module, args, anew=True)
+            self._note(layout, kept)
+            self._seen = Seen(name, layout, self._calls[name], self._calls[name], kept, kept._version)
+            self._passed_on, self._passed_on_version = passed_on, passed_on._version
+            return with_tensor(output, tensor, passed_on)
+
+        return hook
+
+    def _shows_the_image(self, layout: Layout, module: nn.Module, tensor: torch.Tensor) -> bool:
+        """Return whether an output can be what became of the image, as far as the outputs before it tell.
+
+        Numbers of tokens fit a grid by accident, of words, of rows of a table, of queries; and positions have a grid,
+        too. What became of the image comes from an output that was seen before, or begins another branch, by a
+        convolution; and tokens have a grid that was there before, or half of one.
+        """
+        if not self._leaves:
+            return True
+        may_begin = layout.kind != "tokens" and convolves(module)
+        if not may_begin and torch.is_grad_enabled() and not comes_from(tensor, self._leaves):
+            return False
+        if layout.grid in self._grids:
+            return True
+        if isinstance(module, _KEEPS_THE_GRID) or normalises_last_axis(type(module)):
+            return False
+        if layout.kind != "tokens" or self._reader.unrolls:
+            return True
+        return layout.prefix == self._prefix and any(_is_half(layout.grid, grid) for grid in self._grids)
+
+    def _note(self, layout: Layout, kept: torch.Tensor) -> None:
+        self._leaves.append(ref(kept))
+        self._grids.add(layout.grid)
+        if layout.kind == "tokens":
+            self._prefix = layout.prefix
+
+
+def _is_half(grid: Grid, of: Grid) -> bool:
+    return all(side in (whole // 2, -(-whole // 2)) for side, whole in zip(grid, of, strict=True))
