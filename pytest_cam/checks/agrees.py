@@ -8,7 +8,7 @@ from torch import nn
 
 from pytest_cam.attending import attend
 from pytest_cam.attention import Attention
-from pytest_cam.checks.how import How, require_how
+from pytest_cam.checks.how import How, of_one_target, require_how
 from pytest_cam.comparison import Comparison
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.layers import LayerLike
@@ -86,9 +86,7 @@ def _of_reference(
     preprocess: Preprocess | None,
     how: How,
 ) -> Attention:
-    asked: How = {**how}
-    if how.get("target") is None:
-        asked["target"] = attention.target
+    asked = of_one_target(how, attention)
     if layer is not None:
         asked["layer"] = layer
     elif isinstance(how.get("layer"), nn.Module):  # the model's own, which the reference does not have

@@ -10,7 +10,7 @@ import torch
 
 from pytest_cam.attending import attend
 from pytest_cam.attention import Attention
-from pytest_cam.checks.how import How, require_how
+from pytest_cam.checks.how import How, of_one_target, require_how
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import seed_of
 from pytest_cam.engine.randomising import Twin, stages
@@ -103,9 +103,7 @@ def assert_attention_depends_on_weights(
     result = WeightDependence(attention, (), math.nan)
     with Asked(attention.evidence):
         require_pattern(attention)
-        asked: How = {**how, "layer": twin.layer(how.get("layer"))}
-        if how.get("target") is None:
-            asked["target"] = attention.target
+        asked = of_one_target({**how, "layer": twin.layer(how.get("layer"))}, attention)
         found, further = _cascade(attention, twin, img, asked), _draws(attention, twin, img, asked)
         last = [found[-1], *further]
         result = WeightDependence(attention, tuple(found), sum(stage.pearson for stage in last) / len(last))

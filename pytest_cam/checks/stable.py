@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cam.attending import attend, attend_batch
 from pytest_cam.attention import Attention
-from pytest_cam.checks.how import How, require_how
+from pytest_cam.checks.how import How, of_one_target, require_how
 from pytest_cam.engine.black_box import Model, state_of
 from pytest_cam.engine.coupling import are_apart
 from pytest_cam.engine.further import seed_of
@@ -168,9 +168,7 @@ def _perturbed(each: Perturbation, prepared: PreparedImage, attention: Attention
 
 
 def _explained(model: Model, changed: list[Any], attention: Attention, how: How) -> list[Attention]:
-    asked: How = {**how}
-    if how.get("target") is None:
-        asked["target"] = attention.target
+    asked = of_one_target(how, attention)
     with state_of(model, []) as state:
         together = are_apart(state)
     if not together or how.get("model_args") or how.get("model_kwargs"):  # which are for one image

@@ -7,6 +7,7 @@ from PIL import Image
 from torch import nn
 
 from pytest_cam import Comparison, assert_attention_agrees, attend
+from pytest_cam.engine import explaining
 from pytest_cam.errors import (
     AttentionError,
     EmptyMapError,
@@ -49,6 +50,14 @@ def test_equal_models_agree_by_both_rules() -> None:
         assert isinstance(comparison, Comparison)
         assert comparison.cosine == pytest.approx(1.0)
         assert comparison.first.target == comparison.second.target == 0
+
+
+def test_no_target_is_put_to_a_method_that_ignores_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explaining, "_told", set())  # a warning is an error here
+    how = {"layer": "look", "method": "random"}  # drawn by the seed
+    assert assert_attention_agrees(Weighted(*LEFT_FIRST), Weighted(*LEFT_FIRST), GREY, **how).cosine == pytest.approx(
+        1.0
+    )
 
 
 def test_retrained_is_the_default_and_same_weights_is_stricter() -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from pytest_cam import AttentionError, EmptyMapError, LimitError, assert_attention_depends_on_weights
+from pytest_cam.engine import explaining
 from pytest_cam.errors import KeywordError, LayerError, ModelError
 
 GREY = torch.ones(1, 8, 8)
@@ -49,6 +50,11 @@ def test_a_map_made_of_weights_falls_apart() -> None:
     assert result.attention.map[:, :4].min() > 0
     (stage,) = result.stages
     assert stage.name == "all"
+
+
+def test_no_target_is_put_to_a_method_that_ignores_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explaining, "_told", set())  # a warning is an error here
+    assert abs(assert_attention_depends_on_weights(Columns(), GREY, layer="look", method="eigencam").pearson) < 0.4
 
 
 def test_a_map_that_is_the_image_survives_and_fails() -> None:

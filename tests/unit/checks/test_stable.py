@@ -17,6 +17,7 @@ from pytest_cam import (
     assert_attention_stable,
     attend,
 )
+from pytest_cam.engine import explaining
 from pytest_cam.errors import (
     EmptyMapError,
     FlatMapError,
@@ -24,6 +25,7 @@ from pytest_cam.errors import (
     LimitError,
     PerturbationError,
     TargetError,
+    TargetIgnoredWarning,
     VacuousError,
 )
 
@@ -154,6 +156,14 @@ def test_perturbed_images_are_explained_for_the_class_of_the_original() -> None:
     assert result.attention.target == under.attention.target == 1
     assert under.attention.explained.predicted == 0
     assert under.pearson == pytest.approx(1.0)
+
+
+def test_no_target_is_put_to_a_method_that_ignores_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explaining, "_told", set())  # a warning is an error here
+    result = assert_attention_stable(Bright(), spot(), "noise", layer="look", method="eigencam")
+    assert result.under[0].pearson == pytest.approx(1.0, abs=0.05)
+    with pytest.warns(TargetIgnoredWarning, match="target=1 changes only what the message says"):
+        assert_attention_stable(Bright(), spot(), "noise", layer="look", method="eigencam", target=1)
 
 
 def test_own_functions_and_values() -> None:
