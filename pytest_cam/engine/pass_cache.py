@@ -25,7 +25,10 @@ from pytest_cam.engine.ready_targets import BinaryLogit, ClassLogit, ClassProbab
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
+from pytest_cam.errors import is_ours
 from pytest_cam.running import SHARING
+
+__tracebackhide__ = is_ours
 
 # How much is kept in all; what was not used for longest goes first. One layer and target of ResNet-50 take 1.4 MB at
 # the last layer: the input, activations and gradients.

@@ -18,7 +18,9 @@ from pytest_cam.engine.outputs import Rows
 from pytest_cam.engine.requirements import require_accepted
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.targets import Scores, Target, scores_of, values_of
-from pytest_cam.errors import ModelError
+from pytest_cam.errors import CamError, ModelError, is_ours
+
+__tracebackhide__ = is_ours
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +73,10 @@ class Subject:
         kwargs = {name: self._other(value, image, len(inputs)) for name, value in kwargs.items()}
         try:
             return self.state.run(inputs, *args, **kwargs)
+        except CamError as error:
+            # Of a hook of ours: the frames of torch and of the model that lead there have no part in it.
+            error.__traceback__ = None
+            raise error
         except TypeError as error:
             require_accepted(self.model, (inputs, *args), kwargs, error)
             raise

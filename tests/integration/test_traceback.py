@@ -25,6 +25,58 @@ def test_errors_of_ours_show_the_users_line_only(project):
         assert "pytest_cam/" not in line.replace("\\", "/"), line
 
 
+def test_errors_from_deep_inside_end_at_the_users_line_too(project):
+    project.write(
+        test_deep="""
+        @pytest.mark.parametrize(
+            "how",
+            [
+                {"target": 7},
+                {"target": "cat", "class_names": ["ant", "dog"]},
+                {"class_names": ["ant"]},
+                {"class_names": 3},
+                {"output": "logits"},
+                {"target": lambda row: row},
+                {"layer": "3"},
+                {"layer": "-1", "reshape": lambda tensor: tensor[0]},
+                {"layer": "0", "target": 0, "method": "ablationcam"},
+            ],
+        )
+        def test_mistake(cam, model, photo, how):
+            cam.assert_attention_in_region(model, photo, LIT, **how)
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(failed=9)
+    assert sum(line.startswith("test_deep.py:") for line in result.outlines) == 9
+    for line in result.outlines:
+        assert not any(place in line.replace("\\", "/") for place in ("pytest_cam/", "torch/nn/")), line
+
+
+def test_errors_of_the_users_model_keep_every_frame(project):
+    project.write(
+        test_model="""
+        def test_broken_model(cam):
+            import torch
+
+            class Broken(torch.nn.Module):
+                def forward(self, image):
+                    raise ValueError("of the user's")
+
+            cam(torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), Broken()), torch.rand(1, 8, 8))
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*pytest_cam*subject.py:*", "*torch*module.py:*", "*raise ValueError*", "*ValueError: of*"]
+    )
+
+
 def test_mistakes_that_are_not_ours_to_explain_keep_every_frame(project):
     project.write(
         test_target="""

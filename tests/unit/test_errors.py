@@ -1,8 +1,15 @@
 """Errors: one family, whose texts get through everything."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import pytest_cam
 from pytest_cam import errors
+
+# What runs before tests do, or after them.
+NOT_IN_A_TEST = ("plugin.py", "configured.py", "options.py", "reporting")
 
 
 def test_every_error_and_warning_is_of_one_family_and_shows_its_public_name() -> None:
@@ -11,6 +18,21 @@ def test_every_error_and_warning_is_of_one_family_and_shows_its_public_name() ->
     for kind in kinds:
         assert issubclass(kind, (errors.CamError, errors.CamWarning))
         assert kind.__module__ == "pytest_cam"
+
+
+def test_every_module_that_raises_these_in_a_test_leaves_itself_out_of_tracebacks() -> None:
+    root = Path(pytest_cam.__file__).parent
+    modules = [path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in NOT_IN_A_TEST]
+    raising = {path for path in modules if raises_ours(path.read_text(encoding="utf-8"))}
+    assert len(raising) > 60
+    hidden = {path for path in modules if "\n__tracebackhide__ = is_ours\n" in path.read_text(encoding="utf-8")}
+    assert raising <= hidden
+
+
+def raises_ours(source: str) -> bool:
+    raised = [node.exc for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Raise)]
+    names = {call.func.id for call in raised if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)}
+    return any(isinstance(kind := vars(errors).get(name), type) and issubclass(kind, errors.CamError) for name in names)
 
 
 def test_text_with_bytes_that_are_no_utf_8_can_be_sent() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 
 from pytest_cam.engine.methods.resources import Scores
+from pytest_cam.errors import is_ours
+
+__tracebackhide__ = is_ours
 
 
 def ablationcam(activations: torch.Tensor, score: float, score_activations: Scores) -> torch.Tensor:

@@ -6,6 +6,9 @@ import torch
 from torch.nn.functional import interpolate
 
 from pytest_cam.engine.methods.resources import Scores
+from pytest_cam.errors import is_ours
+
+__tracebackhide__ = is_ours
 
 
 def scorecam(activations: torch.Tensor, inputs: torch.Tensor, score_inputs: Scores) -> torch.Tensor:
