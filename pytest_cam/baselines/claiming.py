@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,11 +27,13 @@ class BaselineSettings:
     Attributes:
         directory: The name of the directory beside each test module.
         root: The project's root, outside of which nothing is written.
+        start: Where pytest was started, which paths and commands are relative to.
         update: Which baselines are written, or None.
     """
 
     directory: str
     root: Path
+    start: Path
     update: Update | None
 
 
@@ -93,12 +96,12 @@ class RunningTest:
         return f"{self.module.name}::{self.name}"
 
     def command(self, update: Update) -> str:
-        """Return what is to be typed, in the project's root, to write this test's baselines."""
+        """Return what is to be typed, where pytest was started, to write this test's baselines."""
         return f"pytest {shlex.quote(f'{self.shown(self.module)}::{self.name}')} --cam-update={update}"
 
     def shown(self, path: Path) -> str:
-        """Return a path relative to the project's root, with forward slashes."""
-        return shown(path, self.settings.root)
+        """Return a path relative to where pytest was started, with forward slashes."""
+        return shown(path, self.settings.start)
 
     def _directory(self) -> Path:
         directory = module_directory(self.module, self.settings.directory)
@@ -150,6 +153,9 @@ def two_claims(path: str, one: str, other: str) -> str:
     )
 
 
-def shown(path: Path, root: Path) -> str:
-    """Return a path relative to a root where it lies below it, with forward slashes."""
-    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+def shown(path: Path, start: Path) -> str:
+    """Return a path relative to a directory, with forward slashes."""
+    try:
+        return Path(os.path.relpath(path, start)).as_posix()
+    except ValueError:  # on another drive
+        return path.as_posix()

@@ -35,7 +35,8 @@ def settings_from(config: pytest.Config) -> BaselineSettings:
             "the change can be looked at, or say --cam-update-in-ci as well"
         )
     unused_from(config)
-    return BaselineSettings(_directory(from_config(config, "baselines")), Path(config.rootpath), update)
+    directory = _directory(from_config(config, "baselines"))
+    return BaselineSettings(directory, Path(config.rootpath), config.invocation_params.dir, update)
 
 
 def unused_from(config: pytest.Config) -> str:

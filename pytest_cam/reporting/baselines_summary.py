@@ -46,7 +46,7 @@ class BaselinesSummary:
 
     def __init__(self, session: BaselineSession, unused: str, prune: bool) -> None:
         self._session, self._unused, self._prune = session, unused, prune
-        self._root = session.settings.root
+        self._start = session.settings.start
         self._told: dict[str, list[list[str]]] = {}
         self._owners: dict[str, set[str]] = {}
         self._attempts = Attempts()
@@ -88,7 +88,7 @@ class BaselinesSummary:
         """Judge the run by its baselines, even if its tests passed."""
         self._take(seen(session.config))
         claimed_twice = sorted((path, sorted(tests)) for path, tests in self._owners.items() if len(tests) > 1)
-        self._problems += [two_claims(shown(Path(path), self._root), *tests[:2]) for path, tests in claimed_twice]
+        self._problems += [two_claims(shown(Path(path), self._start), *tests[:2]) for path, tests in claimed_twice]
         if self._unused != "off" or self._prune:
             self._orphans = [
                 path for file, module in sorted(self._modules.items()) for path in self._found(file, module)
@@ -115,7 +115,7 @@ class BaselinesSummary:
             which = "baseline that no test claims" if count == 1 else "baselines that no test claims"
             terminalreporter.write_sep("!" if red else "-", f"attention: {what} {count} {which}", red=red)
             for path in self._orphans:
-                terminalreporter.write_line(shown(path, self._root), red=red)
+                terminalreporter.write_line(shown(path, self._start), red=red)
             if not self._prune:
                 terminalreporter.write_line("--cam-prune deletes them, and nothing else", red=red)
         if self._problems:
@@ -158,7 +158,7 @@ class BaselinesSummary:
                 path.unlink()
                 path.with_suffix(".png").unlink(missing_ok=True)
             except OSError as error:
-                self._problems.append(f"{shown(path, self._root)} could not be deleted ({error.strerror or error})")
+                self._problems.append(f"{shown(path, self._start)} could not be deleted ({error.strerror or error})")
                 left.append(path)
         for directory in {path.parent for path in self._orphans}:
             with suppress(OSError):  # something else is in it

@@ -48,7 +48,7 @@ def claim(tmp_path: Path) -> Iterator[Claim]:
     outer = CLAIMING.claimant
 
     def begin(name: str, update=None) -> tuple[RunningTest, Path]:
-        settings = BaselineSettings("attention_baselines", tmp_path, update)
+        settings = BaselineSettings("attention_baselines", tmp_path, tmp_path, update)
         test = RunningTest("test_a.py::test_a", tmp_path / "test_a.py", "test_a", settings, lambda: None, {})
         CLAIMING.claimant = lambda: test
         return test, Path(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,28 @@ def test_create_pass_change_fail_update_pass(project, create, accept):
     assert [path.read_bytes() for path in every] == second
     assert files(project) == every
     assert [path.name for path in file.parent.iterdir() if path.suffix not in (".json", ".png")] == []
+
+
+def test_paths_and_commands_work_where_pytest_was_started(project, monkeypatch):
+    project.pytester.makeini("[pytest]\npythonpath = .")
+    project.write(test_looks=ONE_TEST)
+    below, beside = project.path / "sub" / "deep", project.path / "sub" / "other"
+    for directory in (below, beside):
+        directory.mkdir(parents=True)
+        shutil.copy(project.path / "test_looks.py", directory / "test_deep.py")
+    monkeypatch.chdir(below)
+
+    here = project.run("test_deep.py")
+    there = project.run("../other")
+    created = project.run("test_deep.py::test_looks", "--cam-update=missing")
+    (below / "test_deep.py").unlink()
+    left = project.run(str(below))
+
+    here.stdout.fnmatch_lines(["*there is no baseline attention_baselines/test_deep/test-looks-*.json. *"])
+    here.stdout.fnmatch_lines(["*keep it: pytest test_deep.py::test_looks --cam-update=missing"])
+    there.stdout.fnmatch_lines(["*keep it: pytest ../other/test_deep.py::test_looks --cam-update=missing"])
+    created.stdout.fnmatch_lines(["new attention_baselines/test_deep/test-looks-*.json"])
+    left.stdout.fnmatch_lines(["*found 1 baseline that no test claims*", "attention_baselines/test_deep/test-looks-*"])
 
 
 def test_failing_comparison_leaves_expected_actual_and_difference(project):

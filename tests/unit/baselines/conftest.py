@@ -64,7 +64,7 @@ def running(tmp_path: Path) -> Callable[..., RunningTest]:
     def make(
         name: str = "test_looks", update: Any = None, variant: object = None, root: Path = tmp_path
     ) -> RunningTest:
-        settings = BaselineSettings("attention_baselines", root, update)
+        settings = BaselineSettings("attention_baselines", root, tmp_path, update)
         module = tmp_path / "test_dogs.py"
         return RunningTest(f"test_dogs.py::{name}", module, name, settings, lambda: variant, owners)
 
