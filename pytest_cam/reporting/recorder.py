@@ -35,7 +35,8 @@ class RunSummary:
     def __init__(self, directory: Path, config: pytest.Config) -> None:
         self._directory, self._config = directory, config
         self._attempts = Attempts()
-        self._pictured: dict[str, int] = {}
+        # The folders of checks by test, and whether the check was expected to fail.
+        self._pictured: dict[str, dict[str, bool]] = {}
         self._errors: list[str] = []
         self._ran: set[str] = set()
         self._folders: set[str] = set()
@@ -46,7 +47,8 @@ class RunSummary:
         if self._attempts.discard(report):  # its pictures are gone by the end of the run
             self._pictured.pop(report.nodeid, None)
         elif hasattr(report, "cam_pictured"):
-            self._pictured[report.nodeid] = self._pictured.get(report.nodeid, 0) + report.cam_pictured
+            is_expected = _outcome(report) == "xfailed"
+            self._pictured.setdefault(report.nodeid, {}).update(dict.fromkeys(report.cam_pictured, is_expected))
         self._errors += getattr(report, "cam_errors", [])
         self._folders.update(getattr(report, "cam_folders", []))
         # A test that is skipped says nothing of what it found earlier.
@@ -68,8 +70,10 @@ class RunSummary:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where the pictures are, and what could not be written."""
         lines = []
-        if count := sum(self._pictured.values()):
-            lines.append(f"pictures of {count} failed check{'s' if count > 1 else ''} in {self._directory}")
+        expected = [is_expected for folders in self._pictured.values() for is_expected in folders.values()]
+        counts = (expected.count(False), "failed check"), (expected.count(True), "expected failure")
+        if said := [f"{count} {what}{'s' if count > 1 else ''}" for count, what in counts if count]:
+            lines.append(f"pictures of {' and '.join(said)} in {self._directory}")
         if count := self._removed:
             lines.append(f"removed {count} artifact{'s' if count > 1 else ''} of earlier runs of these tests")
         if lines:
@@ -100,9 +104,9 @@ def record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         judged = _judged(call, report)
         found = judged or _only_computed(call, report, cam)
         errors = _write_all(item, found, report, directory, cam)
-        if count := len(getattr(report, "cam_artifacts", [])):
+        if written := getattr(report, "cam_artifacts", []):
             # A plain assert is one check, however many maps there are to show for it.
-            report.cam_pictured = count if judged else 1  # type: ignore[attr-defined]  # to the controller
+            report.cam_pictured = written if judged else written[:1]  # type: ignore[attr-defined]  # to the controller
     except Exception as error:
         errors = [_reason(item, error)]
     if errors:

@@ -132,18 +132,39 @@ def test_run_that_could_not_write_fails_whatever_its_tests_did(pytestconfig, tmp
 def test_summary_counts_the_last_attempt_only(pytestconfig, tmp_path, terminal):
     summary = RunSummary(tmp_path, pytestconfig)
     # As pytest-rerunfailures has them: those of subtests at once and without a number, the others at an attempt's end.
-    for attributes in (
-        {"outcome": "failed"},
-        {"outcome": "rerun", "rerun": 0},
-        {"outcome": "passed", "rerun": 0},
-        {"outcome": "failed"},
-        {"outcome": "failed", "rerun": 1},
+    for number, attributes in enumerate(
+        (
+            {"outcome": "failed"},
+            {"outcome": "rerun", "rerun": 0},
+            {"outcome": "passed", "rerun": 0},
+            {"outcome": "failed"},
+            {"outcome": "failed", "rerun": 1},
+        )
     ):
-        summary.pytest_runtest_logreport(told(cam_pictured=1, **attributes))
+        summary.pytest_runtest_logreport(told(cam_pictured=[f"test-{number}"], **attributes))
 
     summary.pytest_terminal_summary(terminal)
 
     assert terminal.lines == [f"pictures of 2 failed checks in {tmp_path}"]
+
+
+@pytest.mark.parametrize(
+    ("xfailed", "failed", "said"),
+    [
+        ([], ["a"], "1 failed check"),
+        (["a"], [], "1 expected failure"),
+        (["a", "b"], ["c", "d", "e"], "3 failed checks and 2 expected failures"),
+    ],
+)
+def test_summary_tells_expected_failures_apart(pytestconfig, tmp_path, terminal, xfailed, failed, said):
+    summary = RunSummary(tmp_path, pytestconfig)
+    summary.pytest_runtest_logreport(told("skipped", wasxfail="known", cam_pictured=xfailed))
+    for _ in range(2):  # as with --keep-duplicates: the second run of a test writes to the first one's folders
+        summary.pytest_runtest_logreport(told("failed", cam_pictured=failed))
+
+    summary.pytest_terminal_summary(terminal)
+
+    assert terminal.lines == [f"pictures of {said} in {tmp_path}"]
 
 
 def test_earlier_artifact_that_cannot_be_removed_is_told_and_fails_nothing(pytestconfig, tmp_path, terminal):
