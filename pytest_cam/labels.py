@@ -21,7 +21,7 @@ def facts(attentions: Sequence[Attention]) -> dict[str, list[str]]:
     """Return the method, layer, target and grid of each attention, as texts in that order."""
     names = [attention.explained.name for attention in attentions]
     targets = [attention.target for attention in attentions]
-    # Class names can repeat: ImageNet has two cranes.
+    # What has one name may be of two models, or a class and a function.
     ambiguous = {name for name in names if len({t for n, t in zip(names, targets, strict=True) if n == name}) > 1}
     return {
         "method": [attention.method for attention in attentions],

@@ -138,7 +138,7 @@ def _said(target: Target) -> str:
 
 def _names(attentions: Sequence[Attention]) -> list[str]:
     names = [attention.explained.name for attention in attentions]
-    # Class names can repeat: ImageNet has two cranes.
+    # Functions can share a name, as all lambdas do.
     return [f"{name} ({number})" if names.count(name) > 1 else name for number, name in enumerate(names, 1)]
 
 

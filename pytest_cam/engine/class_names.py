@@ -11,6 +11,7 @@ from pytest_cam.errors import TargetError, is_ours, kind_of, nearest
 
 __tracebackhide__ = is_ours
 
+_MOST_LISTED = 8
 _ACCEPTED = "accepted: a list of K names, a dict from class index to name, or a weights member of torchvision"
 
 
@@ -79,16 +80,29 @@ def index_named(name: str, class_names: Sequence[str] | None) -> int:
             f"target {name!r} is a class name, and no class names are known: pass class_names=[...], or override the "
             "`cam_class_names` fixture"
         )
-    names = list(class_names)
-    if names.count(name) > 1:
-        raise TargetError(f"target {name!r} names {names.count(name)} classes; pass the class index")
-    if name not in names:
-        raise TargetError(f"there is no class {name!r}. {nearest(name, names)}")
-    return names.index(name)
+    names = [in_one_line(each) for each in class_names]
+    found = [index for index, each in enumerate(names) if each == in_one_line(name)]
+    if len(found) > 1:
+        listed = ", ".join(map(str, found[:_MOST_LISTED])) + (", ..." if len(found) > _MOST_LISTED else "")
+        raise TargetError(f"target {name!r} names {len(found)} classes ({listed}); pass the class index")
+    if not found:
+        raise TargetError(f"there is no class {name!r}. {nearest(name, dict.fromkeys(filter(None, names)))}")
+    return found[0]
 
 
 def name_of(index: int, class_names: Sequence[str] | None) -> str:
-    """Return the name of a class, or "class K" where no name is known."""
-    if class_names is None or not 0 <= index < len(class_names):
+    """Return what a class is called in messages and pictures.
+
+    Returns:
+        Its name; where other classes have the same, as ImageNet has two cranes, with the index: "crane (134)". Without
+        a name it is "class 134".
+    """
+    name = in_one_line(class_names[index]) if class_names is not None and 0 <= index < len(class_names) else ""
+    if class_names is None or not name:
         return f"class {index}"
-    return str(class_names[index])
+    return f"{name} ({index})" if class_names.count(class_names[index]) > 1 else name
+
+
+def in_one_line(name: object) -> str:
+    """Return a name without what would break the lines and tables that it stands in."""
+    return " ".join(str(name).split())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 
-from pytest_cam.engine.class_names import index_named, name_of
+from pytest_cam.engine.class_names import in_one_line, index_named, name_of
 from pytest_cam.errors import TargetError, is_ours
 
 if TYPE_CHECKING:
@@ -247,4 +247,4 @@ def _pick(row: torch.Tensor, class_: int | str) -> torch.Tensor:
 
 def label_of(class_: int | str, class_names: Sequence[str] | None) -> str:
     """Return the name of a class that is given by index or name."""
-    return class_ if isinstance(class_, str) else name_of(class_, class_names)
+    return in_one_line(class_) if isinstance(class_, str) else name_of(class_, class_names)

@@ -108,7 +108,7 @@ def _wrapped(text: str, font: _Font, width: int) -> list[str]:
     plain = unicodedata.normalize("NFKD", text)
     shown = "".join(letter for letter in plain if not unicodedata.combining(letter)).encode("ascii", "replace").decode()
     lines = [""]
-    for word in shown.split(" "):
+    for word in shown.split():
         candidate = f"{lines[-1]} {word}".strip()
         if not lines[-1] or font.getlength(candidate) <= width:
             lines[-1] = candidate

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -27,19 +29,26 @@ class Twice(nn.Module):
         return self.head(self.act(self.second(self.act(self.first(image)))).mean(dim=(2, 3)))
 
 
-def seen(layer: str = "second", method: str = "layercam", target: int = 0, **further: int) -> Attention:
+def seen(layer: str = "second", method: str = "layercam", target: Any = 0, **further: int) -> Attention:
     names = ["crane", "dog", "crane"]
     return attend(Twice(), IMG, layer=layer, method=method, target=target, class_names=names, **further)
 
 
 def test_only_what_differs_is_in_a_label() -> None:
-    assert labels([seen(), seen(method="gradcam")]) == (["layercam", "gradcam"], ["second", "crane", "7 x 7"])
-    assert labels([seen(), seen("first")]) == (["second, 7 x 7", "first, 16 x 16"], ["layercam", "crane"])
-    assert labels([seen(), seen(method="gradcam", target=1)])[0] == ["layercam, crane", "gradcam, dog"]
+    assert labels([seen(), seen(method="gradcam")]) == (["layercam", "gradcam"], ["second", "crane (0)", "7 x 7"])
+    assert labels([seen(), seen("first")]) == (["second, 7 x 7", "first, 16 x 16"], ["layercam", "crane (0)"])
+    assert labels([seen(), seen(method="gradcam", target=1)])[0] == ["layercam, crane (0)", "gradcam, dog"]
 
 
 def test_classes_of_one_name_have_their_numbers() -> None:
     assert labels([seen(), seen(target=1), seen(target=2)])[0] == ["crane (0)", "dog", "crane (2)"]
+
+
+def test_one_name_of_several_targets_has_their_numbers() -> None:
+    def dog(scores: torch.Tensor) -> torch.Tensor:
+        return scores[1]
+
+    assert labels([seen(target=1), seen(target=dog)])[0] == ["dog (1)", "dog (callable)"]
 
 
 def test_runs_of_one_layer_are_told_apart() -> None:
@@ -50,9 +59,9 @@ def test_runs_of_one_layer_are_told_apart() -> None:
 
 
 def test_what_nothing_tells_apart_is_numbered() -> None:
-    assert labels([seen(), seen()]) == (["number 1", "number 2"], ["layercam", "second", "crane", "7 x 7"])
-    assert labels([seen(), seen(target=1), seen()])[0] == ["1: crane", "2: dog", "3: crane"]
+    assert labels([seen(), seen()]) == (["number 1", "number 2"], ["layercam", "second", "crane (0)", "7 x 7"])
+    assert labels([seen(), seen(target=1), seen()])[0] == ["1: crane (0)", "2: dog", "3: crane (0)"]
 
 
 def test_a_single_attention_is_told_in_full() -> None:
-    assert labels([seen()]) == (["layercam, second, crane, 7 x 7"], [])
+    assert labels([seen()]) == (["layercam, second, crane (0), 7 x 7"], [])

@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.models import ResNet18_Weights
 
 from pytest_cam import attend
-from pytest_cam.engine.class_names import as_names, names_of
+from pytest_cam.engine.class_names import as_names, index_named, name_of, names_of
 from pytest_cam.errors import TargetError
 
 
@@ -76,3 +76,29 @@ def test_names_of_a_head_that_was_replaced_are_not_used(classifier: nn.Sequentia
     assert attend(classifier, picture, layer="layer", target=1).explained.name == "class 1"
     with pytest.raises(TargetError, match="no class names are known"):
         attend(classifier, picture, layer="layer", target="dog")
+
+
+@pytest.mark.parametrize(
+    ("names", "called"),
+    [
+        (["cat", "dog"], ["cat", "dog"]),
+        (["crane", "dog", "crane"], ["crane (0)", "dog", "crane (2)"]),
+        (["hot\ndog", "  the  cat \t"], ["hot dog", "the cat"]),
+        (["", " \n", "dog"], ["class 0", "class 1", "dog"]),
+        (["\u732b", "caf\u00e9"], ["\u732b", "caf\u00e9"]),
+        (None, ["class 0", "class 1"]),
+    ],
+)
+def test_what_classes_are_called_fits_a_line_and_tells_them_apart(names: Any, called: list[str]) -> None:
+    assert [name_of(index, names) for index in range(len(called))] == called
+
+
+def test_names_are_found_whatever_white_space_is_in_them() -> None:
+    names = ["cat", "hot\ndog", "crane", "crane", ""]
+    assert index_named("hot dog", names) == index_named(" hot\ndog", names) == 1
+    with pytest.raises(TargetError, match=r"target 'crane' names 2 classes \(2, 3\); pass the class index"):
+        index_named("crane", names)
+    with pytest.raises(TargetError, match=r"there is no class 'cran'\. Did you mean 'crane'\?"):
+        index_named("cran", names)
+    with pytest.raises(TargetError, match=r"names 20 classes \(0, 1, 2, 3, 4, 5, 6, 7, \.\.\.\); pass"):
+        index_named("dog", ["dog"] * 20)

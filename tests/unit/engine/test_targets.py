@@ -153,7 +153,7 @@ def test_target_that_names_no_score_is_an_error(target: Any, message: str) -> No
     ("target", "names", "message"),
     [
         ("dgo", ["cat", "dog"], "there is no class 'dgo'. Did you mean 'dog'"),
-        ("dog", ["dog", "dog"], "'dog' names 2 classes; pass the class index"),
+        ("dog", ["dog", "dog"], r"'dog' names 2 classes \(0, 1\); pass the class index"),
         (0, ["cat", "dog", "cow"], "3 class names for a model with 2 classes"),
     ],
 )

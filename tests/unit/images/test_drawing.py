@@ -143,6 +143,12 @@ def test_headline_takes_four_lines_and_no_more() -> None:
     assert not np.array_equal(four, cut)
 
 
+def test_line_breaks_in_texts_are_blanks() -> None:
+    tile = np.zeros((100, 100, 3), np.uint8)
+    broken, blank = (panel([Tile(f"a{gap}b", tile)], f"c{gap}d", [f"e{gap}f"]) for gap in ("\n", " "))
+    assert np.array_equal(broken, blank)
+
+
 def test_titles_are_broken_to_the_width_of_their_tiles() -> None:
     tile = enlarged(np.full((4, 2, 3), (255, 0, 0), np.uint8), 100)
     long = "vision_model.encoder.layers.22.layer_norm1, 16 x 16"
