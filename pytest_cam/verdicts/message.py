@@ -14,7 +14,7 @@ from pytest_cam.images.regions import Box, Region
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.findings import AnyEvidence, Figure, Findings, View
 from pytest_cam.verdicts.limits import Judged
-from pytest_cam.verdicts.sketch import LEGEND, LEGEND_OF_REGIONS, side_by_side, sketch
+from pytest_cam.verdicts.sketch import COLUMNS_ALONE, COLUMNS_OF_TWO, LEGEND, LEGEND_OF_REGIONS, side_by_side, sketch
 
 # Below this ceiling the grid, not the model, decides much of the figure.
 _COARSE = 0.5
@@ -92,15 +92,16 @@ def _of_findings(findings: Findings) -> str:
     lines = [first_line(findings), "", *_aligned(facts)]
     mapped = [view for view in findings.views if view.map is not None][:_MOST_SKETCHES]
     if mapped:
-        drawn = [(view.title, _sketched(view, findings.regions)) for view in mapped]
+        columns = COLUMNS_ALONE if len(mapped) == 1 else COLUMNS_OF_TWO
+        drawn = [(view.title, _sketched(view, findings.regions, columns)) for view in mapped]
         lines += ["", *(f"  {line}" for line in side_by_side(drawn)), f"  {_legend(findings.regions)}"]
     return "\n".join([*lines, *(f"  try: {hint}" for hint in findings.hints)])
 
 
-def _sketched(view: View, regions: Sequence[Region]) -> list[str]:
+def _sketched(view: View, regions: Sequence[Region], most_columns: int) -> list[str]:
     # Of several regions, each map's own: characters have no dashes for the others.
     outlined = regions if view.own is None else [view.own]
-    return sketch(view.map, view.geometry, outlined)  # type: ignore[arg-type]  # a view with a map
+    return sketch(view.map, view.geometry, outlined, most_columns)  # type: ignore[arg-type]  # a view with a map
 
 
 def _legend(outlined: Sequence[object]) -> str:

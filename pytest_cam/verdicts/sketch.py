@@ -15,6 +15,9 @@ from pytest_cam.measures.localization import peak_cell
 
 _SHADES = " ░▒▓█"
 _MOST_ROWS, _LEAST_ROWS = 18, 12
+_LEAST_ROWS_OF_A_STRIP = 6
+# Of the picture, so that it fits 80 characters: two each, with its frame and the indent of a message.
+COLUMNS_ALONE, COLUMNS_OF_TWO = 37, 16
 # The outline's character by which of its neighbours (up, right, down, left) are outline too.
 _JOINTS = dict(zip("0123456789abcdef", "·╹╺┗╻┃┏┣╸┛━┻┓┫┳╋", strict=True))
 # A terminal that cannot show these would get an escape of six characters for each.
@@ -25,17 +28,24 @@ LEGEND = "fuller is stronger, X is the peak"
 LEGEND_OF_REGIONS = f"{LEGEND}, the heavy line is the region's edge"
 
 
-def sketch(cam: npt.NDArray[np.float32], geometry: Geometry, regions: Collection[Region] = ()) -> list[str]:
+def sketch(
+    cam: npt.NDArray[np.float32],
+    geometry: Geometry,
+    regions: Collection[Region] = (),
+    most_columns: int = COLUMNS_ALONE,
+) -> list[str]:
     """Return a map with the outlines of regions and the peak, as lines of text.
 
-    The picture shows what the model sees: the input, two characters a column, with a thin frame.
+    The picture shows what the model sees: the input, two characters a column, with a thin frame. Of a map that is too
+    large for it, each part is the mean of several cells; a long strip is drawn higher than it is.
 
     Args:
         cam: The map (h, w).
         geometry: Between the image, in whose pixels regions are, and the input.
         regions: What to outline.
+        most_columns: How wide it may be.
     """
-    shades, grid = _cells(cam)
+    shades, grid = _cells(cam, most_columns)
     peak = peak_cell(np.asarray(cam, dtype=np.float64))
     outline, places = np.zeros((grid[0] + 2, grid[1] + 2), dtype=bool), _places_of(peak, cam.shape, grid)
     for region in regions:
@@ -74,11 +84,11 @@ def _showable(lines: list[str]) -> list[str]:
     return lines
 
 
-def _cells(cam: npt.NDArray[np.float32]) -> tuple[list[list[str]], tuple[int, int]]:
-    rows, columns = min(cam.shape[0], _MOST_ROWS), min(cam.shape[1], _MOST_ROWS)
+def _cells(cam: npt.NDArray[np.float32], most_columns: int) -> tuple[list[list[str]], tuple[int, int]]:
+    rows, columns = (min(cells, _MOST_ROWS, most_columns) for cells in cam.shape)
     pooled = _block_means(cam.shape[0], rows) @ cam @ _block_means(cam.shape[1], columns).T
-    times = max(1, -(-_LEAST_ROWS // rows))
-    pooled = pooled.repeat(times, axis=0).repeat(times, axis=1)
+    times = min(-(-_LEAST_ROWS // rows), most_columns // columns)
+    pooled = pooled.repeat(max(times, -(-_LEAST_ROWS_OF_A_STRIP // rows)), axis=0).repeat(times, axis=1)
     top = pooled.max()
     level = np.clip(np.ceil(pooled / top * len(_SHADES)) - 1, 0, len(_SHADES) - 1) if top > 0 else pooled * 0
     shades = [[_SHADES[int(value)] for value in line] for line in level]

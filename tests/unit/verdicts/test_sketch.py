@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_cam import Box
 from pytest_cam.images.geometry import Geometry
-from pytest_cam.verdicts.sketch import sketch
+from pytest_cam.verdicts.sketch import COLUMNS_ALONE, COLUMNS_OF_TWO, side_by_side, sketch
 
 GEOMETRY = Geometry.identity((224, 224))
 
@@ -52,6 +52,35 @@ def test_the_peak_is_in_the_outline_of_a_box_where_it_is_in_the_box(
     sides = [index for line in lines for index, character in enumerate(line) if character in "┏┓┗┛┃"]
     within = edges[0] < place[1] < edges[-1] and min(sides) < place[0] < max(sides)
     assert within == (left <= x < left + side and top <= y < top + side)
+
+
+@pytest.mark.parametrize(
+    ("shape", "alone", "of_two"),
+    [
+        ((7, 7), (14, 14), (14, 14)),
+        ((10, 10), (20, 20), (10, 10)),  # 20 columns are too many beside others
+        ((56, 56), (18, 18), (16, 16)),
+        ((2, 4), (12, 24), (8, 16)),
+        ((1, 64), (6, 36), (6, 16)),
+        ((64, 1), (18, 1), (16, 1)),
+    ],
+)
+def test_size_of_a_picture_in_cells(shape: tuple[int, int], alone: tuple[int, int], of_two: tuple[int, int]) -> None:
+    cam = np.zeros(shape, dtype=np.float32)
+    cam[0, -1] = 1
+    for most, expected in ((COLUMNS_ALONE, alone), (COLUMNS_OF_TWO, of_two)):
+        lines = sketch(cam, Geometry.identity((8 * shape[1], 8 * shape[0])), most_columns=most)
+        assert (len(lines) - 2, len(lines[0]) // 2 - 2) == expected
+        assert "".join(lines).count("X") == 1
+
+
+@given(st.integers(1, 80), st.integers(1, 80))
+def test_a_picture_and_two_beside_one_another_fit_80_characters(rows: int, columns: int) -> None:
+    cam, geometry = np.ones((rows, columns), dtype=np.float32), Geometry.identity((columns, rows))
+    alone = sketch(cam, geometry)
+    both = side_by_side([("", sketch(cam, geometry, most_columns=COLUMNS_OF_TWO))] * 2)
+    assert max(map(len, alone + both)) + len("  ") <= 80
+    assert 6 <= len(alone) - 2 <= 22
 
 
 def test_a_map_of_zeros_has_no_peak() -> None:
