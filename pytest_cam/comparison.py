@@ -13,7 +13,7 @@ from pytest_cam.errors import DependencyError, KeywordError, is_ours, kind_of
 from pytest_cam.images import drawing
 from pytest_cam.images.geometry import Rectangle
 from pytest_cam.images.loading import RGB
-from pytest_cam.images.panel import Tile, panel, tile_of
+from pytest_cam.images.panel import Tile, panel, stretched, tile_of
 from pytest_cam.images.style import Style
 from pytest_cam.labels import facts, labels, require_one_image
 from pytest_cam.measures import similarity
@@ -181,7 +181,8 @@ class Comparison:
             DependencyError: OpenCV does not import here.
         """
         alpha = Style(alpha=alpha).alpha
-        picture = tile_of(drawing.reduced(self.first.image.rgb()), _TILE)
+        whole = drawing.reduced(self.first.image.rgb())
+        picture = tile_of(whole, _TILE)
         size = (picture.shape[1], picture.shape[0])
         both = self.first, self.second
         titles, common = labels(both)
@@ -204,6 +205,7 @@ class Comparison:
             "difference of the maps, each scaled to sum 1: red where the first has more, blue where the second has; "
             f"full colour is {full / highest:.0%} of the higher peak",
             *drawing.unseen(seen),
+            *stretched(whole, picture),
             *([f"the same in both: {', '.join(common)}"] if common else []),
             f"image: {self.first.image.name}",
         ]

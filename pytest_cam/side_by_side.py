@@ -10,7 +10,7 @@ from pytest_cam.errors import EmptyMapError, ImageError, KeywordError, VacuousEr
 from pytest_cam.images import drawing
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.loading import RGB
-from pytest_cam.images.panel import Tile, panel, tile_of
+from pytest_cam.images.panel import Tile, panel, stretched, tile_of
 from pytest_cam.images.style import Style
 from pytest_cam.labels import facts, labels, require_one_image
 
@@ -43,7 +43,8 @@ def strip(attentions: Sequence[Attention], alpha: float = 0.5) -> RGB:
     _require_some(attentions, "draw", "strip")
     alpha = Style(alpha=alpha).alpha
     image = attentions[0].image
-    picture = tile_of(drawing.reduced(image.rgb()), _TILE)
+    whole = drawing.reduced(image.rgb())
+    picture = tile_of(whole, _TILE)
     size = (picture.shape[1], picture.shape[0])
     titles, common = labels(attentions)
     tiles = [Tile("image", picture)]
@@ -52,7 +53,7 @@ def strip(attentions: Sequence[Attention], alpha: float = 0.5) -> RGB:
         share = drawing.on_image(drawing.normalised(attention.map), attention.geometry, size)
         tiles.append(Tile(title, drawing.overlay(picture, share, mask, alpha)))
     about = [f"image: {image.name}", "each map from zero to its own maximum"]
-    about += drawing.unseen(seen)
+    about += drawing.unseen(seen) + stretched(whole, picture)
     headline = ", ".join(common) or ("one attention" if len(attentions) == 1 else "several attentions")
     return panel(tiles, headline, about)
 

@@ -18,6 +18,7 @@ _GAP = 12
 _WIDEST, _MOST_COLUMNS = 1240, 5
 _MOST_HEAD = 4  # lines
 _NARROWEST = 96  # of a column, so that titles have room for a few letters in a line
+_LEAST_SIDE = 48  # of a picture, so that outlines and what is in them can be told apart
 _Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _Ink: TypeAlias = tuple[int, int, int]
 _INK, _SOFT, _PAPER = (24, 24, 27), (95, 95, 105), (255, 255, 255)
@@ -32,10 +33,13 @@ class Tile:
 
 
 def enlarged(picture: RGB, longest: int) -> RGB:
-    """Return a picture with its longer side at exactly that many pixels; small ones keep their hard pixels."""
+    """Return a picture with its longer side at exactly that many pixels; small ones keep their hard pixels.
+
+    A strip of which the shorter side would be less than 48 pixels is stretched to that: see `stretched`.
+    """
     height, width = picture.shape[:2]
     scale = longest / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = max(_LEAST_SIDE, round(width * scale)), max(_LEAST_SIDE, round(height * scale))
     how = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.BICUBIC
     return np.array(Image.fromarray(picture).resize(size, how))
 
@@ -51,6 +55,15 @@ def tile_of(picture: RGB, longest: int) -> RGB:
     # A long strip is drawn larger, so that its short side can still be read.
     needed = round(longest / 2 * max(height, width) / min(height, width))
     return enlarged(picture, min(2 * longest, max(longest, needed)))
+
+
+def stretched(picture: RGB, tile: RGB) -> list[str]:
+    """Return the line of a caption that says how a picture is stretched in its tile; none where it is not."""
+    times = tile.shape[0] / picture.shape[0] * picture.shape[1] / tile.shape[1]
+    if 0.9 < times < 1.1:  # sides are whole pixels
+        return []
+    what = f"{times:.2g} times as high" if times > 1 else f"{1 / times:.2g} times as wide"
+    return [f"drawn about {what} as it is, so that it can be read"]
 
 
 def panel(tiles: Sequence[Tile], headline: str, lines: Sequence[str]) -> RGB:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pytest_cam.images import drawing
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB
-from pytest_cam.images.panel import Tile, panel, tile_of
+from pytest_cam.images.panel import Tile, panel, stretched, tile_of
 from pytest_cam.images.regions import Box, Region
 from pytest_cam.images.style import Style
 from pytest_cam.verdicts.evidence import Evidence
@@ -50,6 +50,7 @@ def pictures_of(findings: Findings, style: Style = _PLAIN) -> dict[str, RGB]:
     size = (first.shape[1], first.shape[0])
     geometries = [view.geometry for view in findings.views if view.geometry is not None]
     lines += drawing.unseen(drawing.seen_mask(geometry, size) for geometry in geometries)
+    lines += stretched(findings.views[0].picture, first)
     if any(view.own is not None for view in findings.views):
         lines.append("solid white: the map's own region; dashed: those of the others")
     outlines = [line for region in findings.regions for line in _of_findings(region, first, findings.geometry)]
@@ -118,6 +119,7 @@ def _panel(evidence: Evidence, style: Style) -> RGB:
         f"image: {image(evidence.image_name, evidence.geometry)}",
         _legend(evidence, outlines),
         *drawing.unseen([seen]),
+        *stretched(evidence.picture, picture),
     ]
     if style.normalization == "min-max":
         lines.append(_STRETCHED)

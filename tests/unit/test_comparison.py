@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 import pytest_cam
-from pytest_cam import Attention, Box, CamError, attend
+from pytest_cam import Attention, Box, CamError, attend, comparison
 
 
 class Rolled(nn.Module):
@@ -143,6 +143,16 @@ def test_picture_has_both_and_their_difference() -> None:
         assert difference[y, x, more] > difference[y, x, less] + 100
     elsewhere = difference[250, 200]
     assert elsewhere.tolist() == [128, 128, 128]
+
+
+def test_picture_of_a_very_long_image_is_stretched_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    captions: list[list[str]] = []
+    monkeypatch.setattr(comparison, "panel", lambda tiles, headline, lines: captions.append(lines))
+    image = torch.zeros(1, 8, 800)
+    image[:, 2:4, 100:200] = 1
+    looked(img=image).compare(looked(10, image)).picture()
+    # 800 x 8 is drawn as 640 x 48.
+    assert "drawn about 7.5 times as high as it is, so that it can be read" in captions[0]
 
 
 def test_picture_of_equal_maps_shows_no_difference() -> None:

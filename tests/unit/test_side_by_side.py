@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_cam import Attention, CamError, attend, attend_batch, strip, table
+from pytest_cam import Attention, CamError, attend, attend_batch, side_by_side, strip, table
 from pytest_cam.errors import SettingError
 
 METHODS = ["gradcam++", "gradcam", "hirescam", "layercam", "xgradcam"]
@@ -57,6 +57,17 @@ def test_many_go_to_rows_of_even_length_in_the_order_given() -> None:
     assert (tile(picture, 2, 3) == 255).all()
     # Six are two rows of three.
     assert strip(attentions[:5]).shape[1] == 3 * 224 + 4 * 12
+
+
+def test_very_long_image_is_stretched_and_the_caption_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    captions: list[list[str]] = []
+    monkeypatch.setattr(side_by_side, "panel", lambda tiles, headline, lines: captions.append(lines))
+    for shape in ((8, 400), (32, 48)):
+        strip([attend(network(), torch.rand(3, *shape), layer="0", method="gradcam")])
+    # 400 x 8 is drawn as 448 x 48.
+    assert [line for lines in captions for line in lines if line.startswith("drawn")] == [
+        "drawn about 5.4 times as high as it is, so that it can be read"
+    ]
 
 
 def test_what_cannot_be_one_strip_is_named() -> None:

@@ -8,7 +8,7 @@ import pytest
 from pytest_cam.errors import DependencyError
 from pytest_cam.images import drawing
 from pytest_cam.images.geometry import Geometry
-from pytest_cam.images.panel import Tile, enlarged, panel, tile_of
+from pytest_cam.images.panel import Tile, enlarged, panel, stretched, tile_of
 
 SAME = Geometry.identity((4, 4))
 SEEN = np.ones((4, 4), np.float32)
@@ -175,7 +175,35 @@ def test_pictures_that_make_the_sheet_too_wide_go_to_further_rows() -> None:
 def test_long_strip_is_drawn_larger_than_a_square() -> None:
     assert tile_of(np.zeros((64, 64, 3), np.uint8), 224).shape == (224, 224, 3)
     assert tile_of(np.zeros((200, 600, 3), np.uint8), 224).shape == (112, 336, 3)
-    assert tile_of(np.zeros((10, 1000, 3), np.uint8), 224).shape == (4, 448, 3)
+    assert tile_of(np.zeros((60, 600, 3), np.uint8), 320).shape == (64, 640, 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected", "caption"),
+    [
+        ((10, 1000), (48, 640), ["drawn about 7.5 times as high as it is, so that it can be read"]),
+        ((1000, 10), (640, 48), ["drawn about 7.5 times as wide as it is, so that it can be read"]),
+        ((1, 1000), (48, 640), ["drawn about 75 times as high as it is, so that it can be read"]),
+        ((60, 600), (64, 640), []),
+        ((97, 301), (160, 496), []),
+    ],
+)
+def test_very_long_strip_is_stretched_and_the_caption_says_so(
+    shape: tuple[int, int], expected: tuple[int, int], caption: list[str]
+) -> None:
+    picture = np.zeros((*shape, 3), np.uint8)
+    tile = tile_of(picture, 320)
+    assert tile.shape[:2] == expected
+    assert stretched(picture, tile) == caption
+
+
+def test_outline_on_a_very_long_strip_leaves_its_inside() -> None:
+    tile = tile_of(np.full((20, 2000, 3), 90, np.uint8), 320)
+    # A box over two fifths of the height.
+    corners = np.array([(100, 14), (300, 14), (300, 33), (100, 33)], float)
+    drawn = drawing.outline(tile, corners, (255, 255, 255))
+    assert drawn[14, 200].tolist() == drawn[33, 200].tolist() == [255, 255, 255]
+    assert (drawn[18:29, 110:290] == 90).all()
 
 
 def test_signed_overlay_is_red_above_zero_and_blue_below() -> None:

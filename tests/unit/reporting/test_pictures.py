@@ -107,6 +107,16 @@ def test_what_the_model_did_not_see_is_dark_and_explained(evidence: Evidence, ca
         assert [line for line in caption if line.startswith("dark")] == words
 
 
+def test_stretched_strip_is_explained(evidence: Evidence, caption: list[str]) -> None:
+    strip = np.zeros((10, 1000, 3), dtype=np.uint8)
+    words = "drawn about 7.5 times as high as it is, so that it can be read"
+
+    pictures(replace(evidence, picture=strip))
+    assert words in caption
+    pictures_of(Findings("check", "", (), (replace(VIEW, picture=strip),), "photo", evidence.geometry))
+    assert words in caption
+
+
 def test_edge_of_a_hole_is_dashed_and_explained(evidence: Evidence, caption: list[str]) -> None:
     holed = Box(0, 2, 6, 8) & ~Box(2, 4, 4, 6)
 
