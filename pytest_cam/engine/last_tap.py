@@ -50,7 +50,7 @@ class LastTap:
         self._grids: set[Grid] = set()
         # Weak, since a cut lets go of the outputs before it.
         self._leaves: list[ref[torch.Tensor]] = []
-        self._prefix = 0
+        self._prefix: int | None = None  # of the last tokens
         self.norms: dict[str, Layer] = {}
         self.others: dict[str, Layer] = {}
         for name, module in model.named_modules():
@@ -133,7 +133,7 @@ class LastTap:
 
         Numbers of tokens fit a grid by accident, of words, of rows of a table, of queries; and positions have a grid,
         too. What became of the image comes from an output that was seen before, or begins another branch, by a
-        convolution; and tokens have a grid that was there before, or half of one.
+        convolution; and tokens have a grid that was there before, or one that is made of it by merging cells.
         """
         if not self._leaves:
             return True
@@ -146,7 +146,7 @@ class LastTap:
             return False
         if layout.kind != "tokens" or self._reader.unrolls:
             return True
-        return layout.prefix == self._prefix and any(_is_half(layout.grid, grid) for grid in self._grids)
+        return self._prefix in (None, layout.prefix) and any(_is_merged(layout.grid, grid) for grid in self._grids)
 
     def _note(self, layout: Layout, kept: torch.Tensor) -> None:
         self._leaves.append(ref(kept))
@@ -155,5 +155,7 @@ class LastTap:
             self._prefix = layout.prefix
 
 
-def _is_half(grid: Grid, of: Grid) -> bool:
-    return all(side in (whole // 2, -(-whole // 2)) for side, whole in zip(grid, of, strict=True))
+def _is_merged(grid: Grid, of: Grid) -> bool:
+    """Return whether a grid is what merging cells two by two makes of another one, once or more often."""
+    sides = list(zip(grid, of, strict=True))
+    return any(all(side in (whole // by, -(-whole // by)) for side, whole in sides) for by in (2, 4, 8))
