@@ -1,9 +1,10 @@
 """Is the map where the region is? Energy, chance, ceiling, skill, lift, the pointing game, IoU and relevance rank.
 
 A map A is (h, w), a region is its coverage M of the input's pixels, (H, W) in [0, 1], and U is the bilinear
-upsampling (align_corners=False) from the one grid to the other. Sums over pixels of U A are sums over cells of A
-times U^T, so for all that comes from the energy nothing is upsampled, and what a map of this resolution can reach at
-all is known exactly.
+upsampling (align_corners=False) from the one grid to the other; along an axis with more cells than pixels each pixel is
+the mean of the cells over it, by the length that they share. Sums over pixels of U A are sums over cells of A times
+U^T, so for all that comes from the energy nothing is upsampled, and what a map of this resolution can reach at all is
+known exactly.
 """
 
 from __future__ import annotations
@@ -24,8 +25,18 @@ Array = npt.NDArray[np.float64]
 
 
 @lru_cache(maxsize=64)
-def bilinear(cells: int, pixels: int) -> Array:
-    """Return the matrix (pixels, cells) of bilinear interpolation along one axis, align_corners=False; read-only."""
+def resampling(cells: int, pixels: int) -> Array:
+    """Return the matrix (pixels, cells), read-only, from cells to pixels along one axis; each of its rows sums to 1.
+
+    It interpolates linearly, align_corners=False. That passes over cells where there are more of them than pixels: then
+    each pixel is the mean of the cells over it, by the length that they share.
+    """
+    matrix = _linear(cells, pixels) if cells <= pixels else _means(cells, pixels)
+    matrix.flags.writeable = False
+    return matrix
+
+
+def _linear(cells: int, pixels: int) -> Array:
     position = np.clip((np.arange(pixels) + 0.5) * cells / pixels - 0.5, 0, None)
     low = np.minimum(np.floor(position).astype(int), cells - 1)
     high = np.minimum(low + 1, cells - 1)
@@ -33,28 +44,29 @@ def bilinear(cells: int, pixels: int) -> Array:
     matrix = np.zeros((pixels, cells))
     np.add.at(matrix, (np.arange(pixels), low), 1 - share)
     np.add.at(matrix, (np.arange(pixels), high), share)
-    matrix.flags.writeable = False
+    return matrix
+
+
+def _means(cells: int, pixels: int) -> Array:
+    # With a cell `pixels` long and a pixel `cells` long, all lengths are whole numbers.
+    pixel, cell = np.arange(pixels)[:, None] * cells, np.arange(cells) * pixels
+    shared = np.minimum(pixel + cells, cell + pixels) - np.maximum(pixel, cell)
+    matrix: Array = shared.clip(0) / cells
     return matrix
 
 
 @lru_cache(maxsize=64)
 def _weight(grid: tuple[int, int], size: tuple[int, int]) -> Array:
-    rows, columns = (bilinear(cells, pixels).sum(axis=0) for cells, pixels in zip(grid, size, strict=True))
+    rows, columns = (resampling(cells, pixels).sum(axis=0) for cells, pixels in zip(grid, size, strict=True))
     weight: Array = np.outer(rows, columns)
     weight.flags.writeable = False
     return weight
 
 
-@lru_cache(maxsize=64)
-def _divisor(grid: tuple[int, int], size: tuple[int, int]) -> Array:
-    weight = _weight(grid, size)
-    return np.where(weight > 0, weight, 1.0)  # a cell without weight has nothing to be divided
-
-
 def upsample(cam: npt.ArrayLike, size: tuple[int, int]) -> Array:
-    """Return a map (h, w) on the input grid, (H, W), bilinear with align_corners=False."""
+    """Return a map (h, w) on the input grid, (H, W): bilinear with align_corners=False, or means where it is finer."""
     cam = np.asarray(cam, dtype=np.float64)
-    result: Array = bilinear(cam.shape[0], size[0]) @ cam @ bilinear(cam.shape[1], size[1]).T
+    result: Array = resampling(cam.shape[0], size[0]) @ cam @ resampling(cam.shape[1], size[1]).T
     return result
 
 
@@ -95,7 +107,7 @@ class GridRegion:
     @cached_property
     def axes(self) -> tuple[Array, Array]:
         """U along the rows, (H, h), and along the columns, (W, w)."""
-        return bilinear(self.grid[0], self.size[0]), bilinear(self.grid[1], self.size[1])
+        return resampling(self.grid[0], self.size[0]), resampling(self.grid[1], self.size[1])
 
     @cached_property
     def weight(self) -> Array:
@@ -106,7 +118,7 @@ class GridRegion:
     def share(self) -> Array:
         """(U^T M) / (U^T 1): the share of each cell's mass that falls into the region, (h, w) in [0, 1]."""
         rows, columns = (axis[there] for axis, there in zip(self.axes, self._there, strict=True))
-        share: Array = rows.T @ self.touched @ columns / _divisor(self.grid, self.size)
+        share: Array = rows.T @ self.touched @ columns / self.weight
         # By rounding more than all of a cell may seem to lie there, and a check that nothing fails seem to be one.
         return np.minimum(share, 1.0, out=share)
 
