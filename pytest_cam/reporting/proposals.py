@@ -131,7 +131,7 @@ def _limits(
         return (Agreed(), _NOTHING_FAILS) if at_least <= low else (Agreed(at_least), "")
     if record["metric"] == "pointing":
         return (Agreed(None, 0.0), "") if measured[1] == 0 else (Agreed(), "none: the peak lies in the region")
-    if level is not None and measured[1] > level:
+    if level is not None and round(measured[1] - level, 6) > 0:  # more than rounding makes of chance
         return Agreed(), f"none: it is more than chance, {level:.2f}"
     at_most = at_most if level is None else min(at_most, _up(level))
     return (Agreed(), _NOTHING_FAILS) if at_most >= high else (Agreed(None, at_most), "")

@@ -18,6 +18,8 @@ __tracebackhide__ = is_ours
 _LARGEST_SHARE = 0.5
 # With less than this between chance and ceiling, luck and skill give the same figures.
 _LEAST_SPREAD = 0.2
+# How far beside its limit a value still passes: maps are float32, and so exact limits would be decided by rounding.
+ROUNDING = 1e-6
 # Where limits that no call gives come from: the package, or nowhere, while they are being looked for.
 BUILT_IN, UNSET = "built in", "unset"
 # Where a limit comes from that neither a call nor a limits file sets: without it the check would be another.
@@ -94,7 +96,7 @@ class Judged:
 
     @property
     def margin(self) -> float:
-        """How far the value is inside its nearest limit; negative where it fails; infinite without limits."""
+        """How far the value is inside its nearest limit; negative where it is outside; infinite without limits."""
         if math.isnan(self.value):  # which `min` would pass over
             return math.nan
         below = math.inf if self.limits.at_least is None else self.value - self.limits.at_least
@@ -103,8 +105,8 @@ class Judged:
 
     @property
     def passed(self) -> bool:
-        """Whether the value lies within its limits. A value that is no number does not."""
-        return self.margin >= 0
+        """Whether the value lies within its limits, but for rounding. A value that is no number does not."""
+        return self.margin >= -ROUNDING
 
 
 IN_REGION = {

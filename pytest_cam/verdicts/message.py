@@ -51,9 +51,10 @@ def _decision(name: str, judged: Judged) -> str:
     value, limits = judged.value, judged.limits
     if np.isnan(value):
         return f"{name} is not a number"
-    if limits.at_least is not None and value < limits.at_least:
+    failed = not judged.passed  # rounding may put what passes beside its limit
+    if failed and limits.at_least is not None and value < limits.at_least:
         return f"{name} {_apart(value, limits.at_least)} < {limits.at_least:g}"
-    if limits.at_most is not None and value > limits.at_most:
+    if failed and limits.at_most is not None:
         return f"{name} {_apart(value, limits.at_most)} > {limits.at_most:g}"
     bounds = f" ({limits})" if str(limits) else ""
     return f"{name} {value:.2f}{bounds}"

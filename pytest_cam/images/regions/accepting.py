@@ -13,6 +13,8 @@ from pytest_cam.images.regions.combinations import Union
 
 __tracebackhide__ = is_ours
 
+# How much of a region the model must have seen, and what a fitted crop may be off by.
+_LEAST_SEEN, _FIT = 0.5, 1e-3
 _ACCEPTED = (
     "accepted: Box(x1, y1, x2, y2), or four numbers (x1, y1, x2, y2) in image pixels, several of these, "
     "Polygon(points), Mask(array), or torchvision's BoundingBoxes"
@@ -114,8 +116,8 @@ def require_visible(region: Region, geometry: Geometry) -> float:
         geometry: The way from the image to the input.
 
     Returns:
-        The visible share of the region's area, in (0, 1]; at least 0.5, but for what remains of the image around
-        something.
+        The visible share of the region's area, in (0, 1]; at least 0.5, less what a fit may be off by, but for what
+        remains of the image around something.
 
     Raises:
         RegionError: The region is outside the image, or more than half of it is outside what the model saw.
@@ -127,9 +129,10 @@ def require_visible(region: Region, geometry: Geometry) -> float:
             f"{region.name} lies wholly outside the crop that the model saw, {seen} of the image: no check of it "
             "means anything"
         )
-    if share < 0.5 and not region.is_rest:
+    if share < _LEAST_SEEN - _FIT and not region.is_rest:
+        percent = f"{share:.{1 if share > 0.495 else 0}%}"  # which rounds to no half
         raise RegionError(
-            f"only {share:.0%} of {region.name} lies inside the crop that the model saw, {seen} of the image; "
+            f"only {percent} of {region.name} lies inside the crop that the model saw, {seen} of the image; "
             "at least half must"
         )
     return share

@@ -68,7 +68,8 @@ def test_text_says_what_failed_and_shows_the_maps_beside_one_another(findings: F
         (0.99871, Limits(at_least=0.999), "0.9987, FAILS at least 0.999"),
         (0.150012, Limits(at_most=0.15), "0.15001, FAILS at most 0.15"),
         (0.60012, Limits(at_least=0.6001), "0.6001, passes at least 0.6001"),
-        (0.59999999, Limits(at_least=0.6), "0.59999999, FAILS at least 0.6"),
+        (0.599998, Limits(at_least=0.6), "0.599998, FAILS at least 0.6"),
+        (0.59999999, Limits(at_least=0.6), "0.6, passes at least 0.6"),
     ],
 )
 def test_number_has_the_digits_that_tell_it_from_its_limit(value: float, limits: Limits, words: str) -> None:

@@ -204,3 +204,28 @@ def test_limits_of_a_file_lie_in_the_range_of_a_number_and_can_fail_it(limits, e
     with pytest.raises(error, match=words):
         require_fallible(limits, figure, "Pearson")
     require_fallible(Limits(at_most=0.5, origin="l.toml"), figure, "Pearson")
+
+
+@pytest.mark.parametrize(
+    ("value", "limits", "passes"),
+    [
+        (1 - 1e-7, Limits(at_least=1.0), True),
+        (1.0000000000000002, Limits(at_most=1.0), True),
+        (7.8e-17, Limits(at_most=0.0), True),
+        (0.5, Limits(at_least=0.5, at_most=0.5), True),
+        (1 - 1e-5, Limits(at_least=1.0), False),
+        (1e-5, Limits(at_most=0.0), False),
+        (float("nan"), Limits(at_most=1.0), False),
+        (float("nan"), Limits(), False),
+    ],
+)
+def test_rounding_decides_nothing(value: float, limits: Limits, passes: bool) -> None:
+    assert Figure("skill", value, limits).passed is passes
+
+
+def test_map_that_is_the_same_everywhere_is_no_more_than_chance_in_any_box() -> None:
+    for corner in range(1, 12):
+        box = region((7, 7), (224, 224), (corner, corner, 15 * corner, 16 * corner))
+        for metric in (LIFT, SKILL):
+            value = metric.value(np.full((7, 7), 0.1), box)
+            assert Figure(metric.name, value, NOT_IN_REGION[metric.name]).passed

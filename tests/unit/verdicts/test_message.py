@@ -78,6 +78,13 @@ def test_value_next_to_its_limit_is_given_enough_digits(corner: Evidence) -> Non
     assert "skill 0.2496 < 0.25" in message(replace(corner, measurements=(near,)))
 
 
+def test_value_that_only_rounding_puts_outside_its_limit_is_not_said_to_be(corner: Evidence) -> None:
+    passing = replace(corner.measurements[0], metric="lift", value=1.0000000000000002, limits=Limits(at_most=1.0))
+    assert "lift 1.00 (at most 1)" in first_line(replace(corner, measurements=(*corner.measurements, passing)))
+    failing = replace(passing, value=1.00001)
+    assert "lift 1.00001 > 1" in first_line(replace(corner, measurements=(failing,)))
+
+
 def test_model_that_predicts_something_else_is_said(corner: Evidence) -> None:
     text = message(replace(corner, explained=replace(PREDICTED, predicted=5, predicted_name="cow")))
     assert "the model predicts cow" in text

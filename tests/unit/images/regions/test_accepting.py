@@ -94,3 +94,20 @@ def test_what_is_no_region_is_named(value: object, words: list[str]) -> None:
         as_region(value)
     for word in words:
         assert word in str(raised.value)
+
+
+# 400 x 200 through Resize(224) and CenterCrop(224), 224 / 200 at each side: x from 100 to 300 is seen.
+CROP = Geometry((400, 200), (224, 224), ((1.12, 0.0, -112.0), (0.0, 1.12, 0.0)))
+
+
+@pytest.mark.parametrize("fit", [-1e-4, 0.0, 1e-4])
+def test_half_of_a_region_is_enough_whatever_the_fit_is_off_by(fit: float) -> None:
+    found = Geometry(CROP.image_size, CROP.input_size, ((1.12, 0.0, -112.0 + 112 * fit), (0.0, 1.12, 0.0)))
+    assert require_visible(Box(50, 20, 150, 80), found) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_less_than_half_of_a_region_is_said_to_be_less() -> None:
+    with pytest.raises(RegionError, match=r"only 49\.8% of box \(49\.6, 20, 150, 80\) lies inside the crop"):
+        require_visible(Box(49.6, 20, 150, 80), CROP)
+    with pytest.raises(RegionError, match=r"only 25% of box"):
+        require_visible(Box(70, 20, 110, 80), CROP)
