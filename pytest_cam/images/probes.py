@@ -7,6 +7,8 @@ import numpy.typing as npt
 from PIL import Image
 
 Array = npt.NDArray[np.float64]
+# The darkest and the brightest, as shares of the way from black to white.
+Levels = tuple[float, float]
 
 
 def ramp(size: tuple[int, int], axis: int, low: float, high: float) -> Image.Image:
@@ -14,14 +16,15 @@ def ramp(size: tuple[int, int], axis: int, low: float, high: float) -> Image.Ima
     return _grey(size, axis, (_centres(size[axis]) - low) / (high - low))
 
 
-def waves(size: tuple[int, int], axis: int, start: float, period: float) -> Image.Image:
-    """Return an image that is black at one coordinate along an axis and at each period from there, white between."""
-    return _grey(size, axis, wave(_centres(size[axis]) - start, period))
+def waves(size: tuple[int, int], axis: int, period: float, levels: Levels) -> Image.Image:
+    """Return an image that goes from one level to another and back along an axis, over and over."""
+    return _grey(size, axis, wave(_centres(size[axis]), period, levels))
 
 
-def wave(along: Array, period: float) -> Array:
-    """Return how bright waves are, in [0, 1], at some distances from where they begin."""
-    shares: Array = 1 - np.abs(2 * (along / period % 1) - 1)
+def wave(along: Array, period: float, levels: Levels) -> Array:
+    """Return how bright waves are at some coordinates: the first level at 0 and at each period from there."""
+    low, high = levels
+    shares: Array = high - (high - low) * np.abs(2 * (along / period % 1) - 1)
     return shares
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 from weakref import WeakKeyDictionary
 
@@ -14,9 +13,9 @@ from PIL import Image
 
 from pytest_cam.errors import GeometryError, NotAffineError, is_ours
 from pytest_cam.images.applying import apply, is_albumentations, name_of
-from pytest_cam.images.fitting import bend, least_squares
+from pytest_cam.images.fitting import Line, bend, least_squares, snap
 from pytest_cam.images.geometry import Geometry, Preprocess
-from pytest_cam.images.probes import ramp, wave, waves
+from pytest_cam.images.probes import Levels, ramp, wave, waves
 from pytest_cam.randomness import RandomState
 
 __tracebackhide__ = is_ours
@@ -31,8 +30,14 @@ _NEAREST, _CUBIC = 0.6, 0.1
 # How often a run is repeated where random numbers are drawn: what is fair between two outcomes is missed once in
 # 2 ** _REPEATS times. Of a new preprocess it is not known whether it draws from a generator of its own.
 _REPEATS, _REPEATS_OF_NEW = 12, 4
-# How many waves there are over what a ramp runs over, and how many pixels of image and input one must take at least.
-_WAVES, _LEAST_OF_WAVE = 3, 8
+# How many pixels of image and input one wave takes, at least.
+_WAVE = 16
+# Grey waves, and what comes out of them only where brightness is stretched; and waves in which that changes nothing.
+_GREY: Levels = (0.25, 0.75)
+_STRETCHED: Levels = (0.15, 0.85)
+_FULL: Levels = (0.0, 1.0)
+# Fewer full waves than that do not tell a part of an image from all of it.
+_LEAST_WAVES = 1.5
 # Of an input with many more pixels than this, as many tell as much as all of them.
 _ENOUGH = 400_000
 # What to do where the pixels cannot be followed.
@@ -61,9 +66,10 @@ def geometry_of(preprocess: Preprocess, image_size: tuple[int, int]) -> Geometry
 
     Black and white images undo the per-channel scale and offset; two grey ramps, along x and along y, then
     tell for each input pixel where in the image it came from, and a least-squares fit gives the affine map.
-    Padding, where black and white look alike, takes no part. A ramp has 256 levels: where the input shows less than
-    half of the image, further ramps run over that part only. The result is kept for each (preprocess, size), for as
-    long as the preprocess, which runs once more for that, makes the same of one image.
+    Grey waves make it finer than a ramp's 256 levels are, and show where brightness is stretched. Padding, where black
+    and white look alike, takes no part. Where the input shows less than half of the image, further ramps run over that
+    part only. The result is kept for each (preprocess, size), for as long as the preprocess, which runs once more for
+    that, makes the same of one image.
 
     Args:
         preprocess: What `pytest_cam.images.applying.apply` can call.
@@ -100,23 +106,6 @@ def _witness(preprocess: Preprocess, image_size: tuple[int, int]) -> tuple[int, 
     grey = np.rint(255 * (2 * columns + rows) / 3).astype(np.uint8)
     made = apply(preprocess, Image.fromarray(grey).convert("RGB"))
     return (*made.shape, zlib.crc32(made.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data))
-
-
-@dataclass(frozen=True, eq=False)
-class _Line:
-    """Where input pixels come from along one axis of the image.
-
-    Attributes:
-        source: The image coordinate for each usable pixel, (N,).
-        inner: Which of them lie inside the ramp, away from its ends, (N,).
-        level: One grey level of the ramp in image pixels: finer than that it cannot tell.
-        ends: Where the ramp begins and ends, in image pixels.
-    """
-
-    source: Array
-    inner: npt.NDArray[np.bool_]
-    level: float
-    ends: tuple[float, float]
 
 
 class _Probe:
@@ -180,14 +169,14 @@ class _Probe:
         shares: Array = ((_values(made, self.some) - self.black) / self.span).mean(axis=0)[self.usable]
         return shares
 
-    def _line(self, axis: int) -> _Line:
+    def _line(self, axis: int) -> Line:
         low, high = 0.5, self.size[axis] - 0.5
         while True:
             made = self._run_repeatedly(ramp(self.size, axis, low, high))
             share = self._shares(made)
             source, level = low + share * (high - low), (high - low) / 255
             # At the image's own border a resize has only half its neighbours, and an enlarged ramp is flat there.
-            line = _Line(source, (share > 0.02) & (share < 0.98), level, (low, high))
+            line = Line(source, (share > 0.02) & (share < 0.98), level, (low, high))
             narrow = max(low, source.min() - 1.5 * level), min(high, source.max() + 1.5 * level)
             if level <= 0.25 or narrow[1] - narrow[0] > (high - low) / 2:
                 return line
@@ -209,7 +198,7 @@ class _Probe:
                 f"from a straight line. {_INSTEAD}"
             )
         self._require_straight_tones(line, self.pixels @ solution, allowed)
-        self._require_lasting_tones(axis, line, self.pixels @ solution, step, max(allowed, _NEAREST))
+        solution = self._finer(axis, line, solution, step)
         across = int(np.argmin(np.abs(solution[:2])))
         drift = solution[across] * self.input_size[across]
         if abs(drift) > allowed:
@@ -219,10 +208,10 @@ class _Probe:
             )
         solution[2] += drift / 2
         solution[across] = 0.0
-        _snap(solution, self.input_size)
+        snap(solution, self.input_size, self.size[axis])
         return solution
 
-    def _require_straight_tones(self, line: _Line, fitted: Array, allowed: float) -> None:
+    def _require_straight_tones(self, line: Line, fitted: Array, allowed: float) -> None:
         """Refuse an output that is flat over a range of brightness, which makes part of a ramp look like all of it."""
         low, high = line.ends
         beyond = max(low - fitted.min(), fitted.max() - high)
@@ -233,18 +222,36 @@ class _Probe:
                 f"told from their brightness. {_OR_SAY}"
             )
 
-    def _require_lasting_tones(self, axis: int, line: _Line, fitted: Array, step: float, allowed: float) -> None:
-        """Refuse an output that is stretched to the brightness of what it shows: part of a ramp is then all of one.
+    def _finer(self, axis: int, line: Line, solution: Array, step: float) -> Array:
+        """Return a fit without what the rounding of a ramp's grey levels adds up to, after checking the tones.
 
-        Waves have black and white in every part of the image, so that stretching changes nothing in them.
+        Waves are steeper than the ramp, and rise and fall.
         """
-        low, high = line.ends
-        period = (high - low) / _WAVES
-        if period < _LEAST_OF_WAVE * max(1.0, step):
-            return  # too few pixels to tell
-        found = self._shares(apply(self.preprocess, waves(self.size, axis, low, period)))
-        off = float(np.median(np.abs(found - wave(fitted - low, period)))) * period / 2
-        if off > 2 * allowed:
+        period, fitted, levels = _WAVE * max(1.0, step), self.pixels @ solution, _GREY
+        shares = self._shares(apply(self.preprocess, waves(self.size, axis, period, levels)))
+        is_stretched = bool(shares.min() < _STRETCHED[0] or shares.max() > _STRETCHED[1])
+        if is_stretched:
+            levels = _FULL
+            shares = self._shares(apply(self.preprocess, waves(self.size, axis, period, levels)))
+        expected, depth = wave(fitted, period, levels), levels[1] - levels[0]
+        rising = np.where(fitted / period % 1 < 0.5, 1, -1)
+        moves = rising * (shares - expected) * period / (2 * depth)
+        # Where a wave turns, and at the image's own border, a resize blunts it.
+        chosen = line.inner & (np.abs(expected - 0.5) < 0.3 * depth)
+        few = np.ptp(fitted) < _LEAST_WAVES * period - step or chosen.sum() < 4
+        move = np.zeros(3) if few else least_squares(self.pixels[chosen], moves[chosen])
+        if is_stretched:
+            off = np.inf if few else max(2 * np.median(np.abs(moves[chosen])), np.abs(self.pixels @ move).max())
+            self._require_lasting_tones(float(off), step)
+        return solution + move
+
+    def _require_lasting_tones(self, off: float, step: float) -> None:
+        """Refuse an output that is stretched to the brightness of what it shows, unless that is all of the image.
+
+        Part of a ramp is then all of one. Full waves have black and white in every part of the image, so that
+        stretching changes nothing in them: where only a part is shown, they lie off where the ramp says.
+        """
+        if off > max(0.75 * step, _NEAREST):
             raise NotAffineError(
                 f"the preprocess {self.name} stretches the brightness of what it shows to a range of its own, so where "
                 f"its pixels come from cannot be told from their brightness. {_OR_SAY}"
@@ -281,16 +288,3 @@ def _values(tensor: torch.Tensor, some: npt.NDArray[np.int64]) -> Array:
     chosen = tensor.detach().cpu().reshape(len(tensor), -1)[:, torch.from_numpy(some)]
     values: Array = chosen.double().numpy()
     return values
-
-
-def _snap(row: Array, input_size: tuple[int, int]) -> None:
-    """Make a row exact, in place, where it is a crop, a padding or a flip: whole pixels, and no change of scale."""
-    column = int(np.argmax(np.abs(row[:2])))
-    length, sign = input_size[column], np.sign(row[column])
-    # A real change of scale moves the far edge by a whole pixel at least.
-    if abs(row[column] - sign) * length > 0.5:
-        return
-    middle = row[column] * length / 2 + row[2]
-    offset = middle - sign * length / 2
-    if abs(offset - round(offset)) < 0.25:
-        row[column], row[2] = sign, round(offset)

@@ -75,6 +75,32 @@ def test_squash_is_found_with_a_scale_for_each_axis() -> None:
     assert geometry.matrix[1][1] == pytest.approx(2.0, abs=5e-3)
 
 
+LENGTHS, SIDES = (64, 100, 300, 640, 1024, 2048, 3000), (8, 16, 32, 64, 96, 100, 128, 160, 192, 224, 256, 299, 384)
+
+
+@pytest.mark.parametrize("how", ["NEAREST", "BOX", "BILINEAR", "BICUBIC", "LANCZOS"])
+@pytest.mark.parametrize("length", LENGTHS)
+def test_plain_resize_sees_the_whole_image_exactly(how: str, length: int) -> None:
+    for side in SIDES:
+        resized = v1.Compose([lambda image, side=side: image.resize((side, 20), Image.Resampling[how]), v1.ToTensor()])
+        assert geometry_of(resized, (length, 12)).seen == pytest.approx((0, 0, length, 12), abs=1e-9), side
+
+
+@pytest.mark.parametrize("how", ["NEAREST", "BILINEAR", "BICUBIC"])
+@pytest.mark.parametrize("length", LENGTHS)
+def test_crop_of_one_input_pixel_stays_a_crop(how: str, length: int) -> None:
+    for side in SIDES:
+        step = length / (side + 2)
+
+        def cropped(image: Image.Image, side: int = side) -> torch.Tensor:
+            return v1.functional.to_tensor(
+                image.resize((side + 2, 20), Image.Resampling[how]).crop((1, 0, side + 1, 20))
+            )
+
+        x1, _, x2, _ = geometry_of(cropped, (length, 12)).seen
+        assert (x1, x2) == pytest.approx((step, length - step), abs=0.5 * step), side
+
+
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16, torch.float64])
 def test_squash_is_found_in_any_precision(precision: torch.dtype) -> None:
     squash = v1.Compose(
@@ -226,23 +252,42 @@ def test_window_of_brightness_is_an_error_and_no_wrong_place(dark: float, bright
         geometry_of(windowed, (400, 300))
 
 
-@pytest.mark.parametrize(
-    "stretch",
-    [
-        lambda x: x / x.max().clamp(min=1e-6),
-        lambda x: (x - x.min()) / (x.max() - x.min()) if x.max() > x.min() else x,
-    ],
-)
-def test_stretch_to_what_a_crop_shows_is_an_error_and_no_wrong_place(stretch) -> None:
+Stretch = Callable[[torch.Tensor], torch.Tensor]
+STRETCHES = [
+    lambda x: x / x.max().clamp(min=1e-6),
+    lambda x: (x - x.min()) / (x.max() - x.min()) if x.max() > x.min() else x,
+]
+
+
+@pytest.mark.parametrize("stretch", STRETCHES)
+def test_stretch_to_what_a_crop_shows_is_an_error_and_no_wrong_place(stretch: Stretch) -> None:
     transform = v1.Compose([v1.Resize(128), v1.CenterCrop(64), v1.ToTensor(), stretch])
     with pytest.raises(NotAffineError, match=r"to a range of its own.* frame='input', or give it a method"):
         geometry_of(transform, (300, 200))
 
 
-def test_stretch_of_the_whole_image_moves_nothing() -> None:
-    squash = v1.Compose([v1.Resize((64, 64)), v1.ToTensor(), lambda x: x / x.max().clamp(min=1e-6)])
+@pytest.mark.parametrize("stretch", STRETCHES)
+@pytest.mark.parametrize("side", [8, 10, 14, 20, 28, 40, 56, 64])
+@pytest.mark.parametrize("corner", [False, True], ids=["centre", "corner"])
+def test_stretch_is_seen_in_crops_of_any_size(stretch: Stretch, side: int, corner: bool) -> None:
+    whole = side + max(side // 8, 2)
+    first = 0 if corner else (whole - side) // 2
+
+    def cropped(image: Image.Image) -> torch.Tensor:
+        pixels = v1.functional.to_tensor(image.resize((whole, whole)))
+        return stretch(pixels[:, first : first + side, first : first + side])
+
+    for size in [(300, 200), (whole, whole), (1600, 30)]:
+        with pytest.raises(NotAffineError, match="to a range of its own"):
+            geometry_of(cropped, size)
+
+
+@pytest.mark.parametrize("stretch", STRETCHES)
+@pytest.mark.parametrize("side", [28, 64, 224])
+def test_stretch_of_the_whole_image_moves_nothing(stretch: Stretch, side: int) -> None:
+    squash = v1.Compose([v1.Resize((side, side)), v1.ToTensor(), stretch])
     geometry = geometry_of(squash, (300, 200))
-    assert np.array(geometry.matrix) == pytest.approx(np.array(((64 / 300, 0, 0), (0, 64 / 200, 0))), abs=0.5)
+    assert np.array(geometry.matrix) == pytest.approx(np.array(((side / 300, 0, 0), (0, side / 200, 0))), abs=1e-9)
 
 
 def test_what_hides_where_pixels_go_may_say_it_itself() -> None:
