@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias
 
 from pytest_cam.errors import RegionError, is_ours
-from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.geometry import Geometry, Points, Rectangle
 from pytest_cam.images.regions import Box, Polygon, Region, as_region
 from pytest_cam.images.regions.base import require_pixels
 
@@ -50,22 +50,39 @@ def region_in_image(value: Any, frame: Frame, geometry: Geometry) -> Region:
     if frame == "image":
         return region
     if not isinstance(region, (Box, Polygon)):
-        raise RegionError(f"the region is a {region.kind}; with frame='input' accepted: a box or a polygon")
+        raise RegionError(
+            f"{region.name} cannot be given in pixels of the model's input; with frame='input' accepted: a box or a "
+            "polygon"
+        )
+    points, shown = region.outlines()[0], _shown(geometry)
+    _require_on_input(region, points, shown, geometry.input_size)
+    inside = geometry.to_image(points.clip(shown[:2], shown[2:]))
+    return Polygon(inside.tolist()) if isinstance(region, Polygon) else Box(*inside.min(axis=0), *inside.max(axis=0))
+
+
+def _shown(geometry: Geometry) -> Rectangle:
+    """Return the part of the input that the image fills."""
     width, height = geometry.input_size
-    points = region.outlines()[0]
-    require_pixels(region.name, (*points.min(axis=0), *points.max(axis=0)), (width, height), "the model's input")
-    if isinstance(region, Polygon):
-        return Polygon(geometry.to_image(region.points).tolist())
-    image_size = geometry.image_size
-    x1, y1, x2, y2 = geometry.rectangle_to_input((0.0, 0.0, image_size[0], image_size[1]))
-    shown = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
-    out = max(shown[0] - region.x1, shown[1] - region.y1, region.x2 - shown[2], region.y2 - shown[3])
+    x1, y1, x2, y2 = geometry.rectangle_to_input((0.0, 0.0, *geometry.image_size))
+    return max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
+
+
+def _require_on_input(region: Box | Polygon, points: Points, shown: Rectangle, input_size: tuple[int, int]) -> None:
+    width, height = input_size
+    in_its_pixels = f"With frame='input' {'boxes' if isinstance(region, Box) else 'polygons'} are in its pixels"
+    made_for = region.image_size if isinstance(region, Box) else None
+    if made_for is not None and tuple(made_for) != input_size:
+        raise RegionError(
+            f"{region.name} was made for an image of {made_for[0]} x {made_for[1]} pixels, and the model's input has "
+            f"{width} x {height}. {in_its_pixels}"
+        )
+    (x1, y1), (x2, y2) = points.min(axis=0), points.max(axis=0)
+    require_pixels(region.name, (x1, y1, x2, y2), input_size, "the model's input")
+    out = max(shown[0] - x1, shown[1] - y1, x2 - shown[2], y2 - shown[3])
     if out > _ROUNDING:
         padded = shown != (0.0, 0.0, width, height)
         where = f", of which the image fills {Box(*shown)}" if padded else ""
         raise RegionError(
-            f"box {region} lies outside the model's input, which is {width} x {height} pixels{where}, by {out:.1f}. "
-            "With frame='input' boxes are in its pixels"
+            f"{region.name} lies outside the model's input, which is {width} x {height} pixels{where}, by {out:.1f}. "
+            f"{in_its_pixels}"
         )
-    inside = max(region.x1, shown[0]), max(region.y1, shown[1]), min(region.x2, shown[2]), min(region.y2, shown[3])
-    return Box(*geometry.rectangle_to_image(inside))

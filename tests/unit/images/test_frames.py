@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torchvision import tv_tensors
 
 from pytest_cam.errors import RegionError
 from pytest_cam.images.frames import region_in_image
@@ -70,6 +71,50 @@ def test_polygon_is_carried_like_a_box() -> None:
     np.testing.assert_allclose(polygon.coverage(CROP), box.coverage(CROP), atol=1e-6)
 
 
-def test_region_of_another_kind_is_named() -> None:
-    with pytest.raises(RegionError, match="the region is a mask; with frame='input' accepted: a box or a polygon"):
-        region_in_image(Mask(np.ones((4, 4), bool)), "input", CROP)
+@pytest.mark.parametrize(
+    ("region", "named"),
+    [
+        (Mask(np.ones((4, 4), bool)), r"mask of 16 pixels in \(0, 0, 4, 4\)"),
+        (Box(3, 3, 9, 9).dilate(1), r"box \(3, 3, 9, 9\) widened by 1 cell"),
+        ([(3, 3, 9, 9), (1, 1, 2, 2)], r"region \(3, 3, 9, 9\) \| \(1, 1, 2, 2\)"),
+    ],
+    ids=["mask", "dilated box", "boxes"],
+)
+def test_region_of_another_kind_is_named(region: object, named: str) -> None:
+    with pytest.raises(RegionError, match=rf"^{named} cannot be .*; with frame='input' accepted: a box or a polygon$"):
+        region_in_image(region, "input", CROP)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        Box.cxcywh_normalized(0.1, 0.1, 0.1, 0.1, image_size=(400, 200)),
+        tv_tensors.BoundingBoxes([[20, 10, 60, 30]], format="XYXY", canvas_size=(200, 400)),
+    ],
+    ids=["shares", "torchvision"],
+)
+def test_box_of_another_size_than_the_inputs_is_named(box: object) -> None:
+    words = r"box \(20, 10, 60, 30\) was made for an image of 400 x 200 pixels, and the model's input has 40 x 40"
+    with pytest.raises(RegionError, match=words):
+        region_in_image(box, "input", CROP)
+
+
+def test_box_of_the_inputs_own_size_is_carried_to_the_image() -> None:
+    box = Box.cxcywh_normalized(0.5, 0.5, 0.5, 0.25, image_size=(40, 40))
+    assert region_in_image(box, "input", CROP) == Box(30, 20, 70, 30)
+
+
+def test_polygon_that_is_not_on_the_input_is_named() -> None:
+    outside = Polygon([(30, 30), (80, 30), (80, 60)])
+    words = (
+        r"^polygon of 3 points in \(30, 30, 80, 60\) lies outside the model's input, which is 40 x 40 pixels, by "
+        r"40\.0\. With frame='input' polygons are in its pixels$"
+    )
+    with pytest.raises(RegionError, match=words):
+        region_in_image(outside, "input", CROP)
+
+
+def test_corner_half_a_pixel_into_the_padding_is_a_rounding() -> None:
+    corners = [(10, 12), (20, 12), (20, 20), (10, 20)]
+    polygon = region_in_image(Polygon(corners), "input", LETTERBOX)
+    assert polygon == Polygon([(20, 0), (40, 0), (40, 15), (20, 15)])
