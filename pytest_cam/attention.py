@@ -140,7 +140,7 @@ class Attention:
             threshold: The share of the map's maximum from which on a pixel counts, in (0, 1].
 
         Returns:
-            One box for each connected part, found as OpenCV contours on the input grid.
+            One box for each connected part, found as OpenCV contours on the input grid; of padding, no box has a part.
 
         Raises:
             EmptyMapError: The map is zero everywhere.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pytest_cam.errors import FlatMapError, SettingError, is_ours
 from pytest_cam.images import drawing
-from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.geometry import Geometry, Rectangle
 from pytest_cam.images.loading import RGB
 from pytest_cam.images.regions import Box
 from pytest_cam.images.style import Style
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pytest_cam.attention import Attention
 
 __tracebackhide__ = is_ours
+
+# In image pixels: narrower than that is what carrying an edge to the image and back leaves.
+_ROUNDING = 1e-6
 
 
 def view_of(attention: Attention, name: str, title: str) -> View:
@@ -88,10 +91,21 @@ def where(attention: Attention) -> str:
 
 
 def attended_boxes(cam: npt.NDArray[np.float32], geometry: Geometry, threshold: float = 0.5) -> list[Box]:
-    """Return the boxes, in image pixels, around what reaches a share of the map's maximum; the largest first."""
+    """Return the boxes, in image pixels, around what reaches a share of the map's maximum; the largest first.
+
+    Of what lies in the padding the image has no part, so a box ends where the image does.
+    """
     if not isinstance(threshold, (int, float, np.number)) or not 0 < threshold <= 1:
         raise SettingError(f"threshold is {threshold!r}; accepted: a share of the map's maximum in (0, 1]")
     width, height = geometry.input_size
     raised = upsample(cam, (height, width))
     rectangles = drawing.contour_rectangles(raised >= threshold * raised.max())
-    return [Box(*geometry.rectangle_to_image(rectangle)) for rectangle in rectangles]
+    boxes = [_in_image(geometry.rectangle_to_image(rectangle), geometry.seen) for rectangle in rectangles]
+    return sorted((box for box in boxes if box is not None), key=lambda box: box.area, reverse=True)
+
+
+def _in_image(rectangle: Rectangle, seen: Rectangle) -> Box | None:
+    """Return what of a rectangle is not padding; None where that is no more than rounding."""
+    (x1, y1, x2, y2), (left, top, right, bottom) = rectangle, seen
+    x1, y1, x2, y2 = max(x1, left), max(y1, top), min(x2, right), min(y2, bottom)
+    return Box(x1, y1, x2, y2) if min(x2 - x1, y2 - y1) > _ROUNDING else None

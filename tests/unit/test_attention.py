@@ -104,6 +104,16 @@ def test_boxes_surround_what_exceeds_half_the_maximum_largest_first(model: Mirro
             attend(model, image).boxes(threshold=threshold)
 
 
+def test_boxes_end_where_the_image_does_and_not_in_its_padding(model: Mirror) -> None:
+    # 32 x 16 in the middle of 32 x 32: one bright square reaches from the padding into the image, one does not.
+    letterbox = v1.Compose([v1.Pad((0, 8)), v1.ToTensor(), lambda x: torch.maximum(x, bright)])
+    bright = spot(4, 4) + spot(20, 26, side=4)
+    attention = attend(model, Image.new("RGB", (32, 16)), layer="look", method="gradcam", preprocess=letterbox)
+    (box,) = attention.boxes()
+    assert box == Box(4, 0, 12, 4)
+    assert attention.energy_in(box) == pytest.approx(32 / 80)
+
+
 def test_boxes_and_peak_are_in_image_pixels(model: Mirror) -> None:
     photo = Image.new("L", (60, 40))
     photo.paste(255, (30, 10, 38, 18))
