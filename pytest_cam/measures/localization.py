@@ -167,20 +167,6 @@ class GridRegion:
         height, width = self.size
         return (column + 0.5) * width / self.grid[1], (row + 0.5) * height / self.grid[0]
 
-    def offset_from(self, point: tuple[float, float]) -> tuple[float, float]:
-        """Return (dx, dy) in input pixels from a point to the nearest pixel that the region touches."""
-        if self.touched.all():  # a rectangle, as most regions are
-            return tuple(
-                max(there.start - at, at - there.stop, 0.0)
-                for there, at in zip(reversed(self._there), point, strict=True)
-            )
-        rows, columns = (np.arange(there.start, there.stop) + 0.5 for there in self._there)
-        dx = np.maximum(np.abs(columns - point[0]) - 0.5, 0.0)
-        dy = np.maximum(np.abs(rows - point[1]) - 0.5, 0.0)
-        distance = np.where(self.touched > 0, dx * dx + (dy * dy)[:, None], np.inf)
-        row, column = np.unravel_index(int(np.argmin(distance)), distance.shape)
-        return float(dx[column]), float(dy[row])
-
 
 def energy(cam: Array, region: GridRegion) -> float:
     """Return E = sum_M A / sum A on the input grid, in [0, 1].

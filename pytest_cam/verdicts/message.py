@@ -201,7 +201,8 @@ def _peak(evidence: Evidence) -> str:
         return f"shared by {measurement.tied_cells} of {evidence.map.size} cells"
     x, y = measurement.peak
     distance = measurement.peak_distance
-    where = "in the region" if distance == 0 else f"{distance:.0f} px outside the region"
+    where = f"{distance:.0f} px outside the region" if distance >= 0.5 else "at the region's edge"
+    where = "in the region" if distance == 0 else where
     if distance > 0 and measurement.metric == "pointing" and measurement.value == 1:
         where += ", within the pointing game's tolerance"
     return f"({x:.0f}, {y:.0f}), {where}"

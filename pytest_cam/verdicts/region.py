@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
@@ -61,7 +59,7 @@ def measure(
     if limits is not None and not RUNNING.is_recording:
         require_decidable(metric, limits, on_grid)
     exact = cam.astype(np.float64)
-    peak, distance = _peak(exact, geometry, on_grid)
+    peak = peak_in_image(cam, geometry)
     return Measurement(
         metric=metric.name,
         value=metric.value(exact, on_grid),
@@ -71,7 +69,7 @@ def measure(
         chance=on_grid.chance,
         ceiling=on_grid.ceiling,
         peak=peak,
-        peak_distance=distance,
+        peak_distance=region.distance(peak, geometry),
         tied_cells=tied_cells(exact),
         visible_share=visible,
     )
@@ -88,10 +86,3 @@ def peak_in_image(cam: Map, geometry: Geometry) -> tuple[float, float]:
     row, column = peak_cell(cam.astype(np.float64))
     width, height = geometry.input_size
     return geometry.point_to_image((column + 0.5) * width / cam.shape[1], (row + 0.5) * height / cam.shape[0])
-
-
-def _peak(cam: npt.NDArray[np.float64], geometry: Geometry, region: GridRegion) -> tuple[tuple[float, float], float]:
-    """Return where the map's peak is, and how far from the region, in image pixels."""
-    peak = region.centre(*peak_cell(cam))
-    nought, offset = geometry.point_to_image(0.0, 0.0), geometry.point_to_image(*region.offset_from(peak))
-    return geometry.point_to_image(*peak), math.dist(nought, offset)

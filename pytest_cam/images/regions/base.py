@@ -101,6 +101,15 @@ class Region(ABC):
             )
         return share
 
+    def distance(self, point: tuple[float, float], geometry: Geometry) -> float:
+        """Return how far a point is from the region, both in image pixels; 0 inside.
+
+        It is exact where all edges are upright or level; slanted ones are sampled, finer than an input pixel.
+        """
+        (a, b, _), (d, e, _) = geometry.inverse
+        x, y = geometry.to_input([point])[0].tolist()
+        return Raster.of(self, geometry).distance((x, y), (abs(a) + abs(d), abs(b) + abs(e)))
+
     def dilate(self, cells: float = 1) -> Region:
         """Return the region widened to every side by so many cells of the map that it will be measured with.
 

@@ -173,6 +173,11 @@ class Box(Region):
         self.require_within(geometry.image_size)
         return min(_intersection(self.corners, geometry.seen) / self.area, 1.0)
 
+    def distance(self, point: tuple[float, float], geometry: Geometry) -> float:
+        """Return how far a point is from the box, both in image pixels; 0 inside."""
+        x, y = point
+        return math.hypot(max(self.x1 - x, x - self.x2, 0.0), max(self.y1 - y, y - self.y2, 0.0))
+
     def outlines(self) -> list[npt.NDArray[np.float64]]:
         """Return the one rectangle that bounds the box, (4, 2) in image pixels."""
         return [np.array([(self.x1, self.y1), (self.x2, self.y1), (self.x2, self.y2), (self.x1, self.y2)])]

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pytest_cam.errors import RegionError, is_ours
+from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.regions.base import Region
 from pytest_cam.images.regions.raster import Array, Bools, Lines
 
@@ -86,6 +87,10 @@ class Union(_Combination):
     def separate(self) -> tuple[Region, ...]:
         """The parts."""
         return self.parts
+
+    def distance(self, point: tuple[float, float], geometry: Geometry) -> float:
+        """Return how far a point is from the nearest part, both in image pixels; 0 inside."""
+        return min(part.distance(point, geometry) for part in self.parts)
 
 
 @dataclass(frozen=True)

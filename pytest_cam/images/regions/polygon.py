@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cam.errors import RegionError, is_ours
-from pytest_cam.images.geometry import Rectangle
+from pytest_cam.images.geometry import Geometry, Rectangle
 from pytest_cam.images.regions.base import Region, require_inside, written
 from pytest_cam.images.regions.raster import Array, Bools, Lines
 
@@ -92,6 +92,17 @@ class Polygon(Region):
             RegionError: It does.
         """
         require_inside(str(self), self._bounds, image_size)
+
+    def distance(self, point: tuple[float, float], geometry: Geometry) -> float:
+        """Return how far a point is from the polygon, both in image pixels; 0 inside."""
+        if self.contains(np.array([point[0]]), np.array([point[1]])).any():
+            return 0.0
+        starts, stops = (np.array(ends) for ends in zip(*self._edges, strict=True))
+        along, away = stops - starts, np.array(point) - starts
+        # Of each edge the nearest point, as a share of the way along it; a corner given twice is one of no length.
+        lengths = np.maximum((along * along).sum(axis=1), np.finfo(np.float64).tiny)
+        shares = ((away * along).sum(axis=1) / lengths).clip(0, 1)
+        return float(np.hypot(*(away - shares[:, None] * along).T).min())
 
     def outlines(self) -> list[npt.NDArray[np.float64]]:
         """Return the polygon itself, (N, 2) in image pixels."""

@@ -88,6 +88,19 @@ class Raster:
         seen = float(self._heights @ (self._seen @ self._widths))
         return seen / whole if whole > 0 else float("nan")
 
+    def distance(self, point: tuple[float, float], pixel: tuple[float, float]) -> float:
+        """Return how far a point of the input is from the shape; 0 inside.
+
+        Args:
+            point: (x, y) in input pixels.
+            pixel: (width, height) of an input pixel, in the unit of the distance.
+        """
+        dx, dy = (
+            np.maximum(np.maximum(edges[:-1] - at, at - edges[1:]), 0.0) * length
+            for edges, at, length in zip((self.columns, self.rows), point, pixel, strict=True)
+        )
+        return float(np.sqrt(np.where(self.inside, dx * dx + (dy * dy)[:, None], np.inf).min()))
+
     @property
     def _seen_columns(self) -> Array:
         return self.columns[(self.columns >= 0) & (self.columns <= self.size[0])]

@@ -206,9 +206,12 @@ def test_hits_are_the_cells_near_enough_to_a_touched_pixel(h: int, w: int, size:
         arrays(np.float64, (size, size), elements=st.sampled_from([0.0, 0.0, 0.0, 0.3])).filter(np.any)
     )
     some = GridRegion.of(coverage, (h, w))
+    rows, columns = (coverage > 0).nonzero()
     for row in range(h):
         for column in range(w):
-            distance = np.hypot(*some.offset_from(some.centre(row, column)))
+            x, y = some.centre(row, column)
+            dx, dy = np.maximum(np.abs([columns + 0.5 - x, rows + 0.5 - y]) - 0.5, 0.0)
+            distance = np.hypot(dx, dy).min()
             if abs(distance - some.tolerance) > 1e-9:
                 assert some.hits[row, column] == (distance < some.tolerance)
 
@@ -216,8 +219,8 @@ def test_hits_are_the_cells_near_enough_to_a_touched_pixel(h: int, w: int, size:
 SPANS = st.tuples(st.integers(0, 11), st.integers(0, 11)).map(sorted)
 
 
-@given(SPANS, SPANS, st.floats(0, 12), st.floats(0, 12))
-def test_a_part_of_the_pixels_says_what_all_do(rows: list[int], columns: list[int], x: float, y: float) -> None:
+@given(SPANS, SPANS)
+def test_a_part_of_the_pixels_says_what_all_do(rows: list[int], columns: list[int]) -> None:
     (top, bottom), (left, right) = rows, columns
     whole = np.zeros((12, 12))
     whole[top : bottom + 1, left : right + 1] = 0.25
@@ -227,8 +230,6 @@ def test_a_part_of_the_pixels_says_what_all_do(rows: list[int], columns: list[in
     np.testing.assert_allclose(cropped.share, some.share, rtol=1e-12, atol=1e-15)
     assert cropped.chance == pytest.approx(some.chance)
     assert (cropped.hits == some.hits).all()
-    # A rectangle is asked for its edges, other regions for each of their pixels.
-    assert cropped.offset_from((x, y)) == pytest.approx(some.offset_from((x, y)))
 
 
 def test_tolerance_grows_with_the_image() -> None:

@@ -134,6 +134,17 @@ def test_peak_beside_a_region_that_it_hits_is_said_to_be_within_the_tolerance() 
     assert "peak       (24, 24), 6 px outside the region, within the pointing game's tolerance" in found
 
 
+def test_peak_is_said_to_be_in_the_region_only_where_it_is() -> None:
+    cam = np.zeros((4, 4))
+    cam[1, 1] = 1  # its centre is (24, 24)
+    for box, where in [
+        (Box(24, 20, 40, 40), "in the region"),
+        (Box(24.25, 20, 40, 40), "at the region's edge"),
+        (Box(24.75, 20, 40, 40), "1 px outside the region"),
+    ]:
+        assert f"peak       (24, 24), {where}\n" in message(evidence(cam, box))
+
+
 def test_small_region_is_still_outlined() -> None:
     cam = np.zeros((4, 4))
     cam[3, 3] = 1

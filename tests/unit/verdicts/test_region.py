@@ -5,6 +5,7 @@ import pytest
 
 from pytest_cam import Box, Mask, Polygon, Region
 from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.regions.combinations import Widened
 from pytest_cam.measures.localization import METRICS, metric_named
 from pytest_cam.verdicts.evidence import Measurement
 from pytest_cam.verdicts.region import measure
@@ -42,3 +43,42 @@ def test_one_rectangle_is_widened_alike_in_every_kind(region: Region) -> None:
     assert figures(region, "lift", widen=True) == pytest.approx(expected, abs=1e-7)
     # What the user dilates by one cell is what the negative check measures; only the visible share is of the wider one.
     assert figures(region.dilate(), "lift")[:-1] == pytest.approx(expected[:-1], abs=1e-7)
+
+
+# 20 image pixels to an input pixel across, 2.5 up and down; the peak of `FAR` is at (720, 10).
+SQUASH = Geometry((1280, 160), (64, 64), ((0.05, 0, 0), (0, 0.4, 0)))
+FAR = np.zeros((8, 8), dtype=np.float32)
+FAR[0, 4] = 1
+RIGHT, BELOW = Box(880, 0, 980, 160), Box(0, 130, 1280, 160)
+SET = np.zeros((160, 1280), dtype=bool)
+SET[130:, 700:], SET[50:53, 900] = True, True
+
+
+@pytest.mark.parametrize(
+    ("region", "distance"),
+    [
+        (RIGHT, 160),
+        (BELOW, 120),
+        (RIGHT | BELOW, 120),
+        (Box(710, 5, 730, 15), 0),
+        (Box(729, 0, 800, 160), 9),  # less than an input pixel
+        (~Box(0, 0, 760, 160), 40),
+        (Polygon([(720, 50), (760, 80), (680, 80)]), 40),
+        (Polygon([(750, 20), (900, 0), (900, 160)]), 1000**0.5),
+        (Polygon([(600, 0), (800, 0), (700, 160)]), 0),
+        (Polygon([(680, 10), (720, 50), (680, 50), (680, 50)]), 800**0.5),  # from the middle of its slanted edge
+        (Mask(SET), 120),
+        (Mask(SET) & Box(800, 0, 1280, 100), (180**2 + 40**2) ** 0.5),
+        (Polygon([(700, 100), (740, 100), (720, 140)]).widened(10, 10, (1280, 160)), 80),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_peak_is_as_far_from_a_region_as_it_is_in_the_image(region: Region, distance: float, turned: bool) -> None:
+    (scale_x, _, _), (_, scale_y, _) = SQUASH.matrix
+    quarter = Geometry((1280, 160), (64, 64), ((0, scale_y, 0), (-scale_x, 0, 64)))
+    cam, geometry = (np.rot90(FAR).copy(), quarter) if turned else (FAR, SQUASH)
+    found = measure(cam, geometry, region, metric_named("energy"))
+    assert found.peak == pytest.approx((720, 10))
+    is_sampled = isinstance(region, Widened)
+    assert found.peak_distance == pytest.approx(distance, abs=0.5 if is_sampled else 1e-6)
