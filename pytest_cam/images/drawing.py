@@ -78,7 +78,10 @@ def on_image(cam: npt.ArrayLike, geometry: Geometry, size: tuple[int, int]) -> n
     """
     cv2 = opencv()
     values = np.asarray(cam, dtype=np.float32)
-    on_input = cv2.resize(values, geometry.input_size, interpolation=cv2.INTER_LINEAR)
+    # Linear interpolation would pass over cells of a map that is finer than the input.
+    is_finer = values.shape[1] > geometry.input_size[0] or values.shape[0] > geometry.input_size[1]
+    how = cv2.INTER_AREA if is_finer else cv2.INTER_LINEAR
+    on_input = cv2.resize(values, geometry.input_size, interpolation=how)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     warped: npt.NDArray[np.float32] = cv2.warpAffine(
         on_input, _picture_to_input(geometry, size), size, flags=flags, borderMode=cv2.BORDER_REPLICATE

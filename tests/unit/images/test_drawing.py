@@ -20,6 +20,14 @@ def test_map_lies_on_the_pixels_that_it_is_of() -> None:
     assert drawing.on_image(cam, SAME, (4, 4)) == pytest.approx(cam)
 
 
+def test_no_cell_of_a_map_that_is_finer_than_the_input_is_passed_over() -> None:
+    cam = np.zeros((16, 16))
+    cam[5, 8] = 16  # one of the sixteen cells over the pixel (2, 1)
+    drawn = drawing.on_image(cam, SAME, (4, 4))
+    assert drawn[1, 2] == pytest.approx(1)
+    assert drawn.sum() == pytest.approx(1)
+
+
 def test_map_of_a_crop_lies_on_the_crop_and_is_zero_outside() -> None:
     right_half = Geometry((8, 4), (4, 4), ((1, 0, -4), (0, 1, 0)))
     drawn = drawing.on_image(np.ones((2, 2)), right_half, (8, 4))
