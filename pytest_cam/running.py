@@ -58,7 +58,7 @@ class Running:
         is_calibrating: Whether limits are recorded and not applied.
         agreed: What the limits file gives.
         records: What the checks of the test noted, until a report takes it.
-        asked: Which entries of the limits file they asked for, until a report takes it.
+        asked: Which entries of the limits file they asked for, whether it has them or not, until a report takes it.
         terminal: The path of the terminal that pytest writes to, and what it writes with; None where there is none.
     """
 
@@ -106,8 +106,9 @@ class Running:
         if not self.test:
             return None
         keys = [Key(test, number, check, metric) for test in dict.fromkeys((self.test, self.function))]
+        if self.agreed:
+            self.asked += keys
         found = [key for key in keys if key in self.agreed]
-        self.asked += found
         return self.agreed[found[0]] if found else None
 
 

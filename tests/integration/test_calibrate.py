@@ -232,6 +232,9 @@ def test_entries_that_no_check_asks_for_are_named(project):
         def test_one(cam, model, photo):
             cam.assert_attention_in_region(model, photo, LIT)
 
+        def test_other_number(cam, model, photo):
+            cam.assert_attention_not_in_region(model, photo, DARK)
+
         def test_fails(cam, model, photo):
             assert False
         """,
@@ -246,6 +249,7 @@ def test_entries_that_no_check_asks_for_are_named(project):
         ("test_suite.py::test_one", 2, "attention in box"),
         ("test_suite.py::test_one", 1, "attention in mask"),
         ("test_suite.py::test_fails", 1, "attention in box"),
+        ("test_suite.py::test_other_number", 1, "attention not in box"),
         ("test_suite.py::test_gone", 1, "attention in box"),
         ("test_gone.py::test_gone", 1, "attention in box"),
         ("test_other.py::test_other", 1, "attention in box"),
@@ -260,10 +264,11 @@ def test_entries_that_no_check_asks_for_are_named(project):
         "no check asked for test_suite.py::test_gone #1 attention in box, skill: there is no such test",
         "no check asked for test_suite.py::test_one #1 attention in mask, skill: its test has no such check",
         "no check asked for test_suite.py::test_one #2 attention in box, skill: its test has no such check",
-        "2 of 7 limits are of tests that did not run through",
+        "no check asked for test_suite.py::test_other_number #1 attention not in box, skill: that check asked for lift",
+        "2 of 8 limits are of tests that did not run through",
     ]
     assert "no check asked for test_suite.py::test_gone" not in one.stdout.str()
-    one.stdout.fnmatch_lines(["3 of 7 limits are of tests that did not run through"])
+    one.stdout.fnmatch_lines(["4 of 8 limits are of tests that did not run through"])
 
 
 def test_run_that_calibrates_is_no_gate(project, monkeypatch, request):
