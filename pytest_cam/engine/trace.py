@@ -13,7 +13,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pytest_cam.engine.answer import exact
-from pytest_cam.engine.backward import curvatures_at, gradients_at, leads_to, weighted_gradients_at
+from pytest_cam.engine.backward import curvatures_at, gradients_at, has_graph, leads_to, weighted_gradients_at
 from pytest_cam.engine.coupling import require_uncoupled
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import is_something, largest, of_batch, require_scores
@@ -153,7 +153,9 @@ def _may_end_earlier(taps: Taps | LastTap, scores: list[Scores]) -> bool:
     if not isinstance(taps, LastTap):
         return False
     (last,) = taps.seen()
-    return bool(taps.norms and last.layout.prefix) or not any(leads_to(last.tensor, each) for each in scores)
+    # Of scores without a graph there is nothing to be learnt.
+    is_passed_by = all(map(has_graph, scores)) and not any(leads_to(last.tensor, each) for each in scores)
+    return is_passed_by or bool(taps.norms and last.layout.prefix)
 
 
 def _twice_differentiable(subject: Subject, inputs: torch.Tensor) -> Any:

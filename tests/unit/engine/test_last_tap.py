@@ -77,6 +77,22 @@ def test_a_branch_that_the_score_does_not_read_is_passed_over(sizes: tuple[int, 
     assert found.map.tolist() == expected.map.tolist()
 
 
+class Detached(WithBranch):
+    """A classifier whose scores have no graph, and which counts its passes."""
+
+    passes = 0
+
+    def forward(self, images: torch.Tensor) -> Any:
+        self.passes += 1
+        return self.head(self.features(images).mean((2, 3))).detach()
+
+
+def test_scores_without_a_graph_are_not_asked_for_it_again() -> None:
+    model = Detached(()).eval()
+    assert attend(model, PICTURE, method="eigencam").layer == "features"
+    assert model.passes == 1
+
+
 class Queries(nn.Module):
     """Patches of 8 x 8, and 16 queries of them, as a detector has: 4 x 4 by accident."""
 
