@@ -100,12 +100,13 @@ class LastTap:
             if tensor is self._resampled or isinstance(module, _RESAMPLING):
                 self._resampled = tensor
                 return None
-            if not self._shows_the_image(layout, module, tensor):
+            # The same tensor is the same output only while nothing has written to it, as `x += y` does.
+            is_the_same = tensor is self._passed_on and tensor._version == self._passed_on_version
+            if not (is_the_same or self._shows_the_image(layout, module, tensor)):
                 return None
             if layout.kind == "tokens" and normalises_last_axis(type(module)):
                 self.norms[name] = Layer(name, module)
-            # The same tensor is the same output only while nothing has written to it, as `x += y` does.
-            if tensor is self._passed_on and tensor._version == self._passed_on_version:
+            if is_the_same:
                 if self._seen is not None:
                     self.others.pop(self._seen.name, None)
                     self.others[name] = Layer(name, module)
@@ -149,7 +150,7 @@ class LastTap:
         return self._prefix in (None, layout.prefix) and any(_is_merged(layout.grid, grid) for grid in self._grids)
 
     def _note(self, layout: Layout, kept: torch.Tensor) -> None:
-        self._leaves.append(ref(kept))
+        self._leaves = [*(leaf for leaf in self._leaves if leaf() is not None), ref(kept)]
         self._grids.add(layout.grid)
         if layout.kind == "tokens":
             self._prefix = layout.prefix
