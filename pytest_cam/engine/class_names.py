@@ -80,8 +80,8 @@ def index_named(name: str, class_names: Sequence[str] | None) -> int:
             f"target {name!r} is a class name, and no class names are known: pass class_names=[...], or override the "
             "`cam_class_names` fixture"
         )
-    names = [in_one_line(each) for each in class_names]
-    found = [index for index, each in enumerate(names) if each == in_one_line(name)]
+    wanted, names = in_one_line(name), [in_one_line(each) for each in class_names]
+    found = [index for index, each in enumerate(names) if each == wanted]
     if len(found) > 1:
         listed = ", ".join(map(str, found[:_MOST_LISTED])) + (", ..." if len(found) > _MOST_LISTED else "")
         raise TargetError(f"target {name!r} names {len(found)} classes ({listed}); pass the class index")

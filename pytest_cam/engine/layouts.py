@@ -217,11 +217,11 @@ class Reader:
 
     def _token_readings(self, tokens: int) -> list[Layout]:
         found: dict[Layout, tuple[int, bool]] = {}
-        height, width = self._size
+        (height, width), afters = self._size, {0, self._told("num_detection_tokens") or 0}
         for down, across in self._strides or {(side, side) for side in range(2, max(height, width) + 1)}:
             exact = height % down == 0 and width % across == 0
             grids = {(height // down, width // across), (-(-height // down), -(-width // across))}
-            for grid, after in product(grids, {0, self._told("num_detection_tokens") or 0}):
+            for grid, after in product(grids, afters):
                 prefix = tokens - after - grid[0] * grid[1]
                 if grid[0] * grid[1] > 1 and (prefix == 0 or self._may_come_before(prefix)):
                     layout, cost = Layout("tokens", grid, prefix, after), (prefix, not exact)

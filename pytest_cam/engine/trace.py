@@ -126,8 +126,7 @@ def trace(
         return Taps(layers, reader, hooks, prelude, subject.said("layer_call"))
 
     taps, scores = run(place)
-    unsure = _may_end_earlier(taps, scores) or any(each.might_be_probabilities for each in scores)
-    if unsure and not _differentiates(needs):
+    if not _differentiates(needs) and _is_unsure(taps, scores):
         # Only gradients show whether the score reads more of these tokens than the class token, and only its graph
         # whether a sigmoid gave it, and whether the last layer is on a side branch. Where there are none, methods that
         # need none take the last layer, its last tokens, and a logit.
@@ -149,7 +148,9 @@ def trace(
     raise of_no_layer(taps.seen()[0].name, names, scores[0].explained[0].name)
 
 
-def _may_end_earlier(taps: Taps | LastTap, scores: list[Scores]) -> bool:
+def _is_unsure(taps: Taps | LastTap, scores: list[Scores]) -> bool:
+    if any(each.might_be_probabilities for each in scores):
+        return True
     if not isinstance(taps, LastTap):
         return False
     (last,) = taps.seen()
