@@ -70,7 +70,7 @@ def style_from(config: pytest.Config) -> Style:
         try:
             Style(**{name: value})
         except SettingError as error:
-            raise SettingError(f"--cam-{name}, or cam_{name} of the ini file: {error}") from None
+            raise _wrong(name, str(error)) from None
     return Style(**given)
 
 
@@ -81,7 +81,11 @@ def require_fill_in(config: pytest.Config) -> None:
         SettingError: There is no such fill.
     """
     if problem := _no_fill(from_config(config, "fill")):
-        raise SettingError(f"--cam-fill, or cam_fill of the ini file: {problem}")
+        raise _wrong("fill", problem)
+
+
+def _wrong(name: str, problem: str) -> SettingError:
+    return SettingError(f"--cam-{name}, or cam_{name} of the ini file: {problem}")
 
 
 def from_markers(item: pytest.Item) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class ModelWatch:
             if model is None:
                 continue
             left: HookTable = {
-                key: value for key, value in hooks_on(model).items() if key not in before and not _lasts(*value)
+                key: value for key, value in hooks_on(model).items() if key not in before and not _lasts(value[-1])
             }
             remove_hooks(model, set(left))
             leaks += [_leak(model, *value) for value in left.values()]
@@ -68,7 +68,7 @@ class ModelWatch:
             )
 
 
-def _lasts(_: str, __: str, hook: ForwardHook) -> bool:
+def _lasts(hook: ForwardHook) -> bool:
     return str(getattr(_called(hook), "__module__", "")).startswith(_HOME_OF_LASTING_HOOKS)
 
 
