@@ -37,6 +37,14 @@ def plugin_args(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return args
 
 
+@pytest.fixture
+def seeded() -> Iterator[None]:
+    """Random weights that are the same in each run, of whatever tests."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The socket of a server that forks; empty where processes cannot."""

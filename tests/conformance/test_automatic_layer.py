@@ -14,16 +14,11 @@ from torch import nn
 
 from pytest_cam import DetectionBox, SegmentationMask, attend
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 SMALL: dict[str, Any] = {
     "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _seeded() -> Any:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 class Matches(nn.Module):

@@ -13,15 +13,10 @@ from pytest_cam import attend
 from pytest_cam.engine.layouts import Layout, Reader
 from pytest_cam.errors import IndependentScoreError
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 PICTURE = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
 METHODS = ("gradcam++", "scorecam")  # with gradients, and without
-
-
-@pytest.fixture(autouse=True)
-def _seeded() -> Any:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 class WithRows(nn.Module):
