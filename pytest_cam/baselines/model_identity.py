@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from pytest_cam.engine.bits import checksum
+from pytest_cam.engine.bits import array_over, checksum
 
 _DIGITS = 16
 _KEPT: WeakKeyDictionary[nn.Module, tuple[list[Any], str]] = WeakKeyDictionary()
@@ -116,4 +116,4 @@ def _bytes(tensor: torch.Tensor) -> memoryview | bytes:
     if fixed.layout != torch.strided:
         fixed = fixed.to_dense()
     flat = fixed.resolve_conj().resolve_neg().to("cpu").contiguous().reshape(-1)
-    return flat.view(torch.uint8).numpy().data if flat.numel() else b""
+    return array_over(flat.view(torch.uint8)).data if flat.numel() else b""

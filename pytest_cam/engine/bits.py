@@ -26,8 +26,16 @@ def words_of(fixed: torch.Tensor) -> Array | None:
     word = WORDS.get(fixed.element_size())
     if word is None or fixed.is_complex() or fixed.is_neg() or fixed.device.type != "cpu" or not are_rows_whole(fixed):
         return None
-    words: Array = fixed.as_strided((fixed.numel(),), (1,)).view(word).numpy()
-    return words
+    return array_over(fixed.as_strided((fixed.numel(),), (1,)).view(word))
+
+
+def array_over(fixed: torch.Tensor) -> Array:
+    """Return a tensor of whole numbers on the CPU as an array over the same memory.
+
+    Unlike by `Tensor.numpy()`, the tensor's storage may still be resized afterwards, as FSDP does; then the array must
+    no longer be read.
+    """
+    return np.from_dlpack(fixed)
 
 
 def are_rows_whole(fixed: torch.Tensor) -> bool:
@@ -55,7 +63,7 @@ def checksum(tensor: torch.Tensor) -> int:
     # Where the memory has holes, a copy without them is read.
     whole = fixed.resolve_conj().resolve_neg().contiguous().reshape(-1)
     if whole.device.type == "cpu":
-        return zlib.crc32(whole.view(torch.uint8).numpy().data)
+        return zlib.crc32(array_over(whole.view(torch.uint8)).data)
     vector = (torch.view_as_real(whole) if whole.is_complex() else whole).reshape(-1).view(WORDS[whole.element_size()])
     firsts = range(0, len(vector), _AT_ONCE)
     return sum([_mixed(vector[first : first + _AT_ONCE], first) for first in firsts])

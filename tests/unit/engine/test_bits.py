@@ -60,3 +60,11 @@ def test_no_rearrangement_goes_unseen(summed: Callable[[torch.Tensor], int], cha
     before = summed(weight)
     CHANGES[change](weight)
     assert summed(weight) != before
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_storage_may_still_be_resized(layout: str) -> None:
+    tensor = LAYOUTS[layout]()
+    checksum(tensor)
+    tensor.untyped_storage().resize_(0)  # as FSDP does with weights that it holds elsewhere
+    assert tensor.untyped_storage().nbytes() == 0
