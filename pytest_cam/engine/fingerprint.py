@@ -16,11 +16,11 @@ from torch import nn
 
 from pytest_cam.engine.bits import checksum
 from pytest_cam.engine.glances import Glances
+from pytest_cam.engine.places import Places
 from pytest_cam.engine.reach import Reach, UnreadableError
 from pytest_cam.engine.state import ModelState
 
-_version, _place = operator.attrgetter("_version"), torch.Tensor.data_ptr
-_shape, _stride = operator.attrgetter("shape"), torch.Tensor.stride
+_version = operator.attrgetter("_version")
 _parameters, _buffers = operator.itemgetter("_parameters"), operator.itemgetter("_buffers")
 _in_table = operator.methodcaller("values")
 
@@ -38,7 +38,7 @@ class Fingerprint:
     Attributes:
         is_known: Whether it is made of torch's and torchvision's own modules, whose attributes are plain values.
         modules: What is equal to that of the same modules.
-        attributes: Their attributes.
+        attributes: Their attributes; of a known model the values alone, since each module has as many as before.
         tables: Their parameters and buffers.
         of_kinds: What the modules' classes hold.
         lists: The lists among the attributes of known modules, and what those hold.
@@ -46,7 +46,7 @@ class Fingerprint:
         leads_back: Whether the model itself is among that, so that this keeps it alive.
         tensors: The parameters, the buffers, and the tensors among the attributes.
         versions: Those of the ones that are not looked at whole.
-        places: Where their memory is, and how it is read: shape and strides.
+        places: Where their memory is, and how it is read.
         glances: A look at some of their values.
         arrays: The NumPy arrays among the attributes, and what those hold.
         surroundings: The training flags as the user left them, and what else changes numbers: autocast, the default
@@ -55,7 +55,7 @@ class Fingerprint:
 
     is_known: bool
     modules: object
-    attributes: list[dict[str, Any]]
+    attributes: list[Any]
     tables: list[dict[str, torch.Tensor | None]]
     of_kinds: list[Any]
     lists: list[tuple[list[Any], list[Any]]]
@@ -63,7 +63,7 @@ class Fingerprint:
     leads_back: bool
     tensors: list[torch.Tensor]
     versions: list[int]
-    places: tuple[list[Any], ...]
+    places: Places
     glances: Glances
     arrays: list[tuple[Any, bytes]]
     surroundings: tuple[Any, ...]
@@ -82,7 +82,7 @@ class Fingerprint:
         attributes = state.tree.attributes
         tables = _tables(attributes)
         reach = Reach([]) if state.is_known else Reach.of(_roots(attributes, state), state.modules)
-        held = chain(_all_in(tables), reach.values)
+        held = chain(_read_in(tables) if state.is_known else _all_in(tables), reach.values)
         tensors = list({id(value): value for value in held if isinstance(value, torch.Tensor)}.values())
         if any(tensor.layout != torch.strided or tensor.is_inference() for tensor in tensors):
             raise UnreadableError("a tensor that is sparse, or made under inference_mode, counts no writes to it")
@@ -92,7 +92,7 @@ class Fingerprint:
         return cls(
             state.is_known,
             state.tree.identity,
-            list(map(dict, attributes)),
+            _all_in(attributes) if state.is_known else list(map(dict, attributes)),
             list(map(dict, tables)),
             _of_kinds(state),
             _lists(attributes) if state.is_known else [],
@@ -100,7 +100,7 @@ class Fingerprint:
             any(value is state.model for value in reach.values),
             tensors,
             list(map(_version, glances.partly)),
-            _places(tensors),
+            Places.of(tensors),
             glances,
             _arrays(reach.values),
             _surroundings(state.flags),
@@ -118,11 +118,11 @@ class Fingerprint:
             self.is_known == state.is_known
             and self.modules == state.tree.identity
             and self.surroundings == _surroundings(state.flags)
-            and _are_same(self.attributes, attributes)
+            and _are_same(self.attributes, _all_in(attributes) if self.is_known else attributes)
             and _are_same(self.tables, _tables(attributes))
             and _are_same(self.of_kinds, _of_kinds(state))
             and self.versions == list(map(_version, self.glances.partly))
-            and self.places == _places(self.tensors)
+            and self.places.hold()
             and all(_are_same(before, now) for now, before in self.lists)
             and (self.is_known or self.reach.is_unchanged(_roots(attributes, state)))
             and all(array.tobytes() == before for array, before in self.arrays)
@@ -134,12 +134,13 @@ class Fingerprint:
         return list(map(checksum, self.tensors))
 
 
-def _places(tensors: list[torch.Tensor]) -> tuple[list[Any], ...]:
-    return list(map(_place, tensors)), list(map(_shape, tensors)), list(map(_stride, tensors))
-
-
 def _tables(attributes: list[dict[str, Any]]) -> list[dict[str, torch.Tensor | None]]:
     return [*map(_parameters, attributes), *map(_buffers, attributes)]
+
+
+def _read_in(tables: list[dict[str, torch.Tensor | None]]) -> list[torch.Tensor | None]:
+    """Return what torch's own modules read in eval mode: batch norm counts its batches for training alone."""
+    return [tensor for table in tables for name, tensor in table.items() if name != "num_batches_tracked"]
 
 
 def _of_kinds(state: ModelState) -> list[Any]:
