@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cam.errors import MetricError, is_ours, nearest
+from pytest_cam.images.regions.touched import Touched, TouchedPixels
 from pytest_cam.measures.extent import iou, range_of_iou, range_of_rank, rank
 
 __tracebackhide__ = is_ours
@@ -75,34 +76,24 @@ class GridRegion:
     """A region as a map of h x w cells can resolve it.
 
     Attributes:
-        first: The row and the column of the first input pixel of `touched`.
-        touched: M, the share of each input pixel that lies in the region, in [0, 1], where it is not 0: all that are
-            left out are 0.
+        touched: M, the share of each input pixel that lies in the region.
         size: (H, W) of the input.
         grid: (h, w) of the map.
     """
 
-    first: tuple[int, int]
-    touched: Array
+    touched: Touched
     size: tuple[int, int]
     grid: tuple[int, int]
 
     @classmethod
     def of(cls, coverage: Array, grid: tuple[int, int]) -> GridRegion:
         """Return the region of some coverage of all pixels, (H, W) in [0, 1]."""
-        return cls((0, 0), coverage, (coverage.shape[0], coverage.shape[1]), grid)
+        return cls(TouchedPixels((0, 0), coverage), (coverage.shape[0], coverage.shape[1]), grid)
 
     @cached_property
     def coverage(self) -> Array:
         """M for all pixels, (H, W) in [0, 1]."""
-        coverage = np.zeros(self.size)
-        coverage[self._there] = self.touched
-        return coverage
-
-    @property
-    def _there(self) -> tuple[slice, slice]:
-        (row, column), (height, width) = self.first, self.touched.shape
-        return slice(row, row + height), slice(column, column + width)
+        return self.touched.coverage(self.size)
 
     @cached_property
     def axes(self) -> tuple[Array, Array]:
@@ -117,15 +108,14 @@ class GridRegion:
     @cached_property
     def share(self) -> Array:
         """(U^T M) / (U^T 1): the share of each cell's mass that falls into the region, (h, w) in [0, 1]."""
-        rows, columns = (axis[there] for axis, there in zip(self.axes, self._there, strict=True))
-        share: Array = rows.T @ self.touched @ columns / self.weight
+        share: Array = self.touched.folded(*self.axes) / self.weight
         # By rounding more than all of a cell may seem to lie there, and a check that nothing fails seem to be one.
         return np.minimum(share, 1.0, out=share)
 
     @cached_property
     def chance(self) -> float:
         """A = |M| / N: the energy of a map that is the same everywhere."""
-        return float(self.touched.sum() / (self.size[0] * self.size[1]))
+        return self.touched.area / (self.size[0] * self.size[1])
 
     @cached_property
     def ceiling(self) -> float:

@@ -78,7 +78,7 @@ def measure(
 def grid_region(region: Region, geometry: Geometry, grid: tuple[int, int]) -> GridRegion:
     """Return a region, resolved, as a map with a grid (h, w) can resolve it."""
     width, height = geometry.input_size
-    return GridRegion(*region.touched(geometry), (height, width), grid)
+    return GridRegion(region.touched(geometry), (height, width), grid)
 
 
 def peak_in_image(cam: Map, geometry: Geometry) -> tuple[float, float]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pytest_cam.errors import RegionError, is_ours
 from pytest_cam.images.geometry import Geometry, Rectangle
 from pytest_cam.images.regions.raster import Array, Bools, Lines, Raster
+from pytest_cam.images.regions.touched import Touched, TouchedPixels
 
 __tracebackhide__ = is_ours
 
@@ -79,13 +80,9 @@ class Region(ABC):
         """Return the share of each input pixel that lies in the region, by area, (H, W) in [0, 1]."""
         return Raster.of(self, geometry).coverage()
 
-    def touched(self, geometry: Geometry) -> tuple[tuple[int, int], npt.NDArray[np.float64]]:
-        """Return the coverage in the smallest rectangle outside of which it is 0, and that rectangle's first pixel.
-
-        Returns:
-            The first pixel's row and column, and the share of each input pixel that lies in the region.
-        """
-        return cropped(self.coverage(geometry))
+    def touched(self, geometry: Geometry) -> Touched:
+        """Return the input pixels that the region touches, and how much of each lies in it."""
+        return TouchedPixels.of(self.coverage(geometry))
 
     def visible_share(self, geometry: Geometry) -> float:
         """Return the share of the region's area that the model saw, in [0, 1].
@@ -154,14 +151,6 @@ class Region(ABC):
 def written(rectangle: Rectangle) -> str:
     """Return (x1, y1, x2, y2) as a reader would write it."""
     return f"({', '.join(f'{value:.1f}'.removesuffix('.0') for value in rectangle)})"
-
-
-def cropped(coverage: npt.NDArray[np.float64]) -> tuple[tuple[int, int], npt.NDArray[np.float64]]:
-    """Return the smallest part of an array (H, W) outside of which it is 0, and the first pixel, (row, column)."""
-    rows, columns = np.flatnonzero(coverage.any(axis=1)), np.flatnonzero(coverage.any(axis=0))
-    if not len(rows):
-        return (0, 0), coverage
-    return (int(rows[0]), int(columns[0])), coverage[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def require_inside(name: str, bounds: Rectangle, image_size: tuple[int, int]) -> None:

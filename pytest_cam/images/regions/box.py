@@ -14,6 +14,7 @@ from pytest_cam.errors import RegionError, is_ours
 from pytest_cam.images.geometry import Geometry, Rectangle
 from pytest_cam.images.regions.base import Region, require_inside, written
 from pytest_cam.images.regions.raster import Array, Bools, Lines
+from pytest_cam.images.regions.touched import Touched, TouchedRectangle
 
 __tracebackhide__ = is_ours
 
@@ -134,18 +135,15 @@ class Box(Region):
 
     def coverage(self, geometry: Geometry) -> npt.NDArray[np.float64]:
         """Return the share of each input pixel that lies in the box, by area, (H, W) in [0, 1]."""
-        (row, column), touched = self.touched(geometry)
         width, height = geometry.input_size
-        coverage = np.zeros((height, width))
-        coverage[row : row + touched.shape[0], column : column + touched.shape[1]] = touched
-        return coverage
+        return self.touched(geometry).coverage((height, width))
 
-    def touched(self, geometry: Geometry) -> tuple[tuple[int, int], npt.NDArray[np.float64]]:
-        """Return the coverage of the pixels that the box touches, and the first one's row and column."""
+    def touched(self, geometry: Geometry) -> Touched:
+        """Return the input pixels that the box touches, and how much of each lies in it."""
         x1, y1, x2, y2 = geometry.rectangle_to_input(_clipped(self.corners, geometry.image_size))
         column, columns = _overlap(geometry.input_size[0], x1, x2)
         row, rows = _overlap(geometry.input_size[1], y1, y2)
-        return (row, column), np.outer(rows, columns)
+        return TouchedRectangle((row, column), rows, columns)
 
     def widened(self, dx: float, dy: float, image_size: tuple[int, int]) -> Box:
         """Return the box widened by dx to the left and right and dy to the top and bottom, within the image."""

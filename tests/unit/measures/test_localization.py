@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pytest_cam.errors import MetricError
+from pytest_cam.images.regions.touched import TouchedPixels, TouchedRectangle
 from pytest_cam.measures.extent import iou, rank
 from pytest_cam.measures.localization import (
     METRICS,
@@ -224,12 +225,15 @@ def test_a_part_of_the_pixels_says_what_all_do(rows: list[int], columns: list[in
     (top, bottom), (left, right) = rows, columns
     whole = np.zeros((12, 12))
     whole[top : bottom + 1, left : right + 1] = 0.25
-    some, part = GridRegion.of(whole, (3, 4)), whole[top : bottom + 1, left : right + 1]
-    cropped = GridRegion((top, left), part, (12, 12), (3, 4))
-    np.testing.assert_array_equal(cropped.coverage, whole)
-    np.testing.assert_allclose(cropped.share, some.share, rtol=1e-12, atol=1e-15)
-    assert cropped.chance == pytest.approx(some.chance)
-    assert (cropped.hits == some.hits).all()
+    some = GridRegion.of(whole, (3, 4))
+    box = TouchedRectangle((top, left), np.full(bottom + 1 - top, 0.5), np.full(right + 1 - left, 0.5))
+    for touched in (TouchedPixels.of(whole), box):
+        part = GridRegion(touched, (12, 12), (3, 4))
+        np.testing.assert_array_equal(touched.shares, whole[top : bottom + 1, left : right + 1])
+        np.testing.assert_array_equal(part.coverage, whole)
+        np.testing.assert_allclose(part.share, some.share, rtol=1e-12, atol=1e-15)
+        assert part.chance == pytest.approx(some.chance)
+        assert (part.hits == some.hits).all()
 
 
 def test_tolerance_grows_with_the_image() -> None:
