@@ -197,7 +197,7 @@ def _entries(output: Any) -> dict[Any, Any]:
         return dict(output)
     if isinstance(output, (list, tuple)):
         return output._asdict() if hasattr(output, "_asdict") else dict(enumerate(output))
-    if is_dataclass(output) and not isinstance(output, type):
+    if _is_of_dataclass(output):
         return {field.name: getattr(output, field.name) for field in fields(output)}
     if isinstance(output, torch.Tensor) or not hasattr(output, "__dict__"):
         return {}
@@ -247,19 +247,29 @@ def with_each(part: Any, change: Callable[[Any], Any], depth: int = _DEEPEST) ->
             mapping[key] = with_each(item, change, depth - 1)
         return mapping
     own = {key: with_each(item, change, depth - 1) for key, item in _entries(part).items()}
-    if type(part) is SimpleNamespace or (is_dataclass(part) and not isinstance(part, type)):
-        instance = copy.copy(part)
-        for name, item in own.items():
-            object.__setattr__(instance, name, item)
-        return instance
+    if type(part) is SimpleNamespace or _is_of_dataclass(part):
+        return _with_attributes(part, own)
     return _with(part, own) if isinstance(part, (list, tuple, Mapping)) else part
 
 
 def _with(value: Any, own: dict[Any, Any]) -> Any:
     """Return an output of the kind of another one, with these entries."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **own)
+    if _is_of_dataclass(value):
+        # Those of Hugging Face hold each part as an entry, too.
+        holds_entries = isinstance(value, Mapping)
+        return replace(value, **own) if holds_entries else _with_attributes(value, own)
     if isinstance(value, (list, tuple)):
         items = list(own.values())
         return value._make(items) if hasattr(value, "_make") else type(value)(items)
     return own if isinstance(value, Mapping) else SimpleNamespace(**own)
+
+
+def _with_attributes(value: Any, own: dict[Any, Any]) -> Any:
+    instance = copy.copy(value)
+    for name, item in own.items():
+        object.__setattr__(instance, name, item)
+    return instance
+
+
+def _is_of_dataclass(value: Any) -> bool:
+    return is_dataclass(value) and not isinstance(value, type)

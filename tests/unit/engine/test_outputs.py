@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -110,6 +110,21 @@ def test_what_was_selected_is_searched_in_turn() -> None:
 def test_output_that_does_not_exist_is_an_error(output: Any, selector: Any, message: str) -> None:
     with pytest.raises(OutputError, match=message):
         selected(output, selector)
+
+
+def test_own_part_of_a_dataclass_is_one_whatever_its_init_takes() -> None:
+    @dataclass(frozen=True)
+    class Scored:
+        logits: torch.Tensor
+        scale: InitVar[float]
+        best: torch.Tensor = field(init=False)
+
+        def __post_init__(self, scale: float) -> None:
+            object.__setattr__(self, "best", self.logits.argmax(dim=1) * scale)
+
+    part = own_part(Scored(LOGITS, 3.0), 1, 2)
+    assert isinstance(part, Scored)
+    assert (part.logits.tolist(), part.best.item()) == ([8, 16, 32], 6)
 
 
 def test_own_part_of_a_dict_has_a_row_of_each_batched_tensor() -> None:
