@@ -77,7 +77,7 @@ def _require_on_input(region: Box | Polygon, points: Points, shown: Rectangle, i
             f"{width} x {height}. {in_its_pixels}"
         )
     (x1, y1), (x2, y2) = points.min(axis=0), points.max(axis=0)
-    require_pixels(region.name, (x1, y1, x2, y2), input_size, "the model's input")
+    require_pixels(region, (x1, y1, x2, y2), input_size, "the model's input")
     out = max(shown[0] - x1, shown[1] - y1, x2 - shown[2], y2 - shown[3])
     if out > _ROUNDING:
         padded = shown != (0.0, 0.0, width, height)

@@ -153,28 +153,28 @@ def written(rectangle: Rectangle) -> str:
     return f"({', '.join(f'{value:.1f}'.removesuffix('.0') for value in rectangle)})"
 
 
-def require_inside(name: str, bounds: Rectangle, image_size: tuple[int, int]) -> None:
+def require_inside(region: Region, bounds: Rectangle, image_size: tuple[int, int]) -> None:
     """Check that bounds (x1, y1, x2, y2) reach outside the image by no more than a rounding, and are in pixels.
 
     Raises:
         RegionError: They do, or they lie within the first pixel, as shares of the image's size do.
     """
-    require_pixels(name, bounds, image_size, "the image")
+    require_pixels(region, bounds, image_size, "the image")
     width, height = image_size
     out = max(-bounds[0], -bounds[1], bounds[2] - width, bounds[3] - height)
     if out > _ROUNDING:
-        kinds = "Polygons" if name.startswith("polygon") else "Boxes"
+        kinds = "Polygons" if region.kind == "polygon" else "Boxes"
         raise RegionError(
-            f"{name} lies outside the image, which is {width} x {height} pixels, by {out:.1f}. {kinds} are "
+            f"{region.name} lies outside the image, which is {width} x {height} pixels, by {out:.1f}. {kinds} are "
             "in pixels of the image, not of the model's input, and not normalised"
         )
 
 
-def require_pixels(name: str, bounds: Rectangle, size: tuple[int, int], of: str) -> None:
+def require_pixels(region: Region, bounds: Rectangle, size: tuple[int, int], of: str) -> None:
     """Check that bounds (x1, y1, x2, y2) are in pixels.
 
     Args:
-        name: The region in a sentence.
+        region: The region.
         bounds: What lies around it.
         size: (width, height) of what it lies in.
         of: What that is called.
@@ -185,7 +185,7 @@ def require_pixels(name: str, bounds: Rectangle, size: tuple[int, int], of: str)
     width, height = size
     if max(bounds) <= 1 < min(size) and any(value != round(value) for value in bounds):
         raise RegionError(
-            f"{name} lies within the first pixel of {of}, which is {width} x {height} pixels: its coordinates "
+            f"{region.name} lies within the first pixel of {of}, which is {width} x {height} pixels: its coordinates "
             f"look like shares of its size. Accepted: pixels, here x up to {width} and y up to {height}; "
             "Box.cxcywh_normalized(...) takes shares"
         )

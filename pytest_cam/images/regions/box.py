@@ -160,7 +160,7 @@ class Box(Region):
                 f"box {self} was made for an image of {self.image_size[0]} x {self.image_size[1]} pixels, and this one "
                 f"has {image_size[0]} x {image_size[1]}: pass the image that was annotated, or the box of this one"
             )
-        require_inside(self.name, self.corners, image_size)
+        require_inside(self, self.corners, image_size)
 
     def visible_share(self, geometry: Geometry) -> float:
         """Return the share of the box's area that the model saw, in [0, 1].

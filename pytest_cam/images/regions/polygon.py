@@ -91,7 +91,7 @@ class Polygon(Region):
         Raises:
             RegionError: It does.
         """
-        require_inside(str(self), self._bounds, image_size)
+        require_inside(self, self._bounds, image_size)
 
     def distance(self, point: tuple[float, float], geometry: Geometry) -> float:
         """Return how far a point is from the polygon, both in image pixels; 0 inside."""
