@@ -38,7 +38,7 @@ class Fingerprint:
     Attributes:
         is_known: Whether it is made of torch's and torchvision's own modules, whose attributes are plain values.
         modules: What is equal to that of the same modules.
-        attributes: Their attributes; of a known model the values alone, since each module has as many as before.
+        attributes: Their attributes.
         tables: Their parameters and buffers.
         of_kinds: What the modules' classes hold.
         lists: The lists among the attributes of known modules, and what those hold.
@@ -92,7 +92,7 @@ class Fingerprint:
         return cls(
             state.is_known,
             state.tree.identity,
-            _all_in(attributes) if state.is_known else list(map(dict, attributes)),
+            state.tree.own if state.is_known else list(map(dict, attributes)),
             list(map(dict, tables)),
             _of_kinds(state),
             _lists(attributes) if state.is_known else [],
@@ -118,7 +118,7 @@ class Fingerprint:
             self.is_known == state.is_known
             and self.modules == state.tree.identity
             and self.surroundings == _surroundings(state.flags)
-            and _are_same(self.attributes, _all_in(attributes) if self.is_known else attributes)
+            and _are_same(self.attributes, state.tree.own if self.is_known else attributes)
             and _are_same(self.tables, _tables(attributes))
             and _are_same(self.of_kinds, _of_kinds(state))
             and self.versions == list(map(_version, self.glances.partly))
@@ -192,7 +192,7 @@ def _arrays(values: list[Any]) -> list[tuple[Any, bytes]]:
 def _surroundings(flags: list[bool] | None) -> tuple[Any, ...]:
     return (
         flags,
-        *((torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda")),
+        *(torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) for kind in ("cpu", "cuda")),
         torch.get_default_dtype(),
         torch.get_num_threads(),
         torch.are_deterministic_algorithms_enabled(),
