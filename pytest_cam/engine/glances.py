@@ -11,6 +11,11 @@ import torch
 
 from pytest_cam.engine.bits import WORDS, Array, are_rows_whole, words_of
 
+# Of how many rows of one tensor a value is looked at. Each is a line of memory that the look fetches from far away, and
+# all of a large network's would cost more than everything else that a cached answer takes. All classes of a usual head
+# are among them, and all filters of a narrow convolution; of a wider one some, evenly spread.
+_MOST_CLASSES, _MOST_FILTERS = 1024, 64
+
 
 class _Glance(Protocol):
     def holds(self) -> bool: ...
@@ -20,7 +25,8 @@ class _Glance(Protocol):
 class Glances:
     """A few values of some tensors as they were: all of vectors, and of what has more axes the first row and column.
 
-    So a write to a whole row or column shows, as to what makes one channel, or reads one.
+    So a write to a whole column shows, as to what reads one channel, and one to a row of those that are looked at, as
+    to what makes one.
 
     Views of the tensors are kept: while the tensors are the same ones, and their memory is where it was, these show
     what is written to them.
@@ -59,7 +65,8 @@ class Glances:
                 others.setdefault((fixed.dtype, fixed.device), []).extend(_firsts_of(fixed))
             elif fixed.ndim > 1:
                 length = len(words) // len(fixed)
-                rows.setdefault(words.itemsize, []).append(words[::length])
+                step = -(-len(fixed) // (_MOST_CLASSES if fixed.ndim == 2 else _MOST_FILTERS))
+                rows.setdefault(words.itemsize, []).append(words[:: length * step])
                 vectors.append(words[:length].data.cast("B"))
             else:
                 vectors.append(words.data.cast("B"))

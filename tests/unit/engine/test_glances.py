@@ -69,6 +69,22 @@ def test_a_write_to_any_column_shows(layout: str, kind: torch.dtype) -> None:
         assert glances.hold()
 
 
+@pytest.mark.parametrize(
+    ("shape", "step"),
+    [((64, 2, 1, 1), 1), ((65, 2, 1, 1), 2), ((512, 2, 1, 1), 8), ((1024, 2), 1), ((1025, 2), 2)],
+    ids=str,
+)
+def test_of_many_rows_evenly_spread_ones_are_looked_at(shape: tuple[int, ...], step: int) -> None:
+    tensor = torch.zeros(shape)
+    glances = Glances.at([tensor])
+    shown = []
+    for row in range(len(tensor)):
+        tensor.data[row] = 1
+        shown.append(not glances.hold())
+        tensor.data[row] = 0
+    assert [row for row, is_shown in enumerate(shown) if is_shown] == list(range(0, len(tensor), step))
+
+
 def test_what_holds_nothing_is_no_news() -> None:
     assert Glances.at([torch.zeros(0), torch.zeros(0, 4), torch.zeros(4, 0)]).hold()
     assert Glances.at([]).hold()
