@@ -24,7 +24,7 @@ MEAN = "geometric mean"
 LIMIT, LIMIT_OF_SHORT, SHORT_MS = 1.10, 1.20, 20.0
 LIMIT_OF_MEAN = 1.08
 LIMIT_OVER_BOUND = 1.20
-SECONDS = {"last": 20.0, "middle": 4.0, "early": 3.0}
+SECONDS = {"last": 50.0, "middle": 12.0, "early": 3.0}
 
 
 def figures(setup: Setup) -> Iterator[Figure]:
