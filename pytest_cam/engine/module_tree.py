@@ -85,10 +85,8 @@ class ModuleTree:
 
     @property
     def own(self) -> list[Any]:
-        """What each module holds beside what every module does: its parameters, modules, flag and hooks."""
-        if self.kept is None:
-            return [{name: value for name, value in held.items() if name not in _COMMON} for held in self.attributes]
-        return [get(held) for get, held in zip(self.kept.getters, self.kept.attributes, strict=True)]
+        """What the modules of a known model hold beside what every module does; of another model all that they hold."""
+        return self.attributes if self.kept is None else [get(held) for get, held in self.kept.own]
 
     def is_any_given(self, name: str) -> bool:
         """Return whether an instance was given an attribute that its class has, such as another forward method."""
@@ -134,7 +132,7 @@ class _Kept:
         children: The modules that these hold.
         childless: The tables of those that hold none. A hook of the user may run a module that is placed there.
         sizes: How many attributes each has.
-        getters: From these dicts to the attributes that are not those of every module.
+        own: Of each that has attributes which not every module has, what gets these from its dict, and the dict.
         next_hook: The number that torch's next hook would have had when hooks were last looked for.
         hooked: Whether there were any.
         spares_inputs: Whether a pass has shown that the model does not write to its input.
@@ -148,7 +146,7 @@ class _Kept:
     children: list[nn.Module | None]
     childless: list[dict[str, nn.Module | None]]
     sizes: list[int]
-    getters: list[Callable[[dict[str, Any]], Any]]
+    own: list[tuple[Callable[[dict[str, Any]], Any], dict[str, Any]]]
     next_hook: int = -1
     hooked: bool = True
     spares_inputs: bool = False
@@ -166,7 +164,7 @@ class _Kept:
             _children_in(parents),
             [module._modules for module in modules if not module._modules],
             list(map(len, attributes)),
-            [_getter(tuple(name for name in held if name not in _COMMON)) for held in attributes],
+            [(operator.itemgetter(*names), held) for held in attributes if (names := held.keys() - _COMMON)],
         )
 
     def is_of(self, modules: list[nn.Module]) -> bool:
@@ -181,14 +179,6 @@ class _Kept:
 
 # What is kept must not keep the model alive: nothing is of those that refer to themselves.
 _KEPT: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
-
-
-def _getter(names: tuple[str, ...]) -> Callable[[dict[str, Any]], Any]:
-    return operator.itemgetter(*names) if names else _nothing
-
-
-def _nothing(held: dict[str, Any]) -> None:
-    return None
 
 
 def _each_once(kinds: Iterable[type]) -> tuple[type, ...]:

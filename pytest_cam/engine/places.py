@@ -20,13 +20,11 @@ class Places:
     """Where some tensors are, and how they are read.
 
     Attributes:
-        tensors: All of them.
         vectors: Those of them that are vectors without holes.
         others: The others.
         before: What was found of them.
     """
 
-    tensors: list[torch.Tensor]
     vectors: list[torch.Tensor]
     others: list[torch.Tensor]
     before: list[list[Any]]
@@ -42,17 +40,15 @@ class Places:
         others: list[torch.Tensor] = []
         for tensor in tensors:
             (vectors if tensor.ndim == 1 and tensor.is_contiguous() else others).append(tensor)
-        both = [*vectors, *others]
-        return cls(both, vectors, others, _found(both, vectors, others))
+        return cls(vectors, others, _found(vectors, others))
 
     def hold(self) -> bool:
         """Return whether all of them still are there, and read as before."""
-        return self.before == _found(self.tensors, self.vectors, self.others)
+        return self.before == _found(self.vectors, self.others)
 
 
-def _found(both: list[torch.Tensor], vectors: list[torch.Tensor], others: list[torch.Tensor]) -> list[list[Any]]:
+def _found(vectors: list[torch.Tensor], others: list[torch.Tensor]) -> list[list[Any]]:
     return [
-        list(map(_place, both)),
-        *(list(map(ask, vectors)) for ask in (_dim, _numel, _is_contiguous)),
-        *(list(map(ask, others)) for ask in (_shape, _stride)),
+        *(list(map(ask, vectors)) for ask in (_place, _dim, _numel, _is_contiguous)),
+        *(list(map(ask, others)) for ask in (_place, _shape, _stride)),
     ]
