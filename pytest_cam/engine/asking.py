@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -132,17 +133,22 @@ class Ask:
 
 
 def _handed(method: Method, source: Trace | Resources | None) -> dict[str, Any]:
-    """Return what a method asks for; a registered one gets copies, since it may write to them."""
+    """Return what a method asks for; a registered one gets copies, as it may write to them, in the usual layout."""
     values = {name: getattr(source, name) for name in method.needs}
     if method.is_built_in:
         return values
-    return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
+    usual = torch.contiguous_format
+    return {
+        name: each.clone(memory_format=usual) if isinstance(each, torch.Tensor) else each
+        for name, each in values.items()
+    }
 
 
 def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explained], inputs: torch.Tensor) -> Found:
     _require_maps(method, maps, len(inputs), None if part is None else part.layout.grid)
-    values = maps.detach().to("cpu", torch.float32).resolve_neg().numpy()
-    if not np.isfinite(np.add.reduce(values, axis=None)) and not np.isfinite(values).all():
+    cells = maps.detach().to("cpu", torch.float32).resolve_neg()
+    values = cells.numpy()
+    if not math.isfinite(float(cells.sum())) and not np.isfinite(values).all():
         where = _place_of(method) if part is None else f"layer {part.layer}"
         raise NonFiniteError(f"the {method.name} map at {where} is not finite although {_finite(method)}")
     if not method.is_built_in:

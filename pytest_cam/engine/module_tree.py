@@ -6,11 +6,12 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import chain, repeat
+from itertools import chain
 from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils.hooks import RemovableHandle
@@ -88,10 +89,6 @@ class ModuleTree:
         """What the modules of a known model hold beside what every module does; of another model all that they hold."""
         return self.attributes if self.kept is None else [get(held) for get, held in self.kept.own]
 
-    def is_any_given(self, name: str) -> bool:
-        """Return whether an instance was given an attribute that its class has, such as another forward method."""
-        return any(map(operator.contains, self.attributes, repeat(name)))
-
     def each(self, name: str) -> Iterator[Any]:
         """Return an attribute of every module."""
         if self.kept is not None:
@@ -112,8 +109,8 @@ class ModuleTree:
         """Return whether somebody placed a hook on a module."""
         if self.kept is None:
             return any(any(self.each(kind)) for kind in HOOK_KINDS)
-        # Each hook that is placed anywhere takes the next number.
-        if self.kept.next_hook != RemovableHandle.next_id:
+        # Each hook that is placed anywhere takes the next number; one that is taken away leaves nothing to see.
+        if self.kept.hooked or self.kept.next_hook != RemovableHandle.next_id:
             self.kept.hooked = any(any(self.each(kind)) for kind in HOOK_KINDS)
             self.kept.next_hook = RemovableHandle.next_id
         return self.kept.hooked
@@ -132,6 +129,8 @@ class _Kept:
         children: The modules that these hold.
         childless: The tables of those that hold none. A hook of the user may run a module that is placed there.
         sizes: How many attributes each has.
+        weights_to_lay_out: How many values the weights hold that convolutions lay out anew in each pass for an input
+            with its channels last.
         own: Of each that has attributes which not every module has, what gets these from its dict, and the dict.
         next_hook: The number that torch's next hook would have had when hooks were last looked for.
         hooked: Whether there were any.
@@ -146,6 +145,7 @@ class _Kept:
     children: list[nn.Module | None]
     childless: list[dict[str, nn.Module | None]]
     sizes: list[int]
+    weights_to_lay_out: int
     own: list[tuple[Callable[[dict[str, Any]], Any], dict[str, Any]]]
     next_hook: int = -1
     hooked: bool = True
@@ -164,6 +164,7 @@ class _Kept:
             _children_in(parents),
             [module._modules for module in modules if not module._modules],
             list(map(len, attributes)),
+            sum(map(_values_to_lay_out, modules)),
             [(operator.itemgetter(*names), held) for held in attributes if (names := held.keys() - _COMMON)],
         )
 
@@ -204,6 +205,13 @@ def _leads_back(model: nn.Module, modules: list[nn.Module]) -> bool:
 
 def _children_in(parents: list[dict[str, nn.Module | None]]) -> list[nn.Module | None]:
     return list(chain.from_iterable(map(dict.values, parents)))
+
+
+def _values_to_lay_out(module: nn.Module) -> int:
+    weight = module._parameters.get("weight")
+    if weight is None or weight.ndim != 4 or weight.is_contiguous(memory_format=torch.channels_last):
+        return 0
+    return weight.numel()
 
 
 def modules_of(model: nn.Module) -> list[nn.Module]:

@@ -107,7 +107,7 @@ class Resources:
         all_weights = torch.zeros_like(found.logits)
         all_weights[self._index] = weights.to(all_weights)[0]
         of_batch = cast("Callable[[torch.Tensor], torch.Tensor]", found.class_gradients)  # which the method asks for
-        return of_batch(all_weights)[self._index : self._index + 1]
+        return of_batch(all_weights)[self._index : self._index + 1].contiguous()
 
     @property
     def attention_gradients(self) -> list[torch.Tensor]:
@@ -136,7 +136,7 @@ class Resources:
         def made(start: int, stop: int) -> torch.Tensor:
             versions = make(start, stop)
             # What explains any callable has the same map for a module, to the bit.
-            return versions if self._found is None else laid_out(versions, self._subject.state)
+            return versions if self._found is None else laid_out(versions, self._subject.module_state)
 
         return self._in_batches(score, count, made, "inputs")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import repeat
 from typing import Any
 
@@ -73,7 +73,7 @@ class ModelState:
             require_python(model, self.modules)
         require_differentiable(self.modules, tree.lazy, parameter if opens else None)
         self.model = model
-        self.is_known = tree.kept is not None and not tree.is_any_given("forward")
+        self.is_known = tree.kept is not None
         first = parameter if parameter is not None else _first(tree.each("_buffers"))
         self.device = torch.device("cpu") if first is None else first.device
         self.dtype = parameter.dtype if parameter is not None and parameter.is_floating_point() else None
@@ -87,7 +87,8 @@ class ModelState:
             raise
 
     def _entered(self) -> ModelState:
-        self._ordinary_mode = torch.inference_mode(False)
+        # To enter a mode and leave it takes longer than to ask.
+        self._ordinary_mode = torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
         self._ordinary_mode.__enter__()
         if _FAST_PATH_SKIPS_HOOKS:
             self._has_fast_path = torch.backends.mha.get_fastpath_enabled()
@@ -125,6 +126,11 @@ class ModelState:
         """Return whether no random number was drawn and no buffer written to since they were noted."""
         drawn = self._random is not None and not self._random.is_current()
         return not drawn and (self._buffers is None or self._buffers.are_as_before())
+
+    @property
+    def weights_to_lay_out(self) -> int:
+        """How many values the weights hold that convolutions lay out anew for an input with its channels last."""
+        return 0 if self.tree.kept is None else self.tree.kept.weights_to_lay_out
 
     def users_code(self) -> RandomState:
         """Return a `with` block for code of the user that is not the model's: a preprocess, a registered method.
@@ -208,4 +214,8 @@ def _hint(value: object) -> str:
 
 
 def _first(tables: Iterable[Mapping[str, torch.Tensor | None]]) -> torch.Tensor | None:
-    return next((tensor for table in tables for tensor in table.values() if tensor is not None), None)
+    for table in tables:
+        for tensor in table.values():
+            if tensor is not None:
+                return tensor
+    return None

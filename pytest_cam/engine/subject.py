@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -15,6 +15,7 @@ from pytest_cam.engine.class_names import as_names, names_of
 from pytest_cam.engine.further import Further, on_device
 from pytest_cam.engine.layouts import Reader
 from pytest_cam.engine.outputs import Rows
+from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.engine.requirements import require_accepted
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.targets import Scores, Target, scores_of, values_of
@@ -117,6 +118,11 @@ class Subject:
         """Return the score of one target for each of several inputs: see `values_of`."""
         with self._guarded([target]):
             return values_of(output, target, count, self.said("output"), *self._names(), self.rows)
+
+    def is_read_by_users(self, targets: Iterable[Target]) -> bool:
+        """Return whether functions of the user get tensors that a pass makes."""
+        functions = (self.said("output"), self.said("reshape"), *targets)
+        return any(callable(function) and not isinstance(function, ReadyTarget) for function in functions)
 
     def _guarded(self, targets: list[Target]) -> AbstractContextManager[object]:
         """Return a `with` block that puts back random numbers which functions of the user draw."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from pytest_cam.engine.backward import curvatures_at, gradients_at, has_graph, l
 from pytest_cam.engine.coupling import require_uncoupled
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import is_something, largest, of_batch, require_scores
-from pytest_cam.engine.forward import Run
+from pytest_cam.engine.forward import Run, laid_out
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.independent import independent, not_reached, of_no_layer
 from pytest_cam.engine.last_tap import LastTap
@@ -111,6 +112,8 @@ def trace(
     require_uncoupled(subject.module_state, len(inputs))
     wanted: list[list[Target]] = [[None] * len(inputs)] if targets is None else targets
     reader = subject.reader(inputs)
+    if not subject.is_read_by_users(chain.from_iterable(wanted)):
+        inputs = laid_out(inputs, subject.module_state)
     run = Run(
         subject.module,
         subject.module_state,
