@@ -74,9 +74,11 @@ class Answer:
         predicted: list[int] = [-1] * batch
         of_sigmoid = False
         if logits is not None and values is not None:
-            of_sigmoid = logits.shape[1] == 1 and _comes_of_sigmoid(logits)
-            ones = values[:, 0] > (0.5 if of_sigmoid else 0.0)
-            predicted = (ones * 1 if logits.shape[1] == 1 else values.argmax(axis=1)).tolist()
+            if values.shape[1] == 1:
+                of_sigmoid = _comes_of_sigmoid(logits)
+                predicted = [int(value > (0.5 if of_sigmoid else 0.0)) for value in values[:, 0].tolist()]
+            else:
+                predicted = values.argmax(axis=1).tolist()
         if class_names is None and model_names is not None:
             # A model whose head was replaced still carries the names of its first life.
             class_names = model_names if values is None or len(model_names) == max(values.shape[1], 2) else None

@@ -55,6 +55,7 @@ def works_in_place(module: nn.Module, args: tuple[Any, ...], output: Any) -> boo
 
 HookTable = dict[int, tuple[str, str, ForwardHook]]
 HOOK_KINDS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+_GLOBAL_KINDS = [f"_global{kind}" for kind in HOOK_KINDS]
 
 
 def hooks_on(model: nn.Module) -> HookTable:
@@ -79,4 +80,4 @@ def remove_hooks(model: nn.Module, keys: set[int]) -> None:
 
 def has_global_hooks() -> bool:
     """Return whether hooks are placed that see every module of the process."""
-    return any(getattr(of_all_modules, f"_global{kind}", None) for kind in HOOK_KINDS)
+    return any(map(vars(of_all_modules).get, _GLOBAL_KINDS))

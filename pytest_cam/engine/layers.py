@@ -140,9 +140,14 @@ def name_of(model: nn.Module, module: nn.Module) -> str:
 
 
 def _by_name(model: nn.Module, name: str) -> Layer:
+    found: nn.Module | None = model
+    for part in name.split("."):  # a third of what `get_submodule` takes
+        found = None if found is None else found._modules.get(part)
+    if found is not None:
+        return Layer(name, found)
     if name:
         try:
-            return Layer(name, model.get_submodule(name))
+            return Layer(name, model.get_submodule(name))  # as what a compiled model passes on
         except AttributeError:
             pass
     names = [known for known, _ in model.named_modules() if known]

@@ -7,4 +7,4 @@ import torch
 
 def widest(tensor: torch.Tensor) -> torch.dtype:
     """Return float64, or the widest type that the tensor's device has."""
-    return torch.float32 if tensor.device.type == "mps" else torch.float64
+    return torch.float32 if tensor.is_mps else torch.float64
