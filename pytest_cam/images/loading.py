@@ -189,9 +189,10 @@ def _from_tensor(tensor: torch.Tensor) -> SourceImage:
             "(C, H, W), pass tv_tensors.Image(img) or img.permute(1, 2, 0).numpy(), so that the preprocess is applied"
         )
     if tensor.ndim == 4 and shape[0] > 1:
+        is_like_a_clip = shape[0] == 3 and shape[1] not in (1, 3, 4)
         raise ImageError(
             f"img is a batch of {shape[0]} inputs {shape}; use attend_batch(model, img), which gives one "
-            "attention each, or pass one of them"
+            f"attention each, or pass one of them{'; a clip (C, T, H, W) is no image' if is_like_a_clip else ''}"
         )
     if tensor.ndim == 4:
         tensor = tensor[0]

@@ -153,6 +153,7 @@ def _text(folder: Path) -> Path:
         (lambda _: tv_tensors.Image(torch.zeros(2, 3, 4, 4, dtype=torch.uint8)), ["(2, 3, 4, 4)", "(1, C, H, W)"]),
         (lambda _: tv_tensors.Image(torch.zeros(5, 4, 4, dtype=torch.uint8)), ["(5, 4, 4)", "1, 3 or 4 channels"]),
         (lambda _: torch.zeros(2, 3, 4, 4), ["batch of 2", "attend_batch"]),
+        (lambda _: torch.zeros(3, 8, 64, 64), ["batch of 3", "attend_batch", "a clip (C, T, H, W) is no image"]),
         (lambda _: torch.zeros(4, 4), ["(4, 4)", "(C, H, W)"]),
         (lambda _: torch.zeros(3, 0, 4), ["(3, 0, 4)"]),
         (lambda _: Image.new("RGB", (0, 4)), ["no pixels", "0 x 4"]),
