@@ -44,12 +44,37 @@ def as_names(given: Any) -> Sequence[str] | None:
     return list(given)
 
 
-def names_of(model: nn.Module) -> Sequence[str] | None:
+def names_of(model: nn.Module, *, looks_within: bool = True) -> Sequence[str] | None:
     """Return the class names that a model carries, or None.
 
     Read are `model.weights.meta["categories"]`, as where a project keeps torchvision's weights beside the network,
     and `model.config.id2label` of Hugging Face, unless it holds nothing but the placeholders LABEL_0, LABEL_1, ...
+
+    Args:
+        model: The model.
+        looks_within: Whether those of a model that it wraps are its own, as in parallel, averaged, Lightning and PEFT
+            models.
     """
+    seen: list[nn.Module] = []
+    each: nn.Module | None = model
+    while each is not None and each not in seen:
+        names = _carried(each)
+        if names is not None:
+            return names
+        seen.append(each)
+        each = _wrapped(each) if looks_within else None
+    return None
+
+
+def _wrapped(model: nn.Module) -> nn.Module | None:
+    """Return the one module in a model that has parameters, where the model has none beside: what it wraps."""
+    if any(parameter is not None for parameter in model._parameters.values()):
+        return None
+    weighted = [child for child in model.children() if next(child.parameters(), None) is not None]
+    return weighted[0] if len(weighted) == 1 else None
+
+
+def _carried(model: nn.Module) -> Sequence[str] | None:
     meta = getattr(_own(model, "weights"), "meta", None)
     if isinstance(meta, Mapping) and "categories" in meta:
         return list(meta["categories"])

@@ -131,7 +131,11 @@ class Subject:
 
     def _names(self) -> tuple[Sequence[str] | None, Sequence[str] | None]:
         names = as_names(self.class_names)
-        return names, names_of(self.model) if names is None and isinstance(self.model, nn.Module) else None
+        return names, self.carried_names() if names is None and isinstance(self.model, nn.Module) else None
+
+    def carried_names(self) -> Sequence[str] | None:
+        """Return the class names that the model, a module, carries: see `names_of`."""
+        return names_of(self.module, looks_within=not self.state.is_known)  # to look takes time, and it wraps none
 
     def reader(self, inputs: torch.Tensor) -> Reader:
         """Return how the outputs of the model's layers read for these inputs."""

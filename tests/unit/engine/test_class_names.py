@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from torchvision.models import ResNet18_Weights
 
 from pytest_cam import attend
@@ -69,6 +71,45 @@ def test_placeholders_are_no_names(classifier: nn.Sequential) -> None:
     classifier.config = Config({0: "LABEL_0", 1: "LABEL_1"})  # type: ignore[assignment]
     assert names_of(classifier) is None
     assert names_of(nn.Linear(1, 1)) is None
+
+
+class Lightning(nn.Module):
+    """Holds the network beside its loss, as a LightningModule does, and its own head where it is given one."""
+
+    def __init__(self, net: nn.Module, head: nn.Module | None = None) -> None:
+        super().__init__()
+        self.net, self.loss, self.head = net, nn.CrossEntropyLoss(), head or nn.Identity()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        answer: torch.Tensor = self.head(self.net(image))
+        return answer
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [nn.DataParallel, AveragedModel, Lightning, lambda net: nn.Sequential(nn.Identity(), nn.DataParallel(net))],
+    ids=["parallel", "averaged", "Lightning", "two"],
+)
+def test_names_that_a_wrapped_model_carries_are_used(
+    classifier: nn.Sequential, picture: torch.Tensor, wrap: Callable[[nn.Module], nn.Module]
+) -> None:
+    classifier.config = Config({index: f"animal {index}" for index in range(5)})  # type: ignore[assignment]
+    assert attend(wrap(classifier), picture, target="animal 3").target == 3
+
+
+def test_names_of_a_model_below_another_head_are_not_used(classifier: nn.Sequential) -> None:
+    classifier.config = Config({index: f"animal {index}" for index in range(5)})  # type: ignore[assignment]
+    assert names_of(Lightning(classifier, nn.Linear(5, 5))) is None
+    weighted = nn.DataParallel(classifier)
+    weighted.mixing = nn.Parameter(torch.eye(5))
+    assert names_of(weighted) is None
+
+
+def test_names_are_looked_for_only_once_in_a_model_that_holds_itself() -> None:
+    loop = nn.ModuleDict({"within": nn.Sequential(nn.ModuleDict())})
+    loop["within"][0]["back"] = loop  # type: ignore[index]
+    loop["within"][0].register_parameter("weight", nn.Parameter(torch.ones(1)))  # type: ignore[index]
+    assert names_of(loop) is None
 
 
 def test_names_of_a_head_that_was_replaced_are_not_used(classifier: nn.Sequential, picture: torch.Tensor) -> None:
