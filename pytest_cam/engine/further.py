@@ -23,7 +23,8 @@ class Further(TypedDict, total=False):
     Attributes:
         output: Which part of what the model returns is explained: a key, the name of an attribute, an index, a
             callable on all of it, or None where the class scores are found without.
-        model_args: What the model takes after the image, for the whole batch.
+        model_args: What the model takes after the image, for the whole batch; or before it, where `input_ids` come
+            first and the image goes to `pixel_values`, as in models of Hugging Face for images and words.
         model_kwargs: What the model takes by keyword.
         reshape: From the layer's output tensor to (B, C, h, w). None finds out: (B, C, h, w), (B, h, w, C), or tokens
             (B, prefix + h * w, C) of a grid that fits the input.

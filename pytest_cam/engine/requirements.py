@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
+from pytest_cam.engine.arguments import arguments_of
 from pytest_cam.errors import ModelError, is_ours, kind_of
 
 __tracebackhide__ = is_ours
@@ -84,12 +85,15 @@ def require_differentiable(
         )
 
 
-def require_accepted(model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], error: TypeError) -> None:
-    """Check, after a call that failed, that a model takes what it was given, the image first, and nothing more.
+def require_accepted(
+    model: Any, inputs: torch.Tensor, args: Sequence[Any], kwargs: Mapping[str, Any], error: TypeError
+) -> None:
+    """Check, after a call that failed, that a model takes what it was given, and nothing more: see `arguments_of`.
 
     Args:
         model: A module or another callable.
-        args: What it was given.
+        inputs: What it was given for the image.
+        args: What else it was given.
         kwargs: The same, by name.
         error: What the call raised.
 
@@ -100,13 +104,15 @@ def require_accepted(model: Any, args: Sequence[Any], kwargs: Mapping[str, Any],
         signature = inspect.signature(model.forward if isinstance(model, torch.nn.Module) else model)
     except (TypeError, ValueError):  # of what is not written in Python
         return
+    given, named = arguments_of(model, inputs, args, kwargs)
     try:
-        signature.bind(*args, **kwargs)
+        signature.bind(*given, **named)
     except TypeError as unbound:
-        given = [*["model_args" for _ in args[1:2]], *["model_kwargs" for _ in list(kwargs)[:1]]]
+        place = "".join(f" as {name}" for name in named if name not in kwargs)
+        others = [*["model_args" for _ in args[:1]], *["model_kwargs" for _ in list(kwargs)[:1]]]
         raise ModelError(
-            f"the model is called with the image{''.join(f' and {name}' for name in given)}, and its parameters are "
-            f"{signature}: {unbound}. Accepted: what it takes beside the image, as model_args=(...) or "
+            f"the model is called with the image{place}{''.join(f' and {name}' for name in others)}, and its "
+            f"parameters are {signature}: {unbound}. Accepted: what it takes beside the image, as model_args=(...) or "
             "model_kwargs={...}"
         ) from error
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from pytest_cam.engine.arguments import arguments_of
 from pytest_cam.engine.buffers import Buffers
 from pytest_cam.engine.hooks import has_global_hooks
 from pytest_cam.engine.module_tree import ModuleTree
@@ -158,7 +159,10 @@ class ModelState:
         self._note()
         self.runs += 1
         kept = self.tree.kept
-        if kept is None or not self.is_known or kept.hooked or args or kwargs:
+        if kept is None or not self.is_known:
+            given, named = arguments_of(self.model, inputs.clone(), args, kwargs)
+            return self.model(*given, **named)
+        if kept.hooked or args or kwargs:
             return self.model(inputs.clone(), *args, **kwargs)
         if not kept.spares_inputs:
             with torch.inference_mode(False):  # whose tensors do not count what is written to them

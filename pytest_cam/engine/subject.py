@@ -79,7 +79,7 @@ class Subject:
             error.__traceback__ = None
             raise error
         except TypeError as error:
-            require_accepted(self.model, (inputs, *args), kwargs, error)
+            require_accepted(self.model, inputs, args, kwargs, error)
             raise
         except AssertionError as error:
             # What `torch.export` makes says so; in a test it would look like a verdict.

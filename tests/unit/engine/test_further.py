@@ -123,6 +123,33 @@ def test_error_of_the_model_about_what_it_takes_is_its_own() -> None:
     assert not isinstance(raised.value, CamError)
 
 
+class Reads(nn.Module):
+    """Scores brightness times the sum of the words, which it takes first, as models of Hugging Face do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look = nn.Identity()
+
+    def forward(self, input_ids: Any = None, pixel_values: Any = None, **rest: Any) -> torch.Tensor:
+        bright = self.look(pixel_values).mean(dim=(1, 2, 3)) * input_ids.sum()
+        return torch.stack([-bright, bright], dim=1)
+
+
+@pytest.mark.parametrize("given", [{"model_kwargs": {"input_ids": torch.ones(3)}}, {"model_args": (torch.ones(3),)}])
+@pytest.mark.parametrize("method", ["gradcam", "occlusion"])
+def test_image_is_passed_by_its_name_where_words_come_first(method: str, given: dict[str, Any]) -> None:
+    layer = "look" if method == "gradcam" else None
+    found = attend(Reads(), IMAGE, layer=layer, method=method, target=1, **given)
+    assert found.score == pytest.approx(0.25 * 3)
+    found.assert_in_region(BOX)
+
+
+def test_name_that_the_model_has_for_the_image_is_said_where_it_is_not_taken() -> None:
+    message = r"the image as pixel_values and model_args, .* multiple values for argument 'pixel_values'"
+    with pytest.raises(ModelError, match=message):
+        attend(Reads(), IMAGE, model_args=(torch.ones(3), 2, 3))
+
+
 def test_output_that_was_not_named_is_asked_for() -> None:
     with pytest.raises(OutputError, match=r"'brightness' \(1, 2\), 'gate' \(1, 2\)\. Say which: output='brightness'"):
         attend(Gated(), IMAGE, layer="look", model_args=(torch.ones(1),))
