@@ -1,4 +1,4 @@
-"""Where the image goes in what a model is called with."""
+"""Where the image goes in what a model is called with, and what is told of it where the model fails."""
 
 from __future__ import annotations
 
@@ -39,3 +39,26 @@ def _takes_words_first(model: nn.Module) -> bool:
     except (TypeError, ValueError):  # of what is not written in Python, or takes nothing
         return False
     return first == _WORDS and _IMAGE in rest
+
+
+def tell_of_arguments(
+    error: Exception, model: Any, inputs: torch.Tensor, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> None:
+    """Tell in an error of a model of what it was given, where Python has notes in errors (3.11).
+
+    Args:
+        error: What the call raised.
+        model: A module or another callable.
+        inputs: What was given for the image.
+        args: What else the model was given.
+        kwargs: The same, by name.
+    """
+    if not hasattr(error, "add_note"):
+        return
+    shape = tuple(inputs.shape)
+    error.add_note(f"The model was given an input {shape}, that is (B, C, H, W), made of images {shape[1:]}.")
+    given, named = arguments_of(model, inputs, args, kwargs)
+    if not given and _WORDS not in named:
+        error.add_note(
+            f"It was given as {_IMAGE}, and the model takes {_WORDS}, too: model_kwargs={{{_WORDS!r}: ...}}."
+        )

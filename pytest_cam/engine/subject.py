@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from pytest_cam.engine.arguments import tell_of_arguments
 from pytest_cam.engine.black_box import Model, State
 from pytest_cam.engine.class_names import as_names, names_of
 from pytest_cam.engine.further import Further, on_device
@@ -78,17 +79,17 @@ class Subject:
             # Of a hook of ours: the frames of torch and of the model that lead there have no part in it.
             error.__traceback__ = None
             raise error
-        except TypeError as error:
-            require_accepted(self.model, inputs, args, kwargs, error)
-            raise
-        except AssertionError as error:
+        except Exception as error:
+            if isinstance(error, TypeError):
+                require_accepted(self.model, inputs, args, kwargs, error)
             # What `torch.export` makes says so; in a test it would look like a verdict.
-            if "Guard failed" not in str(error):
-                raise
-            raise ModelError(
-                f"the exported program takes no input of shape {tuple(inputs.shape)}: {error}. Accepted: what it was "
-                "exported for, or a program with a dynamic batch: torch.export.export(..., dynamic_shapes=...)"
-            ) from error
+            if isinstance(error, AssertionError) and "Guard failed" in str(error):
+                raise ModelError(
+                    f"the exported program takes no input of shape {tuple(inputs.shape)}: {error}. Accepted: what it "
+                    "was exported for, or a program with a dynamic batch: torch.export.export(..., dynamic_shapes=...)"
+                ) from error
+            tell_of_arguments(error, self.model, inputs, args, kwargs)
+            raise
 
     def for_copies_of(self, image: int, count: int, layer_call: int | None = None) -> Subject:
         """Return the same for a batch of copies of one image: the model's other arguments are repeated.

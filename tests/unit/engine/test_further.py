@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -148,6 +149,27 @@ def test_name_that_the_model_has_for_the_image_is_said_where_it_is_not_taken() -
     message = r"the image as pixel_values and model_args, .* multiple values for argument 'pixel_values'"
     with pytest.raises(ModelError, match=message):
         attend(Reads(), IMAGE, model_args=(torch.ones(3), 2, 3))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="errors have no notes")
+@pytest.mark.parametrize("given", [{}, {"model_kwargs": {"input_idz": torch.ones(3)}}])
+def test_words_that_are_missing_are_asked_for(given: dict[str, Any]) -> None:
+    with pytest.raises(AttributeError) as raised:
+        attend(Reads(), IMAGE, **given)
+    assert raised.value.__notes__[1:] == [
+        "It was given as pixel_values, and the model takes input_ids, too: model_kwargs={'input_ids': ...}."
+    ]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="errors have no notes")
+@pytest.mark.parametrize("layer", ["0", None])
+def test_error_of_the_model_tells_of_the_input(layer: str | None) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.Flatten())
+    with pytest.raises(RuntimeError, match="expected input") as raised:
+        attend(model, torch.rand(1, 40, 64), layer=layer)
+    assert raised.value.__notes__ == [
+        "The model was given an input (1, 1, 40, 64), that is (B, C, H, W), made of images (1, 40, 64)."
+    ]
 
 
 def test_output_that_was_not_named_is_asked_for() -> None:
