@@ -230,12 +230,12 @@ def _bits(inputs: torch.Tensor) -> Bits:
     """Return the memory of a tensor: as bytes on the CPU, where they are compared at once, else as whole numbers."""
     fixed = inputs.detach().resolve_neg()
     if fixed.device.type != "cpu":
-        memory = fixed.reshape(-1).view(torch.uint8)
+        memory = fixed.contiguous().reshape(-1).view(torch.uint8)
         return memory if memory.numel() % 8 else memory.view(torch.int64)
     try:
         return fixed.numpy().data.cast("B")
     except TypeError:  # values that NumPy does not know, or that do not lie one after the other
-        return fixed.reshape(-1).view(torch.uint8).numpy().data
+        return fixed.contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _kept(bits: Bits) -> Bits:

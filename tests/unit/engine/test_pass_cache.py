@@ -369,6 +369,13 @@ def test_other_inputs_are_not_answered(model: Counted, picture: torch.Tensor) ->
     assert passes(lambda: attend(model, picture.double(), layer="look")) == 0  # it becomes the same float32 input
 
 
+@pytest.mark.parametrize("view", [lambda wide: wide[..., ::2], lambda wide: wide[:, :1, :1, :1].expand(1, 3, 8, 8)])
+def test_a_view_of_another_image_is_an_image(model: Counted, view: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    wide = torch.randn(1, 3, 8, 16)
+    assert passes(lambda: attend(model, view(wide), layer="look")) == 1
+    assert passes(lambda: attend(model, view(wide).clone(), layer="look")) == 0
+
+
 def test_surroundings_count(model: Counted, picture: torch.Tensor) -> None:
     attend(model, picture, layer="look")
     with torch.autocast("cpu", torch.bfloat16):
