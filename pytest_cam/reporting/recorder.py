@@ -63,9 +63,11 @@ class RunSummary:
         if RUNNING.is_calibrating or not self._ran:
             return
         try:
-            self._removed = remove_earlier(self._directory, self._ran, self._folders)
-        except OSError as error:
-            self._errors.append(sendable(f"an artifact of an earlier run could not be removed: {error}"))
+            self._removed, errors = remove_earlier(self._directory, self._ran, self._folders)
+        except OSError as error:  # of the directory itself
+            errors = [error]
+        for each in errors:
+            self._errors.append(sendable(f"an artifact of an earlier run could not be removed: {each}"))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where the pictures are, and what could not be written."""

@@ -9,8 +9,9 @@ from typing import Any
 
 from pytest_cam.reporting.naming import folder_name
 
+MANIFEST = "attention.json"
 FILES = (
-    "attention.json",
+    MANIFEST,
     "grayscale.png",
     "heatmap.png",
     "map.npy",
@@ -24,13 +25,14 @@ def remove_artifact(folder: Path) -> None:
     """Remove an artifact: the files that `write_artifact` made, and the folder if nothing else is in it."""
     if not folder.is_dir():
         return
-    for name in {*FILES, *files_in(folder)}:
+    # What says that it is an artifact goes last: where one file cannot be removed, the next run tries again.
+    for name in (*({*FILES, *files_in(folder)} - {MANIFEST}), MANIFEST):
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
 
 
-def remove_earlier(directory: Path, tests: Iterable[str], kept: Collection[str]) -> int:
+def remove_earlier(directory: Path, tests: Iterable[str], kept: Collection[str]) -> tuple[int, list[OSError]]:
     """Remove what earlier runs left of tests that ran again.
 
     Args:
@@ -39,21 +41,22 @@ def remove_earlier(directory: Path, tests: Iterable[str], kept: Collection[str])
         kept: The folders of this run.
 
     Returns:
-        How many artifacts that were.
-
-    Raises:
-        OSError: One cannot be removed.
+        How many artifacts that were, and why others could not be removed.
     """
     names, count = {folder_name(test, 0): test for test in tests}, 0
+    errors: list[OSError] = []
     for folder in directory.iterdir():
         # The second artifact of a test has "-2" after its name.
         name = folder.name if folder.name in names else folder.name.rpartition("-")[0]
         if name not in names or str(folder) in kept or folder.is_symlink():
             continue
         if _manifest(folder).get("test") == names[name]:
-            remove_artifact(folder)
-            count += 1
-    return count
+            try:
+                remove_artifact(folder)
+                count += 1
+            except OSError as error:
+                errors.append(error)
+    return count, errors
 
 
 def files_in(folder: Path) -> set[str]:
@@ -65,7 +68,7 @@ def files_in(folder: Path) -> set[str]:
 
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
-        document = json.loads((folder / "attention.json").read_text(encoding="utf-8"))
+        document = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

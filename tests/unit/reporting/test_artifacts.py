@@ -134,7 +134,7 @@ def test_only_what_a_test_that_ran_left_is_removed(tmp_path, evidence):
     (tmp_path / f"{own}-4").symlink_to(tmp_path / "elsewhere")
     (tmp_path / f"{own}-5").mkdir()
 
-    assert remove_earlier(tmp_path, [test], {str(tmp_path / own)}) == 1
+    assert remove_earlier(tmp_path, [test], {str(tmp_path / own)}) == (1, [])
 
     assert set(names(tmp_path)) == {own, other, f"{own}-3", f"{own}-4", f"{own}-5", "elsewhere"}
     assert names(tmp_path / "elsewhere") == sorted(FILES)

@@ -181,3 +181,22 @@ def test_earlier_artifact_that_cannot_be_removed_is_told_and_fails_nothing(pytes
     (line,) = terminal.lines
     assert line.startswith("an artifact of an earlier run could not be removed: ")
     assert str(folder / "panel.png") in line
+
+
+def test_other_earlier_artifacts_are_removed_all_the_same_and_the_next_run_tries_again(
+    pytestconfig, tmp_path, terminal
+):
+    stuck, others = tmp_path / folder_name("test", 0), [tmp_path / folder_name("test", number) for number in (1, 2)]
+    (stuck / "panel.png" / "mine").mkdir(parents=True)
+    for folder in (stuck, *others):
+        folder.mkdir(exist_ok=True)
+        (folder / "attention.json").write_text('{"test": "test"}')
+    for removed in (2, 0):
+        summary = RunSummary(tmp_path, pytestconfig)
+        summary.pytest_runtest_logreport(told("passed"))
+        summary.pytest_sessionfinish(SimpleNamespace(exitstatus=pytest.ExitCode.OK))
+        terminal.lines.clear()
+        summary.pytest_terminal_summary(terminal)
+        *said, line = terminal.lines
+        assert said == ([f"removed {removed} artifacts of earlier runs of these tests"] if removed else [])
+        assert str(stuck / "panel.png") in line
