@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from pytest_cam.engine.carriers import with_tensor
+from pytest_cam.engine.channel_axis import convolves, normalises_last_axis
 from pytest_cam.engine.graph import comes_from
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layers import Layer
-from pytest_cam.engine.layouts import Grid, Layout, Reader, convolves, normalises_last_axis
+from pytest_cam.engine.layouts import Grid, Layout, Reader
 from pytest_cam.engine.tap import Prelude, Seen, cut
 from pytest_cam.errors import LayerError, ModelError, is_ours
 

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from pytest_cam.engine.carriers import tensors_in
+from pytest_cam.engine.channel_axis import CHANNELS_FIRST, convolves, normalises_last_axis
 from pytest_cam.errors import LayerError, is_ours, kind_of
 
 __tracebackhide__ = is_ours
@@ -25,15 +26,8 @@ Grid: TypeAlias = tuple[int, int]
 
 # More tokens than this before the patches are taken for a sequence that has no grid.
 _MOST_PREFIX_TOKENS = 16
-_CHANNELS_FIRST = (
-    nn.modules.conv._ConvNd,
-    nn.modules.batchnorm._NormBase,
-    nn.GroupNorm,
-    nn.modules.pooling._MaxPoolNd,
-    nn.modules.pooling._AvgPoolNd,
-    nn.modules.pooling._AdaptiveMaxPoolNd,
-    nn.modules.pooling._AdaptiveAvgPoolNd,
-)
+# By how much the strides of two axes may differ.
+_MOST_UNLIKE = 4
 
 
 @dataclass(frozen=True)
@@ -192,10 +186,25 @@ class Reader:
     def _readings_of(self, tensor: torch.Tensor, module: nn.Module) -> list[Layout]:
         """Return the readings of what a module returned; of one that has its channels first by definition, that one."""
         found = self.readings(tensor)
-        if self.is_told or not found or not isinstance(module, _CHANNELS_FIRST):
+        if self.is_told or not found:
+            return found
+        if not isinstance(module, CHANNELS_FIRST) and not self._fits_by_chance(found, tensor, module):
             return found
         grid = tensor.shape[2:]
         return [Layout("NCHW", (grid[0], grid[1]))] if len(grid) == 2 and math.prod(grid) > 1 else []
+
+    def _fits_by_chance(self, found: list[Layout], tensor: torch.Tensor, module: nn.Module) -> bool:
+        """Return whether channels and one side make a grid of the input, and the two sides after unlike strides do not.
+
+        So it may be where nothing that is made for channels in the last axis has a part, unless the output lies in
+        memory as if permuted, or its sides would have strides too unlike.
+        """
+        if found[0].kind != "NHWC":
+            return False
+        lies_so = tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)
+        strides = [side / cells for side, cells in zip(self._size, tensor.shape[2:], strict=True)]
+        alike = max(strides) <= _MOST_UNLIKE * min(strides)
+        return lies_so and alike and not self._agrees(found[0], module)
 
     def _fits(self, grid: Grid) -> bool:
         """Return whether one stride on both axes makes the grid of the input, give or take a cell."""
@@ -267,19 +276,8 @@ class Reader:
         return next((len(schedule[0][0]) for schedule in told if isinstance(schedule, dict)), 0)
 
 
-def convolves(module: nn.Module) -> bool:
-    """Return whether there is anything in a module that has its channels first by definition."""
-    return any(isinstance(inner, _CHANNELS_FIRST) for inner in module.modules())
-
-
 def _rolls_back(module: nn.Module) -> bool:
     return type(module).__name__ == "Reroll" or callable(getattr(type(module), "reroll", None))
-
-
-def normalises_last_axis(kind: type[nn.Module]) -> bool:
-    """Return whether a module's kind is a layer norm over the last axis, or an RMS norm."""
-    # Of the libraries' own norms, those of (B, C, h, w) say so in their names.
-    return ("LayerNorm" in kind.__name__ or "RMSNorm" in kind.__name__) and "2d" not in kind.__name__
 
 
 def _reshaped(reshape: Reshape, tensor: torch.Tensor) -> torch.Tensor:

@@ -120,6 +120,38 @@ def test_channels_of_a_convolution_are_never_an_axis_of_the_grid() -> None:
     assert str(reader((64, 64), convolution).read(torch.zeros(1, 16, 16, 8), convolution, "x")) == "NCHW, 16 x 8"
 
 
+STRIPES = nn.Sequential(nn.Conv2d(3, 16, (4, 2), (4, 2), bias=False), nn.ReLU())
+
+
+@pytest.mark.parametrize(
+    ("shape", "permuted", "module", "expected"),
+    [
+        ((16, 16, 32), False, STRIPES, Layout("NCHW", (16, 32))),
+        ((16, 16, 32), False, nn.Sequential(STRIPES, nn.LayerNorm(32)), Layout("NHWC", (16, 16))),
+        ((16, 16, 32), True, STRIPES, Layout("NHWC", (16, 16))),  # which ends with a permute of its own
+        ((16, 16, 96), False, STRIPES, Layout("NHWC", (16, 16))),
+    ],
+)
+def test_channels_that_fit_by_chance_beside_one_side_are_not_taken_for_a_side(
+    shape: tuple[int, int, int], permuted: bool, module: nn.Module, expected: Layout
+) -> None:
+    output = torch.zeros(1, *shape)
+    if permuted:
+        output = output.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+    assert reader((64, 64)).read(output, module, "layer") == expected
+    assert reader((64, 64)).might_read(output, module) == expected
+
+
+def test_strides_that_differ_leave_the_mark_where_it_is() -> None:
+    net = nn.Sequential(STRIPES, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2, bias=False)).eval()
+    for weight, value in ((net[0][0].weight, 0.1), (net[3].weight, 1.0)):
+        nn.init.constant_(weight, value)
+    image = torch.zeros(1, 3, 64, 64)
+    image[:, :, 40:56, 4:20] = 1
+    for layer in (None, "0", "0.0"):
+        attend(net, image, layer=layer).assert_in_region((4, 40, 20, 56))
+
+
 def test_whole_numbers_have_no_reading() -> None:
     assert reader().readings(torch.zeros(1, 8, 7, 7, dtype=torch.int64)) == []
 
