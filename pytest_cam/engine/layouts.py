@@ -6,7 +6,7 @@ This is the one place that knows layouts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -98,13 +98,21 @@ class Reader:
         model: The model, which tells patch sizes and the number of prefix tokens.
         inputs: The batch (B, C, H, W).
         reshape: From a layer's output tensor to (B, C, h, w), in place of all that is inferred here.
+        known: What layers of this model were read as before, by all that it depends on; None where that may change.
     """
 
-    def __init__(self, model: nn.Module, inputs: torch.Tensor, reshape: Reshape | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: torch.Tensor,
+        reshape: Reshape | None = None,
+        known: dict[Hashable, Layout] | None = None,
+    ) -> None:
         self._model = model
         self._batch = inputs.shape[0]
         self._size: Grid = (inputs.shape[2], inputs.shape[3])
         self._reshape = reshape
+        self._known = known if reshape is None else None
         self._numbers: dict[str, int | None] = {}
 
     @property
@@ -130,6 +138,15 @@ class Reader:
         Raises:
             LayerError: The output has no grid, belongs to another number of images, or reads in several ways.
         """
+        if self._known is None:
+            return self._read(tensor, module, name)
+        key = name, tensor.shape, tensor.stride(), tensor.dtype, self._size, self._batch
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._read(tensor, module, name)
+        return found
+
+    def _read(self, tensor: torch.Tensor, module: nn.Module, name: str) -> Layout:
         kind = type(module).__name__
         if tensor.shape[:1] != (self._batch,):
             raise LayerError(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import chain
 from types import FunctionType
@@ -134,6 +134,7 @@ class _Kept:
         own: Of each that has attributes which not every module has, what gets these from its dict, and the dict.
         next_hook: The number that torch's next hook would have had when hooks were last looked for.
         hooked: Whether there were any.
+        layouts: How outputs of layers were read.
         spares_inputs: Whether a pass has shown that the model does not write to its input.
     """
 
@@ -149,6 +150,7 @@ class _Kept:
     own: list[tuple[Callable[[dict[str, Any]], Any], dict[str, Any]]]
     next_hook: int = -1
     hooked: bool = True
+    layouts: dict[Hashable, Any] = field(default_factory=dict)
     spares_inputs: bool = False
 
     @classmethod

@@ -140,11 +140,14 @@ class Subject:
 
     def reader(self, inputs: torch.Tensor) -> Reader:
         """Return how the outputs of the model's layers read for these inputs."""
-        return Reader(self.module, inputs, self.said("reshape"))
+        kept = self.module_state.tree.kept
+        return Reader(self.module, inputs, self.said("reshape"), None if kept is None else kept.layouts)
 
     def placed(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return inputs where the model is, and in half precision where its weights are."""
-        return inputs.detach().to(self.state.device, self.state.dtype)
+        placed = inputs.detach()
+        fits = placed.dtype == self.state.dtype and placed.device == self.state.device  # as a rule, and faster to ask
+        return placed if fits else placed.to(self.state.device, self.state.dtype)
 
 
 def _repeated(value: Any, image: int, batch: int, count: int) -> Any:

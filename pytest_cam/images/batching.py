@@ -20,7 +20,7 @@ def stacked(prepared: list[PreparedImage]) -> torch.Tensor:
     if len(set(shapes)) > 1:
         raise ImageError(f"the inputs of a batch must have one shape, and these have {sorted(set(shapes))}")
     tensors = [item.tensor for item in prepared]
-    return tensors[0][None] if len(tensors) == 1 else as_one(tensors)
+    return tensors[0].unsqueeze(0) if len(tensors) == 1 else as_one(tensors)
 
 
 def as_one(tensors: list[torch.Tensor]) -> torch.Tensor:

@@ -195,7 +195,7 @@ def _from_tensor(tensor: torch.Tensor) -> SourceImage:
             f"attention each, or pass one of them{'; a clip (C, T, H, W) is no image' if is_like_a_clip else ''}"
         )
     if tensor.ndim == 4:
-        tensor = tensor[0]
+        tensor = tensor.squeeze(0)
     if tensor.ndim != 3 or 0 in tensor.shape:
         raise ImageError(f"img is a tensor of shape {shape}; accepted: (C, H, W) or (1, C, H, W)")
     return SourceImage("input tensor", (tensor.shape[2], tensor.shape[1]), tensor)
