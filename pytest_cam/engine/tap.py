@@ -176,6 +176,14 @@ class Taps:
         return hook
 
 
+def _usable(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor that a graph can use, over the same memory."""
+    if not tensor.is_inference():
+        return tensor
+    of_mode = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+    return of_mode.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.shape, tensor.stride())
+
+
 def cut(
     tensor: torch.Tensor, module: nn.Module, args: tuple[Any, ...], *, anew: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -196,7 +204,7 @@ def cut(
     shares = tensor._is_view() or any(
         isinstance(arg, torch.Tensor) and arg.data_ptr() == tensor.data_ptr() for arg in args
     )
-    kept = tensor.clone() if shares or tensor.is_inference() else tensor
+    kept = tensor.clone() if shares else _usable(tensor)
     if anew or not kept.requires_grad:
         kept = kept.detach().requires_grad_()
     # A copy goes on through the model, so that what follows may overwrite it without changing what is kept.
