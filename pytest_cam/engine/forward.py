@@ -126,16 +126,17 @@ def laid_out(inputs: torch.Tensor, state: ModelState) -> torch.Tensor:
     return inputs.contiguous(memory_format=torch.channels_last)
 
 
-@contextmanager
-def plainly(state: State) -> Iterator[None]:
+def plainly(state: State) -> AbstractContextManager[object]:
     """Run what is compiled in eager mode, and what is checkpointed as it stands.
 
     Checkpointing of the re-entrant kind runs its function without a graph, and a second time, with one, only in
     a backward pass through the whole of it.
     """
-    if state.is_known:
-        yield
-        return
+    return nullcontext() if state.is_known else _plainly()
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
     home: Any = checkpointing  # where a class is replaced by one that has `apply` only
     kept = home.CheckpointFunction
     try:
