@@ -9,7 +9,7 @@ from weakref import ref
 import torch
 from torch import nn
 
-from pytest_cam.engine.carriers import with_tensor
+from pytest_cam.engine.carriers import passes_on, with_tensor
 from pytest_cam.engine.channel_axis import convolves, normalises_last_axis
 from pytest_cam.engine.graph import comes_from
 from pytest_cam.engine.hooks import HookManager
@@ -31,7 +31,8 @@ _NORMS_TRIED, _OTHERS_TRIED = 8, 33
 class LastTap:
     """Cuts the graph anew at each output with a grid: when the pass ends, the last cut is the one that holds.
 
-    The outermost layer gives the name where several return the same output; adaptive pooling does not count.
+    The outermost layer gives the name where several return the same output and nothing else; adaptive pooling does not
+    count.
 
     Attributes:
         norms: The normalisations of token sequences that ran, in their order: what to explain instead where the score
@@ -108,7 +109,7 @@ class LastTap:
             if layout.kind == "tokens" and normalises_last_axis(type(module)):
                 self.norms[name] = Layer(name, module)
             if is_the_same:
-                if self._seen is not None:
+                if self._seen is not None and passes_on(name, output, self._seen.name, tensor):
                     self.others.pop(self._seen.name, None)
                     self.others[name] = Layer(name, module)
                     self._seen.name, self._seen.call = name, self._calls[name]

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from pytest_cam.engine.carriers import passes_on
 from pytest_cam.engine.forward import Run
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layouts import Reader
@@ -20,7 +21,7 @@ class Explainable:
     """A layer whose output has a grid.
 
     Attributes:
-        name: The layer's dotted name; the outermost one where several return the same output.
+        name: The layer's dotted name; the outermost one where several return the same output and nothing else.
         kind: The name of its class.
         layout: How its output reads.
         channels: C.
@@ -49,6 +50,8 @@ def explainable_layers(run: Run, reader: Reader) -> list[Explainable]:
             if tensor is None or layout is None:
                 return
             if tensor is last[0] and tensor._version == last[1]:
+                if not passes_on(name, output, found[-1].name, tensor):
+                    return
                 found.pop()
             last[:] = tensor, tensor._version
             channels = layout.on_grid(tensor).shape[1]

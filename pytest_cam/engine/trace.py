@@ -88,12 +88,12 @@ def trace(
         subject: The model.
         inputs: The batch (B, C, H, W), as `Subject.placed` gives it.
         layer: A name, a module, an index into the explainable layers, a list of those, or None for the last executed
-            module whose output shows the image on a grid (the outermost one where several return that same output;
-            adaptive pooling, which only changes the grid, does not count). Where the score does not depend on the
-            patches in that output, as after the last attention of a vision transformer that reads its class token, it
-            is the last normalisation where it does, and else, as after a second head, the last such module where it
-            does; finding it takes a second pass or a third, one more for what needs no gradients, and an index takes a
-            second one.
+            module whose output shows the image on a grid (the outermost one where several return that same output and
+            nothing else; adaptive pooling, which only changes the grid, does not count). Where the score does not
+            depend on the patches in that output, as after the last attention of a vision transformer that reads its
+            class token, it is the last normalisation where it does, and else, as after a second head, the last such
+            module where it does; finding it takes a second pass or a third, one more for what needs no gradients, and
+            an index takes a second one.
         targets: For each target one for each image: a class index, a class name, a callable on the image's own part of
             the output, or None for the predicted class. None for the predicted class of each image.
         needs: What will be asked of the traces, of `methods.RESOURCES`.

@@ -76,6 +76,24 @@ def test_detector_of_torchvision_is_explained_at_its_backbone() -> None:
     assert attend(model, image, target=target).layer.startswith("backbone")
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("ResNet", {"embedding_size": 16}),
+        ("RegNet", {"embedding_size": 16, "groups_width": 8}),
+        ("ConvNextV2", {"num_stages": 2}),
+    ],
+)
+def test_layer_of_hugging_face_is_named_where_the_graph_is_cut(name: str, settings: dict[str, Any]) -> None:
+    """The module around it also returns its features pooled, which the score reads."""
+    config = getattr(transformers, f"{name}Config")(hidden_sizes=[16, 32], depths=[1, 1], **settings)
+    model = getattr(transformers, f"{name}ForImageClassification")(config).eval()
+    image = torch.rand(3, 64, 64)
+    found = attend(model, image, target=1)
+    for layer in (found.layer, -1):
+        np.testing.assert_allclose(attend(model, image, layer=layer, target=1).map, found.map, rtol=1e-5, atol=1e-8)
+
+
 @pytest.mark.parametrize("side", [320, 640])
 def test_queries_of_detr_are_no_patches(side: int) -> None:
     """It has 100 of them, a grid of 10 x 10, which is that of the first image and half of that of the second."""

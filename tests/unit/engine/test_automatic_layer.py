@@ -69,10 +69,54 @@ def test_order_of_execution_counts_and_not_that_of_registration(picture: torch.T
 def test_outermost_of_those_that_return_the_same_output(picture: torch.Tensor) -> None:
     body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.Conv2d(4, 4, 3)))
     model = nn.Sequential(OrderedDict(body=body, rest=nn.Sequential(nn.Dropout(), *head(4))))
-    # body.1.0, body.1 and body return one tensor, and so does the dropout in eval mode, which runs last.
-    assert chosen(model, picture) == "rest.0"
+    # body.1.0, body.1 and body return one tensor, and so does the dropout in eval mode, which makes nothing of its own.
+    assert chosen(model, picture) == "body"
     model.rest = head(4)
     assert chosen(model, picture) == "body"
+
+
+class Pooling(nn.Module):
+    """A backbone that also returns its features pooled, as those of Hugging Face do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.features(images)
+        return features.mean((2, 3)), features
+
+
+class AfterPooling(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = Pooling(), nn.Linear(4, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(images)[0])  # type: ignore[no-any-return]
+
+
+def test_module_that_also_returns_the_features_pooled_gives_no_name(picture: torch.Tensor) -> None:
+    model = AfterPooling()
+    assert chosen(model, picture) == "body.features"
+    assert attend(model, picture, layer=-1).layer == "body.features"
+
+
+class DroppedTwice(nn.Module):
+    """One dropout for the features and then for what is pooled of them, as timm's VOLO has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.drop, self.head = nn.Conv2d(3, 4, 3), nn.Dropout(), nn.Linear(4, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.drop(self.features(images))
+        return self.head(self.drop(features.mean((2, 3))))  # type: ignore[no-any-return]
+
+
+def test_dropout_gives_no_name_to_what_it_passes_on(picture: torch.Tensor) -> None:
+    assert chosen(DroppedTwice().eval(), picture) == "features"
+    assert attend(DroppedTwice().eval(), picture, layer=-1).layer == "features"
 
 
 def test_block_that_adds_in_place_is_explained_after_the_addition(picture: torch.Tensor) -> None:
