@@ -9,6 +9,7 @@ from weakref import ref
 import torch
 from torch import nn
 
+from pytest_cam.engine.batch_sizes import of_other_batch
 from pytest_cam.engine.carriers import passes_on, with_tensor
 from pytest_cam.engine.channel_axis import convolves, normalises_last_axis
 from pytest_cam.engine.graph import comes_from
@@ -49,6 +50,7 @@ class LastTap:
         self._passed_on_version = 0
         self._resampled: torch.Tensor | None = None
         self._without_gradient = ""
+        self._of_other_batch: tuple[str, torch.Size] | None = None
         self._grids: set[Grid] = set()
         # Weak, since a cut lets go of the outputs before it.
         self._leaves: list[ref[torch.Tensor]] = []
@@ -63,7 +65,8 @@ class LastTap:
         """Return the one output that is explained.
 
         Raises:
-            LayerError: No layer has an output with a grid, or it was overwritten later.
+            LayerError: No layer has an output with a grid, or only for another number of images, or it was overwritten
+                later.
             ModelError: The model runs that layer under `inference_mode`.
         """
         if self._without_gradient:
@@ -71,6 +74,8 @@ class LastTap:
                 f"the model runs layer {self._without_gradient!r} under torch.inference_mode, where no gradient "
                 "exists; use torch.no_grad there instead"
             )
+        if self._seen is None and self._of_other_batch is not None:
+            raise of_other_batch(*self._of_other_batch, self._reader.batch)
         if self._seen is None:
             raise LayerError(
                 "no layer of this model has an output with spatial extent, (B, C, h, w), (B, h, w, C) or "
@@ -95,6 +100,8 @@ class LastTap:
             tensor = self._reader.find(output)
             layout = None if tensor is None else self._reader.might_read(tensor, module)
             if tensor is None or layout is None:
+                if tensor is not None and self._would_have_grid(tensor):
+                    self._of_other_batch = name, tensor.shape
                 return None
             # Within attention a linear layer makes keys and values of the tokens, which are no features of their own.
             if layout.kind == "tokens" and isinstance(module, nn.Linear) and self._seen is not None:
@@ -130,6 +137,12 @@ class LastTap:
             return with_tensor(output, tensor, passed_on)
 
         return hook
+
+    def _would_have_grid(self, tensor: torch.Tensor) -> bool:
+        """Return whether only the number of images keeps an output from being the first one with a grid."""
+        reader = self._reader
+        of_others = tensor.shape[:1] != (reader.batch,) and not reader.is_told
+        return of_others and self._seen is None and bool(reader.readings(tensor))
 
     def _shows_the_image(self, layout: Layout, module: nn.Module, tensor: torch.Tensor) -> bool:
         """Return whether an output can be what became of the image, as far as the outputs before it tell.

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
+from pytest_cam.engine.batch_sizes import of_other_batch
 from pytest_cam.engine.carriers import tensors_in
 from pytest_cam.engine.channel_axis import CHANNELS_FIRST, convolves, normalises_last_axis
 from pytest_cam.errors import LayerError, is_ours, kind_of
@@ -99,6 +100,9 @@ class Reader:
         inputs: The batch (B, C, H, W).
         reshape: From a layer's output tensor to (B, C, h, w), in place of all that is inferred here.
         known: What layers of this model were read as before, by all that it depends on; None where that may change.
+
+    Attributes:
+        batch: B.
     """
 
     def __init__(
@@ -109,7 +113,7 @@ class Reader:
         known: dict[Hashable, Layout] | None = None,
     ) -> None:
         self._model = model
-        self._batch = inputs.shape[0]
+        self.batch = inputs.shape[0]
         self._size: Grid = (inputs.shape[2], inputs.shape[3])
         self._reshape = reshape
         self._known = known if reshape is None else None
@@ -140,7 +144,7 @@ class Reader:
         """
         if self._known is None:
             return self._read(tensor, module, name)
-        key = name, tensor.shape, tensor.stride(), tensor.dtype, self._size, self._batch
+        key = name, tensor.shape, tensor.stride(), tensor.dtype, self._size, self.batch
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self._read(tensor, module, name)
@@ -148,12 +152,8 @@ class Reader:
 
     def _read(self, tensor: torch.Tensor, module: nn.Module, name: str) -> Layout:
         kind = type(module).__name__
-        if tensor.shape[:1] != (self._batch,):
-            raise LayerError(
-                f"layer {name!r} has an output {tuple(tensor.shape)} for {self._batch} images, so which part "
-                f"belongs to which image is not known; accepted: ({self._batch}, C, h, w), ({self._batch}, h, w, C) or "
-                f"({self._batch}, tokens, C)"
-            )
+        if tensor.shape[:1] != (self.batch,):
+            raise of_other_batch(name, tensor.shape, self.batch)
         found = self._readings_of(tensor, module)
         if not found:
             order = ", whose tokens lie row by row in the last stage only" if self._unrolled else ""
@@ -178,7 +178,7 @@ class Reader:
         """Return the layout of an output in which nobody asked for this layer, or None."""
         if tensor.ndim == 3 and tensor.shape[1] == self._told("num_queries"):
             return None  # a detector's, which lie on no grid
-        found = self._readings_of(tensor, module) if tensor.shape[:1] == (self._batch,) else []
+        found = self._readings_of(tensor, module) if tensor.shape[:1] == (self.batch,) else []
         if len(found) > 1:
             found = [reading for reading in found if self._agrees(reading, module)]
         if not found or (found[0].kind == "NCHW" and not self._fits(found[0].grid) and not convolves(module)):

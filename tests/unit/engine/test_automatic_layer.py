@@ -160,6 +160,24 @@ def test_output_for_another_number_of_images_does_not_count(picture: torch.Tenso
     assert chosen(Mirrored(), picture) == "stem"
 
 
+class Views(nn.Module):
+    """The image and its mirror image, as one batch from the start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both, self.head = nn.Conv2d(3, 4, 3), head(4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.both(torch.cat([images, images.flip(3)]))).mean(dim=0, keepdim=True)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("layer", [None, "both"])
+def test_error_tells_of_outputs_for_another_number_of_images(layer: str | None, picture: torch.Tensor) -> None:
+    words = r"layer 'both' has an output \(2, 4, 6, 6\) for 1 images, so which part belongs to which image is not known"
+    with pytest.raises(LayerError, match=words):
+        attend(Views(), picture, layer=layer)
+
+
 class FirstWithoutGradient(nn.Module):
     """A stem under inference_mode, as one that is frozen for good."""
 
