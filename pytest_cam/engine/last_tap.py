@@ -12,7 +12,7 @@ from torch import nn
 from pytest_cam.engine.batch_sizes import of_other_batch
 from pytest_cam.engine.carriers import passes_on, with_tensor
 from pytest_cam.engine.channel_axis import convolves, normalises_last_axis
-from pytest_cam.engine.graph import comes_from
+from pytest_cam.engine.graph import comes_from, is_joined_last
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.layers import Layer
 from pytest_cam.engine.layouts import Grid, Layout, Reader
@@ -55,6 +55,7 @@ class LastTap:
         # Weak, since a cut lets go of the outputs before it.
         self._leaves: list[ref[torch.Tensor]] = []
         self._prefix: int | None = None  # of the last tokens
+        self._not_before: set[Layout] = set()  # of tokens that would be read so, and others lie behind the patches
         self.norms: dict[str, Layer] = {}
         self.others: dict[str, Layer] = {}
         for name, module in model.named_modules():
@@ -149,12 +150,14 @@ class LastTap:
 
         Numbers of tokens fit a grid by accident, of words, of rows of a table, of queries; and positions have a grid,
         too. What became of the image comes from an output that was seen before, or begins another branch, by a
-        convolution; and tokens have a grid that was there before, or one that is made of it by merging cells.
+        convolution; and tokens have a grid that was there before, or one that is made of it by merging cells. No
+        tokens are read where others joined them that lie behind the patches, as words of a prompt do.
         """
         if not self._leaves:
             return True
         may_begin = layout.kind != "tokens" and convolves(module)
-        if not may_begin and torch.is_grad_enabled() and not comes_from(tensor, self._leaves):
+        is_another = not may_begin and torch.is_grad_enabled() and not comes_from(tensor, self._leaves)
+        if is_another or self._has_others_behind(layout, tensor):
             return False
         if layout.grid in self._grids:
             return True
@@ -163,6 +166,18 @@ class LastTap:
         if layout.kind != "tokens" or self._reader.unrolls:
             return True
         return self._prefix in (None, layout.prefix) and any(_is_merged(layout.grid, grid) for grid in self._grids)
+
+    def _has_others_behind(self, layout: Layout, tensor: torch.Tensor) -> bool:
+        """Return whether tokens that joined the patches since lie behind these, or anywhere, as words of a prompt do.
+
+        Their number alone would have them read as tokens before the patches, and the grid shifted by as many.
+        """
+        # What a model tells is told of tokens behind the patches, too; once attention mixed them, nothing is seen.
+        if layout not in self._not_before and layout.prefix > (self._prefix or 0) and not layout.suffix:
+            if not torch.is_grad_enabled() or is_joined_last(tensor, self._leaves):
+                return False
+            self._not_before.add(layout)
+        return layout in self._not_before
 
     def _note(self, layout: Layout, kept: torch.Tensor) -> None:
         self._leaves = [*(leaf for leaf in self._leaves if leaf() is not None), ref(kept)]

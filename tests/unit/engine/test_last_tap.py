@@ -110,6 +110,42 @@ def test_queries_that_the_config_tells_of_are_no_patches() -> None:
     assert (found.layer, found.layout) == ("encoder", "tokens, 8 x 8")
 
 
+class Prompted(nn.Module):
+    """Patches of 8 x 8, of which the head takes the mean after a language model that gets them with a prompt."""
+
+    def __init__(self, order: str) -> None:
+        super().__init__()
+        self.order = order
+        self.patches = nn.Conv2d(3, 16, 8, 8, bias=False)
+        self.prompt = nn.Parameter(torch.zeros(1, 4, 16))
+        self.lm = nn.Sequential(nn.Linear(16, 16, bias=False), nn.GELU())
+        self.head = nn.Linear(16, 2, bias=False)
+        nn.init.constant_(self.patches.weight, 0.05)
+        nn.init.eye_(self.lm[0].weight)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.tensor([[0.0], [1.0]]).expand(2, 16))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        patches, prompt = self.patches(images).flatten(2).transpose(1, 2), self.prompt.expand(len(images), -1, -1)
+        if self.order == "replaced":
+            is_image = torch.arange(68).lt(64)[None, :, None]
+            tokens = torch.cat([prompt] * 17, dim=1).masked_scatter(is_image, patches)
+        else:
+            tokens = torch.cat([prompt, patches] if self.order == "prompt first" else [patches, prompt], dim=1)
+        return self.head(self.lm(tokens).mean(1))
+
+
+@pytest.mark.parametrize(
+    ("order", "layer"), [("prompt first", "lm"), ("prompt last", "patches"), ("replaced", "patches")]
+)
+def test_tokens_that_joined_the_patches_shift_no_grid(order: str, layer: str) -> None:
+    picture = torch.zeros(3, 64, 64)
+    picture[:, 40:56, 40:56] = 1
+    found = attend(Prompted(order).eval(), picture)
+    assert found.layer == layer
+    found.assert_in_region((40, 40, 56, 56))
+
+
 class Pooled(nn.Module):
     """Attention pooling whose keys, (B, heads, tokens, channels of a head), are normalised by a module of their own."""
 
