@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 
+from pytest_cam.engine.apart import require_apart, with_arguments_told
 from pytest_cam.engine.asking import Ask, Found, Question
 from pytest_cam.engine.finite import not_finite
 from pytest_cam.engine.layers import AUTO, LayersLike, listed, resolve_all
 from pytest_cam.engine.listing import index_of
 from pytest_cam.engine.methods import Method, method_named
 from pytest_cam.engine.pass_cache import PassCache
-from pytest_cam.engine.scoring import require_apart, scored
+from pytest_cam.engine.scoring import scored
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
 from pytest_cam.engine.trace import trace
@@ -114,6 +115,10 @@ def explain(
             if bool(inputs.isfinite().all()):
                 raise
             raise not_finite("input", inputs, "that the model was given") from error
+        cut = len(inputs) > 1 and bool(subject.cut_arguments())
+        if cut:
+            alone = any(method.runs_images_alone for method in methods)
+            subject = with_arguments_told(subject, inputs, targets[0], questions[0].explained, of_each=alone)
         ask = Ask(subject, inputs, seed, options or {})
         known = [
             ask(method, question, number)
@@ -121,7 +126,8 @@ def explain(
             for method in methods
             for question in questions
         ]
-        require_apart(subject, inputs, targets[0][-1], known[0].explained)
+        if not cut:
+            require_apart(subject, inputs, targets[0][-1], known[0].explained)
         for key, found in zip(keys, known, strict=True):
             found.maps.flags.writeable = False
             if cache.is_on and said is not None:

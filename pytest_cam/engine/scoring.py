@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
 
-from pytest_cam.engine.black_box import State
 from pytest_cam.engine.coupling import are_apart, in_uncoupled_batches, require_uncoupled
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import not_finite, require_scores
@@ -20,21 +17,16 @@ from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Scores, Target
-from pytest_cam.errors import ModelError, NonFiniteError, ProbabilityWarning, is_ours, warn
+from pytest_cam.errors import NonFiniteError, ProbabilityWarning, is_ours, warn
 
 __tracebackhide__ = is_ours
 
 
-# By what share of the greatest score one may differ in a batch, where other kernels may run; and how coarse it may be.
-_ROUNDING, _EPSILONS = 2e-3, 4
-_PLAIN = {bool, int, float, str, type(None)}
 _PERHAPS = (
     "the one score that the model returned for an image lies in [0, 1]; it is read as a logit, of which each value "
     "above 0 predicts class 1. If it is a probability, pass a function that calls the model and returns torch.logit of "
     "it"
 )
-# Models whose images were seen to be apart, and what was set of them then.
-_SEEN_APART: WeakKeyDictionary[nn.Module, list[Any]] = WeakKeyDictionary()
 
 
 class Version(NamedTuple):
@@ -68,69 +60,6 @@ def scored(subject: Subject, inputs: torch.Tensor, targets: list[list[Target]]) 
     for each in scores:
         require_scores(each.explained)
     return scores
-
-
-def require_apart(subject: Subject, inputs: torch.Tensor, target: Target, explained: list[Explained]) -> None:
-    """Check that the last image of a batch has the score that it has alone, once for each model and its settings.
-
-    Args:
-        subject: The model.
-        inputs: The batch (B, C, H, W), where the model is.
-        target: The last image's.
-        explained: What was found for the batch.
-
-    Raises:
-        ModelError: It has another one.
-    """
-    last = len(inputs) - 1
-    if last == 0:
-        return
-    settings = _settings(subject.state)
-    if isinstance(subject.model, nn.Module) and _SEEN_APART.get(subject.model) == settings:
-        return
-    alone = None
-    if not are_apart(subject.state):
-        alone = _alone(subject.for_copies_of(last, 1), inputs[last:], explained[last].for_versions(target))
-    if alone is not None:
-        _require_same(explained, alone, subject.state)
-    if isinstance(subject.model, nn.Module):
-        _SEEN_APART[subject.model] = settings
-
-
-def _settings(state: State) -> list[Any]:
-    """Return the plain values among the attributes of a model's modules, and their kinds."""
-    if not isinstance(state, ModelState) or state.is_known:
-        return []
-    return [
-        (type(module), *((name, value) for name, value in vars(module).items() if type(value) in _PLAIN))
-        for module in state.modules
-    ]
-
-
-def _require_same(explained: list[Explained], alone: Explained, state: State) -> None:
-    last = len(explained) - 1
-    together = explained[last].score
-    share = max(_ROUNDING, _EPSILONS * torch.finfo(state.dtype or torch.float32).eps)
-    if abs(together - alone.score) > share * max(abs(each.score) for each in (*explained, alone)):
-        raise ModelError(
-            f"the images of a batch change one another's scores: that of {alone.name} for image {last} of the batch is "
-            f"{together:.4g}, and {alone.score:.4g} when it runs alone. A layer that takes the first axis for "
-            "something else, such as a recurrent one without batch_first=True, does that; accepted: one image a call, "
-            "attend(model, img), or a model whose first axis is the batch"
-        )
-
-
-def _alone(subject: Subject, inputs: torch.Tensor, target: Target) -> Explained | None:
-    """Return the score of an image that runs alone; None where that would not be the same in any case."""
-    try:
-        with plainly(subject.state), torch.no_grad():
-            output = subject.call(inputs)
-    except Exception:  # of a model for batches of one size
-        return None
-    draws = isinstance(subject.state, ModelState) and not subject.state.is_untouched()
-    (found,) = subject.scores(output, [target]).explained
-    subject.state.rewind()
-    return None if draws else found
 
 
 def versions(subject: Subject, inputs: torch.Tensor, target: Target, names: list[str]) -> list[Version]:

@@ -15,6 +15,7 @@ from pytest_cam.engine.black_box import Model, State
 from pytest_cam.engine.class_names import as_names, names_of
 from pytest_cam.engine.further import Further, on_device
 from pytest_cam.engine.layouts import Reader
+from pytest_cam.engine.nested import tensors_in
 from pytest_cam.engine.outputs import Rows
 from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.engine.requirements import require_accepted
@@ -36,6 +37,7 @@ class Subject:
         class_names: The names of the K classes, see `as_names`; None takes those that the model carries.
         further: See `Further`.
         rows: What its passes have shown of its outputs.
+        is_shared: Whether every image goes with all rows of the other arguments, also where they are as many as images.
     """
 
     model: Model
@@ -44,6 +46,7 @@ class Subject:
     class_names: Any = None
     further: Further | None = None
     rows: Rows = field(default_factory=Rows)
+    is_shared: bool = False
 
     @property
     def module(self) -> nn.Module:
@@ -58,6 +61,19 @@ class Subject:
     def said(self, name: str) -> Any:
         """Return one of the further keywords, or None."""
         return None if self.further is None else self.further.get(name)
+
+    @property
+    def has_arguments(self) -> bool:
+        """Whether the model takes other arguments."""
+        return bool(self.said("model_args") or self.said("model_kwargs"))
+
+    def cut_arguments(self) -> list[str]:
+        """Return the names of the other arguments of which a single image goes with its own row."""
+        named = {f"model_args[{index}]": value for index, value in enumerate(self.said("model_args") or ())}
+        named |= {f"model_kwargs[{name!r}]": value for name, value in (self.said("model_kwargs") or {}).items()}
+        return [
+            name for name, value in named.items() if any(_is_of_images(part, self.batch) for part in tensors_in(value))
+        ]
 
     def call(self, inputs: torch.Tensor, image: int | None = None) -> Any:
         """Return what the model returns.
@@ -101,13 +117,16 @@ class Subject:
         """
         args, kwargs = self.said("model_args"), self.said("model_kwargs")
         further: Further = {**(self.further or {}), "layer_call": layer_call}
-        further["model_args"] = [_repeated(value, image, self.batch, count) for value in args or ()]
-        further["model_kwargs"] = _repeated(dict(kwargs or {}), image, self.batch, count)
+        further["model_args"] = [self._own(value, image, count) for value in args or ()]
+        further["model_kwargs"] = self._own(dict(kwargs or {}), image, count)
         return replace(self, batch=count, further=further)
 
     def _other(self, value: Any, image: int | None, count: int) -> Any:
         placed = on_device(value, self.state.device)
-        return placed if image is None else _repeated(placed, image, self.batch, count)
+        return placed if image is None else self._own(placed, image, count)
+
+    def _own(self, value: Any, image: int, count: int) -> Any:
+        return value if self.is_shared else _repeated(value, image, self.batch, count)
 
     def scores(self, output: Any, targets: list[Target]) -> Scores:
         """Pick the explained score of each image from what the model returned: see `scores_of`."""
@@ -153,10 +172,14 @@ class Subject:
 def _repeated(value: Any, image: int, batch: int, count: int) -> Any:
     """Return an argument of the model for `count` inputs that stand for one image of the batch."""
     if isinstance(value, torch.Tensor):
-        of_images = value.ndim > 0 and value.shape[0] == batch
+        of_images = _is_of_images(value, batch)
         return value[image : image + 1].expand(count, *value.shape[1:]).clone() if of_images else value
     if isinstance(value, dict):
         return {key: _repeated(item, image, batch, count) for key, item in value.items()}
     if type(value) in (list, tuple):
         return type(value)(_repeated(item, image, batch, count) for item in value)
     return value
+
+
+def _is_of_images(value: torch.Tensor, batch: int) -> bool:
+    return value.ndim > 0 and value.shape[0] == batch

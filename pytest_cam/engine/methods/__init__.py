@@ -39,6 +39,7 @@ _OF_WHOLE_BATCHES = {"activations", "gradients", "curvature"}
 _OF_ANY_CALLABLE = {"inputs", "score", "target", "logits", "score_inputs", "generator"}
 _WITHOUT_A_LAYER = _OF_ANY_CALLABLE | {"attention_gradients"}
 _WITHOUT_A_GRADIENT = _OF_ANY_CALLABLE | {"activations", "score_activations"}
+_OF_IMAGES_ALONE = {"score_inputs", "score_activations", "trace_inputs", "attention_gradients"}
 _OF_THE_TARGET = set(RESOURCES) - {"activations", "inputs", "logits", "generator"}
 
 
@@ -90,6 +91,11 @@ class Method:
     def takes_gradients(self) -> bool:
         """Whether it differentiates the score."""
         return not self.needs <= _WITHOUT_A_GRADIENT
+
+    @property
+    def runs_images_alone(self) -> bool:
+        """Whether it runs the model on versions of one image of a batch."""
+        return bool(self.needs & _OF_IMAGES_ALONE)
 
     @property
     def takes_any_callable(self) -> bool:

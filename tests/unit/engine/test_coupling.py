@@ -359,3 +359,44 @@ def test_module_that_returns_one_buffer_each_time_is_explained(
     model = Buffered(registers=registers).eval()
     plain = nn.Sequential(OrderedDict(last=model.last, pool=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten())).eval()
     np.testing.assert_allclose(mapped(model, picture, method), mapped(plain, picture, method), rtol=1e-3, atol=1e-6)
+
+
+class Weighted(nn.Module):
+    """Class scores (B, 3) times weights, of all classes or of each image, less the mean image where that is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Identity()
+
+    def forward(self, images: torch.Tensor, weights: torch.Tensor, center: bool = False) -> torch.Tensor:
+        seen = self.last(images).mean(dim=(2, 3)) * weights
+        return seen - 0.5 * seen.mean(0) if center else seen
+
+
+@pytest.mark.parametrize("method", ["gradcam", *PERTURBING])
+@pytest.mark.parametrize("target", [1, 2])
+def test_argument_of_all_images_that_is_as_long_as_the_batch_stays_whole(
+    method: str, target: int, picture: torch.Tensor
+) -> None:
+    images = torch.stack([picture, 2 * picture.roll(5, 2), 3 * picture.flip(1)]) + 1
+    how: dict[str, Any] = {"method": method, "target": target, "method_options": OPTIONS.get(method)}
+    how["model_args"] = (torch.tensor([1.0, 2.0, 30.0]),)
+    for together, image in zip(attend_batch(Weighted(), images, **how), images, strict=True):
+        alone = attend(Weighted(), image, **how)
+        np.testing.assert_allclose(together.map, alone.map, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["gradcam", "occlusion"])
+def test_argument_that_neither_all_images_nor_each_has_is_named(method: str, picture: torch.Tensor) -> None:
+    images = torch.stack([picture, 2 * picture.roll(5, 2), 3 * picture.flip(1)]) + 1
+    how: dict[str, Any] = {"method": method, "target": 1, "model_kwargs": {"weights": torch.tensor([1.0, 2.0, 30.0])}}
+    how["model_kwargs"]["center"] = True
+    with pytest.raises(ModelError, match=r"rows of model_kwargs\['weights'\], as many as images, are not one"):
+        attend_batch(Weighted(), images, **how)
+
+
+def test_images_that_an_argument_mixes_are_seen_after_a_call_without_it(picture: torch.Tensor) -> None:
+    model, images = Weighted(), torch.stack([picture, picture.flip(1) * 2])
+    attend_batch(model, images, target=1, model_args=(1.0,))
+    with pytest.raises(ModelError, match="change one another"):
+        attend_batch(model, images, target=1, model_args=(1.0,), model_kwargs={"center": True})
