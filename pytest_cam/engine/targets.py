@@ -240,4 +240,6 @@ def _called(answer: Answer, index: int, target: Any) -> tuple[torch.Tensor, Read
         raise TargetError(f"target {name} returned {kind_of(score)}; accepted: a scalar tensor (without .item())")
     if score.numel() != 1:
         raise TargetError(f"target {name} returned a tensor {tuple(score.shape)}; accepted: one scalar")
+    if score.is_complex():
+        raise TargetError(f"target {name} returned a complex scalar; accepted: a real one, such as its .abs()")
     return score.reshape(()), fixed

@@ -140,6 +140,7 @@ def test_labels_that_do_not_exclude_one_another_have_probabilities_of_their_own(
         ({"class": 1}, "accepted: a class index, a class name, a callable"),
         ("dog", "'dog' is a class name, and no class names are known"),
         (lambda row: row, r"returned a tensor \(2,\); accepted: one scalar"),
+        (lambda row: torch.fft.fft(row)[1], r"returned a complex scalar; accepted: a real one"),
         (lambda row: row.sum().item(), r"returned a float; accepted: a scalar tensor \(without \.item\(\)\)"),
         (lambda row: None, "returned None"),
     ],
