@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from pytest_cam.engine.methods.gradcam import gradcam
-from pytest_cam.engine.methods.option_values import from_zero, whole
+from pytest_cam.engine.methods.option_values import from_zero, whole, within
 from pytest_cam.engine.methods.resources import ClassGradients
 from pytest_cam.errors import MethodError, is_ours
 
@@ -41,7 +41,7 @@ def finercam(
     Raises:
         MethodError: A callable is explained, the model has fewer than two classes, or an option is none.
     """
-    strength = from_zero("finercam", "alpha", alpha)
+    strength = within("finercam", "alpha", from_zero("finercam", "alpha", alpha), logits.dtype)
     wanted = whole("finercam", "classes", classes)
     if target is None:
         raise MethodError(

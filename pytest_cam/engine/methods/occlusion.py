@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from pytest_cam.engine.methods.option_values import real, whole
+from pytest_cam.engine.methods.option_values import real, whole, within
 from pytest_cam.engine.methods.precision import widest
 from pytest_cam.engine.methods.resources import Scores
 from pytest_cam.errors import is_ours
@@ -48,7 +48,7 @@ def occlusion(
     side = whole("occlusion", "window", side, at_most=shorter, why=f"the input is {height} x {width} pixels")
     step = max(side // 2, 1) if stride is None else stride
     step = whole("occlusion", "stride", step, at_most=side, why="a longer one would leave pixels out")
-    fill = real("occlusion", "baseline", baseline)
+    fill = within("occlusion", "baseline", real("occlusion", "baseline", baseline), inputs.dtype)
     rows, columns = (_spans(length, side, step).to(inputs.device) for length in (height, width))
     count = len(rows) * len(columns)
 

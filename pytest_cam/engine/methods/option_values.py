@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from numbers import Integral, Real
 
+import torch
+
 from pytest_cam.errors import MethodError, is_ours
 
 __tracebackhide__ = is_ours
@@ -66,6 +68,21 @@ def from_zero(method: str, option: str, value: object) -> float:
         MethodError: It is not such a number.
     """
     return _real(method, option, value, "0 or a finite number above it", lambda number: number >= 0)
+
+
+def within(method: str, option: str, number: float, dtype: torch.dtype) -> float:
+    """Return an option that goes among numbers of one type.
+
+    Raises:
+        MethodError: It is beyond the greatest of them.
+    """
+    greatest = torch.finfo(dtype).max
+    if abs(number) > greatest:
+        raise MethodError(
+            f"{method}: {option}={number!r}, where a number from {-greatest:.6g} to {greatest:.6g} is accepted, the "
+            f"range of {dtype}"
+        )
+    return number
 
 
 def _real(method: str, option: str, value: object, accepted: str, fits: Callable[[float], bool]) -> float:

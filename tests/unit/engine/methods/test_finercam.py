@@ -78,3 +78,8 @@ def test_a_number_of_classes_that_is_none_is_an_error(classes: Any) -> None:
 def test_a_negative_alpha_is_an_error() -> None:
     with pytest.raises(MethodError, match=r"finercam: alpha=-0.6, where 0 or a finite number above it is accepted"):
         finercam(ACTIVATIONS, LOGITS, 0, class_gradients, alpha=-0.6)
+
+
+def test_an_alpha_beyond_the_type_of_the_logits_is_an_error() -> None:
+    with pytest.raises(MethodError, match=r"finercam: alpha=1e\+40, .* is accepted, the range of torch.float32"):
+        finercam(ACTIVATIONS, LOGITS, 0, class_gradients, alpha=1e40)

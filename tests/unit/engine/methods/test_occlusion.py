@@ -70,3 +70,11 @@ def test_an_option_that_cannot_be_is_an_error(scored: Scored, options: dict[str,
     with pytest.raises(MethodError) as caught:
         occlusion(torch.ones(1, 3, 4, 6), 1.0, scored(total), **options)
     assert str(caught.value) == f"occlusion: {message}"
+
+
+def test_a_baseline_beyond_the_type_of_the_input_is_an_error(scored: Scored) -> None:
+    message = (
+        r"^occlusion: baseline=70000.0, where a number from -65504 to 65504 is accepted, the range of torch.float16$"
+    )
+    with pytest.raises(MethodError, match=message):
+        occlusion(torch.ones(1, 3, 4, 6).half(), 1.0, scored(total), baseline=70000)
