@@ -20,7 +20,7 @@ from pytest_cam.engine.forward import laid_out, plainly
 from pytest_cam.engine.hooks import HookManager, works_in_place
 from pytest_cam.engine.independent import independent
 from pytest_cam.engine.memory import is_shortage
-from pytest_cam.engine.methods.resources import Make
+from pytest_cam.engine.methods.resources import Make, checked
 from pytest_cam.engine.replay import Replay
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
@@ -63,7 +63,7 @@ class Resources:
         self.inputs = inputs[index : index + 1]
         self.score = explained.score
         self.target = explained.target
-        self.logits = None if logits is None else logits[index : index + 1]
+        self._logits = logits
         self.generator = torch.Generator().manual_seed(seed)
 
     @property
@@ -81,6 +81,19 @@ class Resources:
         """The Hessian of the score in A times A, (1, C, h, w)."""
         return self._row(None if self._found is None else self._found.curvature)
 
+    @property
+    def logits(self) -> torch.Tensor:
+        """The class scores, (1, K)."""
+        if self._logits is None:
+            raise self._without_classes("class scores")
+        return self._logits[self._index : self._index + 1]
+
+    def _without_classes(self, asked: str) -> MethodError:
+        return MethodError(
+            f"method {self._name!r} asks for {asked}, and the model's output has none; accepted: a model with class "
+            "scores (B, K), or a method of activations and gradients"
+        )
+
     def _row(self, tensor: torch.Tensor | None) -> torch.Tensor | None:
         return None if tensor is None else tensor[self._index : self._index + 1]
 
@@ -92,10 +105,7 @@ class Resources:
         """
         found = self._layer_part()
         if found.logits is None:
-            raise MethodError(
-                f"method {self._name!r} asks for the gradients of class scores, and the model's output has none; "
-                "accepted: a model with class scores (B, K), or a method of activations and gradients"
-            )
+            raise self._without_classes("the gradients of class scores")
         wanted = (1, found.logits.shape[1])
         shape = tuple(weights.shape) if isinstance(weights, torch.Tensor) else None
         if shape != wanted:
@@ -124,11 +134,11 @@ class Resources:
             make: Returns those from start to stop, (stop - start, C, H, W), on the model's device.
 
         Raises:
-            MethodError: The count is no number from 1.
+            MethodError: The count is no number from 1, or it makes no tensor of so many.
             NonFiniteError: A score is not finite.
             CamError: As for `in_batches` and `values_of`.
         """
-        count = self._counted("score_inputs", count)
+        count, make = self._counted("score_inputs", count), checked(make, self._name, "score_inputs")
 
         def score(inputs: torch.Tensor) -> torch.Tensor:
             return self._values(self._subject.call(inputs, self._index), inputs)
@@ -148,12 +158,12 @@ class Resources:
             make: Returns those from start to stop, (stop - start, C, h, w), on the model's device.
 
         Raises:
-            MethodError: The count is no number from 1.
+            MethodError: The count is no number from 1, or it makes no tensor of so many.
             IndependentScoreError: The score does not depend on the layer.
             NonFiniteError: A score is not finite.
             CamError: As for `in_batches` and `values_of`.
         """
-        count = self._counted("score_activations", count)
+        count, make = self._counted("score_activations", count), checked(make, self._name, "score_activations")
         found, subject = self._layer_part(), self._subject
         output = found.output[self._index : self._index + 1]
         module = subject.module if found.layer == "(the model)" else subject.module.get_submodule(found.layer)
@@ -224,9 +234,9 @@ class Resources:
             make: Returns those from start to stop, (stop - start, C, H, W), on the model's device.
 
         Raises:
-            MethodError: The count is no number from 1.
+            MethodError: The count is no number from 1, or it makes no tensor of so many.
         """
-        count = self._counted("trace_inputs", count)
+        count, make = self._counted("trace_inputs", count), checked(make, self._name, "trace_inputs")
         found, subject = self._layer_part(), self._subject
 
         def both(inputs: torch.Tensor) -> torch.Tensor:

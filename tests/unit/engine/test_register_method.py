@@ -447,3 +447,26 @@ def test_class_gradients_of_a_model_without_class_scores(picture: torch.Tensor) 
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1)).eval()
     with pytest.raises(MethodError, match="'of-classes' asks for the gradients of class scores, and the"):
         attend(model, picture, layer="0", method="of-classes", target=lambda part: part.mean())
+
+
+def test_logits_of_a_model_without_class_scores(picture: torch.Tensor) -> None:
+    @register_method("of-logits")
+    def of_logits(gradients: torch.Tensor, activations: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        return (activations * gradients).sum(dim=1) * logits.sum()
+
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1)).eval()
+    with pytest.raises(MethodError, match="'of-logits' asks for class scores, and the model's output has none"):
+        attend(model, picture, layer="0", method="of-logits", target=lambda part: part.mean())
+
+
+@pytest.mark.parametrize("verb", ["score_inputs", "score_activations", "trace_inputs"])
+@pytest.mark.parametrize(
+    ("made", "given"), [(None, "None"), (np.zeros((3, 3, 8, 8)), "ndarray"), (torch.zeros(2, 3), r"a tensor \(2, 3\)")]
+)
+def test_versions_that_are_no_tensor_of_so_many(
+    verb: str, made: Any, given: str, classifier: nn.Sequential, picture: torch.Tensor
+) -> None:
+    calls = f"lambda activations, {verb}: {verb}(3, lambda start, stop: made)"
+    register_method("makes")(eval(calls, {"made": made}))
+    with pytest.raises(MethodError, match=rf"'makes' calls {verb} with a function that made .*{given} for \(0, 3\)"):
+        attend(classifier, picture, layer="layer", method="makes")
