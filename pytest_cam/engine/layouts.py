@@ -60,7 +60,7 @@ class Layout:
     def on_grid(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a tensor of the layer's shape as (B, C, h, w)."""
         if self.reshape is not None:
-            return _reshaped(self.reshape, tensor)
+            return self.reshape(tensor)  # which made (B, C, h, w) when the layout was read
         if self.kind == "NHWC":
             return tensor.permute(0, 3, 1, 2)
         if self.kind == "tokens":
@@ -152,7 +152,7 @@ class Reader:
 
     def _read(self, tensor: torch.Tensor, module: nn.Module, name: str) -> Layout:
         kind = type(module).__name__
-        if tensor.shape[:1] != (self.batch,):
+        if not self.is_told and tensor.shape[:1] != (self.batch,):
             raise of_other_batch(name, tensor.shape, self.batch)
         found = self._readings_of(tensor, module)
         if not found:
@@ -188,7 +188,7 @@ class Reader:
     def readings(self, tensor: torch.Tensor) -> list[Layout]:
         """Return every way in which a tensor reads as (B, C, h, w) with a grid larger than 1 x 1."""
         if self._reshape is not None:
-            grid = _reshaped(self._reshape, tensor).shape[2:]
+            grid = _reshaped(self._reshape, tensor, self.batch).shape[2:]
             return [Layout("reshape", (grid[0], grid[1]), reshape=self._reshape)]
         if not tensor.is_floating_point():
             return []
@@ -297,13 +297,13 @@ def _rolls_back(module: nn.Module) -> bool:
     return type(module).__name__ == "Reroll" or callable(getattr(type(module), "reroll", None))
 
 
-def _reshaped(reshape: Reshape, tensor: torch.Tensor) -> torch.Tensor:
+def _reshaped(reshape: Reshape, tensor: torch.Tensor, batch: int) -> torch.Tensor:
     result = reshape(tensor)
     given = f"a tensor {tuple(result.shape)}" if isinstance(result, torch.Tensor) else kind_of(result)
-    if not isinstance(result, torch.Tensor) or result.ndim != 4 or result.shape[0] != tensor.shape[0]:
+    if not isinstance(result, torch.Tensor) or result.ndim != 4 or result.shape[0] != batch:
         raise LayerError(
             f"reshape made {given} of the layer's output {tuple(tensor.shape)}; accepted: a tensor (B, C, h, w), "
-            f"here ({tensor.shape[0]}, C, h, w)"
+            f"here ({batch}, C, h, w)"
         )
     if result.shape[2] * result.shape[3] < 2:
         raise LayerError(

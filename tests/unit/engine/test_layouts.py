@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_cam import attend
+from pytest_cam import attend, attend_batch
 from pytest_cam.engine.carriers import with_tensor
 from pytest_cam.engine.layouts import Layout, Reader
 from pytest_cam.errors import LayerError
@@ -235,3 +235,35 @@ def test_reshape_overrides_what_would_be_inferred(picture: torch.Tensor) -> None
 def test_reshape_that_returns_something_else(reshape: Any, words: str, picture: torch.Tensor) -> None:
     with pytest.raises(LayerError, match=words):
         attend(Channels(), picture, layer="layer", target=1, reshape=reshape)
+
+
+class Sequence(nn.Module):
+    """Tokens (B, 16, C) through a linear layer, or the same tokens with the sequence first, (16, B, C)."""
+
+    def __init__(self, *, batch_first: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.patches, self.mix, self.head = nn.Conv2d(3, 8, 2, 2), nn.Linear(8, 8), nn.Linear(8, 5)
+        self.batch_first = batch_first
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        tokens = self.patches(images).flatten(2)
+        if self.batch_first:
+            return self.head(self.mix(tokens.transpose(1, 2)).tanh().mean(dim=1))
+        return self.head(self.mix(tokens.permute(2, 0, 1)).tanh().mean(dim=0))
+
+
+@pytest.mark.parametrize("method", ["gradcam", "smoothgradcam++"])
+def test_reshape_reads_a_layer_whose_first_axis_is_the_sequence(method: str) -> None:
+    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    expected = attend_batch(Sequence(batch_first=True).eval(), images, layer="mix", target=1, method=method)
+    found = attend_batch(
+        Sequence(batch_first=False).eval(),
+        images,
+        layer="mix",
+        target=1,
+        method=method,
+        reshape=lambda out: out.permute(1, 2, 0).reshape(out.shape[1], 8, 4, 4),
+    )
+    for one, other in zip(found, expected, strict=True):
+        assert one.map == pytest.approx(other.map, rel=1e-4, abs=1e-6)
