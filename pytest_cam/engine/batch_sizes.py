@@ -11,5 +11,6 @@ def of_other_batch(name: str, shape: torch.Size, images: int) -> LayerError:
     """Return the error about a layer with an output of that shape for a number of images."""
     return LayerError(
         f"layer {name!r} has an output {tuple(shape)} for {images} images, so which part belongs to which image is not "
-        f"known; accepted: ({images}, C, h, w), ({images}, h, w, C) or ({images}, tokens, C)"
+        f"known; accepted: ({images}, C, h, w), ({images}, h, w, C) or ({images}, tokens, C), or "
+        "reshape=<callable from this tensor to (B, C, h, w)>"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn, overrides
 from torch.nn.modules import module as of_all_modules
 from torch.utils.hooks import RemovableHandle
@@ -45,6 +46,11 @@ class HookManager:
 
     def __exit__(self, *_: object) -> None:
         self.remove_all()
+
+
+def takes_hooks(module: nn.Module) -> bool:
+    """Return whether hooks can be placed on a module; a part that `torch.jit` made takes none."""
+    return not isinstance(module, torch.jit.ScriptModule)
 
 
 def works_in_place(module: nn.Module, args: tuple[Any, ...], output: Any) -> bool:

@@ -13,7 +13,7 @@ from pytest_cam.engine.batch_sizes import of_other_batch
 from pytest_cam.engine.carriers import passes_on, with_tensor
 from pytest_cam.engine.channel_axis import convolves, normalises_last_axis
 from pytest_cam.engine.graph import comes_from, is_joined_last
-from pytest_cam.engine.hooks import HookManager
+from pytest_cam.engine.hooks import HookManager, takes_hooks
 from pytest_cam.engine.layers import Layer
 from pytest_cam.engine.layouts import Grid, Layout, Reader
 from pytest_cam.engine.tap import Prelude, Seen, cut
@@ -59,7 +59,7 @@ class LastTap:
         self.norms: dict[str, Layer] = {}
         self.others: dict[str, Layer] = {}
         for name, module in model.named_modules():
-            if name:
+            if name and takes_hooks(module):
                 hooks.add(module, self._after(name))
 
     def seen(self) -> list[Seen]:

@@ -9,7 +9,7 @@ from torch import nn
 
 from pytest_cam.engine.carriers import passes_on
 from pytest_cam.engine.forward import Run
-from pytest_cam.engine.hooks import HookManager
+from pytest_cam.engine.hooks import HookManager, takes_hooks
 from pytest_cam.engine.layouts import Reader
 from pytest_cam.errors import LayerError, is_ours
 
@@ -61,7 +61,7 @@ def explainable_layers(run: Run, reader: Reader) -> list[Explainable]:
 
     def watch(hooks: HookManager) -> None:
         for name, module in run.model.named_modules():
-            if name:
+            if name and takes_hooks(module):
                 hooks.add(module, after(name))
 
     run.only(watch)

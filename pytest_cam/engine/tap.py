@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pytest_cam.engine.carriers import with_tensor
-from pytest_cam.engine.hooks import HookManager, function_mode, works_in_place
+from pytest_cam.engine.hooks import HookManager, function_mode, takes_hooks, works_in_place
 from pytest_cam.engine.layers import Layer
 from pytest_cam.engine.layouts import Layout, Reader
 from pytest_cam.engine.sparse_rows import SparseRows
@@ -112,6 +112,11 @@ class Taps:
         self._seen: dict[str, Seen] = {}
         self._without_gradient: set[str] = set()
         for layer in layers:
+            if not takes_hooks(layer.module):
+                raise LayerError(
+                    f"layer {layer.name!r} is TorchScript, whose outputs cannot be explained; accepted: a layer that "
+                    "torch.jit did not make, such as the one before it, or layer=None for the last one that has a grid"
+                )
             hooks.add(layer.module, self._at(layer))
 
     def seen(self) -> list[Seen]:

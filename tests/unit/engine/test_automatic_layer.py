@@ -263,3 +263,27 @@ def test_of_torchvision_transformers(name: str, layer: str, layout: str) -> None
         nn.init.normal_(model.heads.head.weight)
     found = attend(model, torch.randn(1, 3, 64, 64), method="hirescam")
     assert (found.layer, found.layout) == (layer, layout)
+
+
+class Scripted(nn.Module):
+    """A body of modules, and a head that torch.jit made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+        self.head = torch.jit.script(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(images))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script. is")
+@pytest.mark.parametrize("layer", [None, -1])
+def test_part_that_is_torchscript_is_passed_over(layer: int | None) -> None:
+    assert attend(Scripted().eval(), torch.rand(3, 16, 16), layer=layer, target=1).layer == "body"
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script. is")
+def test_layer_that_is_torchscript_is_an_error() -> None:
+    with pytest.raises(LayerError, match=r"layer 'head' is TorchScript, .* accepted: a layer that torch.jit did not"):
+        attend(Scripted().eval(), torch.rand(3, 16, 16), layer="head", target=1)
