@@ -12,8 +12,9 @@ from torch import nn
 
 from pytest_cam.engine.attention_probabilities import SeenAttention
 from pytest_cam.engine.forward import plainly
-from pytest_cam.engine.layouts import Layout, Reader
+from pytest_cam.engine.layouts import Layout
 from pytest_cam.engine.nested import tensors_in
+from pytest_cam.engine.reader import Reader
 from pytest_cam.engine.recording import each_forward
 from pytest_cam.engine.subject import Subject
 from pytest_cam.errors import MethodError, is_ours

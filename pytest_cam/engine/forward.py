@@ -23,8 +23,8 @@ from pytest_cam.errors import is_ours
 
 __tracebackhide__ = is_ours
 
-# How many values of weights may be laid out anew, for each image.
-_MOST_WEIGHTS = 4e6
+# How many values of weights may be laid out anew, for each pixel of the inputs: 4 million for an image of 224 x 224.
+_MOST_WEIGHTS = 80
 
 AnyTaps = TypeVar("AnyTaps", Taps, LastTap, Taps | LastTap)
 
@@ -121,7 +121,7 @@ def laid_out(inputs: torch.Tensor, state: ModelState) -> torch.Tensor:
     """
     if inputs.ndim != 4 or inputs.dtype != torch.float32 or inputs.device.type != "cpu" or state.runs_users_code():
         return inputs
-    if state.weights_to_lay_out > _MOST_WEIGHTS * len(inputs):
+    if state.weights_to_lay_out > _MOST_WEIGHTS * len(inputs) * inputs.shape[2] * inputs.shape[3]:
         return inputs
     return inputs.contiguous(memory_format=torch.channels_last)
 

@@ -15,7 +15,8 @@ from pytest_cam.engine.channel_axis import convolves, normalises_last_axis
 from pytest_cam.engine.graph import comes_from, is_joined_last
 from pytest_cam.engine.hooks import HookManager, takes_hooks
 from pytest_cam.engine.layers import Layer
-from pytest_cam.engine.layouts import Grid, Layout, Reader
+from pytest_cam.engine.layouts import Grid, Layout
+from pytest_cam.engine.reader import Reader
 from pytest_cam.engine.tap import Prelude, Seen, cut
 from pytest_cam.errors import LayerError, ModelError, is_ours
 

@@ -10,7 +10,7 @@ from torch import nn
 from pytest_cam.engine.carriers import passes_on
 from pytest_cam.engine.forward import Run
 from pytest_cam.engine.hooks import HookManager, takes_hooks
-from pytest_cam.engine.layouts import Reader
+from pytest_cam.engine.reader import Reader
 from pytest_cam.errors import LayerError, is_ours
 
 __tracebackhide__ = is_ours

@@ -14,9 +14,9 @@ from pytest_cam.engine.arguments import tell_of_arguments
 from pytest_cam.engine.black_box import Model, State
 from pytest_cam.engine.class_names import as_names, names_of
 from pytest_cam.engine.further import Further, on_device
-from pytest_cam.engine.layouts import Reader
 from pytest_cam.engine.nested import tensors_in
 from pytest_cam.engine.outputs import Rows
+from pytest_cam.engine.reader import Reader
 from pytest_cam.engine.ready_targets import ReadyTarget
 from pytest_cam.engine.requirements import require_accepted
 from pytest_cam.engine.state import ModelState

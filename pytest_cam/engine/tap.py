@@ -13,7 +13,8 @@ from torch import nn
 from pytest_cam.engine.carriers import with_tensor
 from pytest_cam.engine.hooks import HookManager, function_mode, takes_hooks, works_in_place
 from pytest_cam.engine.layers import Layer
-from pytest_cam.engine.layouts import Layout, Reader
+from pytest_cam.engine.layouts import Layout
+from pytest_cam.engine.reader import Reader
 from pytest_cam.engine.sparse_rows import SparseRows
 from pytest_cam.errors import LayerError, ModelError, is_ours, kind_of
 

@@ -23,9 +23,10 @@ from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.independent import independent, not_reached, of_no_layer
 from pytest_cam.engine.last_tap import LastTap
 from pytest_cam.engine.layers import LayersLike, listed, resolve_all
-from pytest_cam.engine.layouts import Layout, Reader
+from pytest_cam.engine.layouts import Layout
 from pytest_cam.engine.listing import explainable_layers, index_of, layer_at
 from pytest_cam.engine.memory import is_shortage
+from pytest_cam.engine.reader import Reader
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.tap import Prelude, Seen, Taps
 from pytest_cam.engine.targets import Scores, Target

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from pytest_cam import attend
-from pytest_cam.engine.layouts import Layout, Reader
+from pytest_cam.engine.layouts import Layout
+from pytest_cam.engine.reader import Reader
 from pytest_cam.errors import IndependentScoreError
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -11,7 +11,8 @@ from torch import nn
 
 from pytest_cam import attend, attend_batch
 from pytest_cam.engine.carriers import with_tensor
-from pytest_cam.engine.layouts import Layout, Reader
+from pytest_cam.engine.layouts import Layout
+from pytest_cam.engine.reader import Reader
 from pytest_cam.errors import LayerError
 
 ONE, TWO, NEW = torch.ones(1, 2, 3, 3), torch.ones(1), torch.zeros(1)
