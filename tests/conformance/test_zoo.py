@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -106,25 +107,25 @@ def hugging_face() -> dict[str, tuple[type[nn.Module], Any, str, str]]:
     return {
         "ViT": (t.ViTForImageClassification, t.ViTConfig(**SMALL), "layernorm_before", one),
         "DeiT": (t.DeiTForImageClassification, t.DeiTConfig(**SMALL), "layernorm_before", two),
-        "Swin": (t.SwinForImageClassification, swin, "swin", tokens),
-        "BEiT": (t.BeitForImageClassification, t.BeitConfig(**SMALL), "beit", one),
-        "ConvNeXt": (t.ConvNextForImageClassification, convnext, "convnext", "NCHW, 2 x 2"),
+        "Swin": (t.SwinForImageClassification, swin, "layernorm", tokens),
+        "BEiT": (t.BeitForImageClassification, t.BeitConfig(**SMALL), "2", one),
+        "ConvNeXt": (t.ConvNextForImageClassification, convnext, "encoder", "NCHW, 2 x 2"),
         "DINOv2": (
-            t.Dinov2ForImageClassification, t.Dinov2Config(**VIT), "dinov2", one,
+            t.Dinov2ForImageClassification, t.Dinov2Config(**VIT), "layernorm", one,
         ),
         "DINOv2, registers": (
             t.Dinov2WithRegistersForImageClassification,
             t.Dinov2WithRegistersConfig(**VIT),
-            "dinov2_with_registers",
+            "layernorm",
             five,
         ),
         "ResNet": (
             t.ResNetForImageClassification,
             t.ResNetConfig(embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1]),
-            "resnet",
+            "encoder",
             "NCHW, 8 x 8",
         ),
-        "MobileViT": (t.MobileViTForImageClassification, mobilevit, "mobilevit", "NCHW, 2 x 2"),
+        "MobileViT": (t.MobileViTForImageClassification, mobilevit, "conv_1x1_exp", "NCHW, 2 x 2"),
         "SegFormer": (
             t.SegformerForImageClassification,
             t.SegformerConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1]),
@@ -134,7 +135,7 @@ def hugging_face() -> dict[str, tuple[type[nn.Module], Any, str, str]]:
         "CLIP": (
             t.CLIPForImageClassification,
             t.CLIPConfig(vision_config=SMALL, text_config=text),
-            "vision_model",
+            "encoder",
             one,
         ),
     }  # fmt: skip
@@ -149,7 +150,10 @@ def test_hugging_face_classifiers(name: str) -> None:
     for module in model.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_normal_(module.weight)
-    attention = attend(model, torch.randn(1, 3, 64, 64), method="layercam")
+    image = torch.randn(1, 3, 64, 64)
+    attention = attend(model, image, method="layercam")
     assert attention.layer.split(".")[-1] == layer
     assert attention.layout == layout
     assert attention.map.max() > 0
+    again = attend(model, image, layer=attention.layer, method="layercam")
+    np.testing.assert_allclose(again.map, attention.map, rtol=1e-4, atol=1e-6 * float(attention.map.max()))
