@@ -76,21 +76,24 @@ def with_arguments_told(
     """
     images = range(len(inputs)) if of_each else [len(inputs) - 1]
     wrong: list[tuple[int, Explained | None]] = []
-    for each in (subject, replace(subject, is_shared=True)):
-        unknown = 0
+
+    def fits(asked: Subject) -> bool:
+        is_known = True
         for image in images:
             try:
-                alone = _alone(each, inputs, image, targets[image], explained)
+                alone = _alone(asked, inputs, image, targets[image], explained)
             except CamError:  # what is left of the output has no such score
                 wrong.append((image, None))
-                break
-            unknown += alone is None
+                return False
             if alone is not None and not _is_same(alone, image, explained, subject.state):
                 wrong.append((image, alone))
-                break
-        else:
-            if unknown == 0:
-                return each
+                return False
+            is_known = is_known and alone is not None
+        return is_known
+
+    for each in (subject, replace(subject, is_shared=True)):
+        if fits(each):
+            return each
     if wrong:
         raise _not_apart(explained, *wrong[0], subject.cut_arguments())
     return subject

@@ -115,19 +115,7 @@ def explain(
             if bool(inputs.isfinite().all()):
                 raise
             raise not_finite("input", inputs, "that the model was given") from error
-        cut = len(inputs) > 1 and bool(subject.cut_arguments())
-        if cut:
-            alone = any(method.runs_images_alone for method in methods)
-            subject = with_arguments_told(subject, inputs, targets[0], questions[0].explained, of_each=alone)
-        ask = Ask(subject, inputs, seed, options or {})
-        known = [
-            ask(method, question, number)
-            for number in range(max(1, len(questions[0].parts)))
-            for method in methods
-            for question in questions
-        ]
-        if not cut:
-            require_apart(subject, inputs, targets[0][-1], known[0].explained)
+        known = _answers(subject, inputs, methods, questions, seed, options or {})
         for key, found in zip(keys, known, strict=True):
             found.maps.flags.writeable = False
             if cache.is_on and said is not None:
@@ -162,6 +150,32 @@ def _questions(
     return [
         Question(each, parts[0].explained, parts[0].logits, parts) for each, parts in zip(targets, traces, strict=True)
     ]
+
+
+def _answers(
+    subject: Subject,
+    inputs: torch.Tensor,
+    methods: Sequence[Method],
+    questions: list[Question],
+    seed: int,
+    options: Mapping[str, Any],
+) -> list[Found]:
+    """Return what the methods answer, after a check that each image of a batch has the score that it has alone."""
+    first = questions[0]
+    cut = len(inputs) > 1 and bool(subject.cut_arguments())
+    if cut:  # by rows, of which methods ask for one image's own
+        alone = any(method.runs_images_alone for method in methods)
+        subject = with_arguments_told(subject, inputs, first.given, first.explained, of_each=alone)
+    ask = Ask(subject, inputs, seed, options)
+    found = [
+        ask(method, question, number)
+        for number in range(max(1, len(first.parts)))
+        for method in methods
+        for question in questions
+    ]
+    if not cut:
+        require_apart(subject, inputs, first.given[-1], first.explained)
+    return found
 
 
 def _as_key(options: Mapping[str, Any]) -> Hashable:
