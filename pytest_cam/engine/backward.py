@@ -128,9 +128,7 @@ def _class_scores(logits: torch.Tensor, classes: list[tuple[int, int, int]]) -> 
         columns = [column for _, column, _ in classes]
         fixed = weight.detach()
         # A slice of one row is a view, and an index of several rows a copy.
-        rows = (
-            fixed.narrow(0, columns[0], 1) if len(columns) == 1 else torch.stack([fixed[column] for column in columns])
-        )
+        rows = fixed.narrow(0, columns[0], 1) if len(columns) == 1 else fixed[columns]
         if logits.shape[1] == 1:
             rows = rows * rows.new_tensor([sign for *_, sign in classes])[:, None]
         return features, rows
