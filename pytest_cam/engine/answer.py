@@ -22,6 +22,7 @@ _PASSING_ON = {
 }
 _MAKING_PROBABILITIES = {"SigmoidBackward0", "SoftmaxBackward0"}
 
+_EXACT = (torch.float32, torch.float64)
 # How far from 1 the sum of probabilities may be: they may have been computed in 16 bits.
 _ROUNDING = 5e-3
 
@@ -131,10 +132,12 @@ class Answer:
         if self.is_single:
             return self.of_sigmoid
         values = self.values
+        if values is None:
+            return False
         # Nearly all logits fail at a glance or by their least; written so that NaN fails, too.
+        first = values[0, :8].tolist()
         if (
-            values is None
-            or any(not 0 <= value <= 1 + _ROUNDING for value in values[0, :8].tolist())
+            not (min(first) >= 0 and max(first) <= 1 + _ROUNDING)
             or not np.minimum.reduce(values, axis=None) >= 0
             or any(abs(values.sum(axis=1) - 1) > _ROUNDING)
         ):
@@ -152,4 +155,4 @@ def _comes_of_sigmoid(scores: torch.Tensor) -> bool:
 
 def exact(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor in float32 or, where it has more, in float64."""
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
+    return tensor if tensor.dtype in _EXACT else tensor.float()

@@ -39,7 +39,7 @@ def require_apart(subject: Subject, inputs: torch.Tensor, target: Target, explai
     Raises:
         ModelError: It has another one.
     """
-    last = len(inputs) - 1
+    last = inputs.shape[0] - 1
     if last == 0:
         return
     # What other arguments tell a model to do is not known: it is seen each time.

@@ -145,7 +145,7 @@ def _handed(method: Method, source: Trace | Resources | None) -> dict[str, Any]:
 
 
 def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explained], inputs: torch.Tensor) -> Found:
-    _require_maps(method, maps, len(inputs), None if part is None else part.layout.grid)
+    _require_maps(method, maps, inputs.shape[0], None if part is None else part.layout.grid)
     cells = maps.detach().to("cpu", torch.float32).resolve_neg()
     values = cells.numpy()
     if not math.isfinite(float(cells.sum())) and not np.isfinite(values).all():

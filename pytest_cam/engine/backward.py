@@ -121,7 +121,7 @@ def has_graph(scores: Scores) -> bool:
 
 def _class_scores(logits: torch.Tensor, classes: list[tuple[int, int, int]]) -> Term:
     head = _linear_head(logits)
-    if head is not None and len(classes) == len(logits):
+    if head is not None and len(classes) == logits.shape[0]:
         features, weight = head
         # The gradient of a class score at the input of the head is a row of its weight. Left to autograd it is that
         # row times 1 and all others times 0, for which a head of 1000 classes is read whole.

@@ -86,8 +86,8 @@ def state_of(model: Model, methods: Sequence[Method]) -> State:
     Raises:
         ModelError: The model is none of these, or the methods need a module and it is another callable.
     """
-    opaque = _is_frozen(model) or not isinstance(model, (nn.Module, torch.export.ExportedProgram))
     needing = [method.name for method in methods if not method.takes_any_callable]
+    opaque = not isinstance(model, (nn.Module, torch.export.ExportedProgram)) or _is_frozen(model)
     if opaque and not isinstance(model, type) and (callable(model) or _is_session(model)):
         if needing:
             *first, last = map(repr, names_for_any_callable())

@@ -101,7 +101,7 @@ def explain(
         resolve_all(subject.module, layer)  # which a list that is answered from the cache must pass, too
     _require_layer_of_call(subject.said("layer_call"), layer)
     cache = PassCache(subject, inputs)
-    said = _as_key(options or {})
+    said = _as_key(options) if options else ()
     keys = [(each, target[0], method, seed, said) for each in listed(layer) for method in methods for target in targets]
     known: list[Any] = [
         # What a registered method reads beside what it is handed may have changed.
@@ -136,7 +136,7 @@ def _questions(
     if not any(method.takes_a_layer for method in methods):
         scores = scored(subject, inputs, targets)
         return [Question(each, found.explained, found.logits, []) for each, found in zip(targets, scores, strict=True)]
-    needs = methods[0].needs.union(*(method.needs for method in methods))
+    needs = methods[0].needs.union(*(method.needs for method in methods[1:]))
     layers = listed(layer)
     # What is kept has let go of its graph, which class gradients need.
     kind = frozenset(needs & {"gradients", "curvature", "class_gradients"})
@@ -162,7 +162,7 @@ def _answers(
 ) -> list[Found]:
     """Return what the methods answer, after a check that each image of a batch has the score that it has alone."""
     first = questions[0]
-    cut = len(inputs) > 1 and bool(subject.cut_arguments())
+    cut = inputs.shape[0] > 1 and bool(subject.cut_arguments())
     if cut:  # by rows, of which methods ask for one image's own
         alone = any(method.runs_images_alone for method in methods)
         subject = with_arguments_told(subject, inputs, first.given, first.explained, of_each=alone)

@@ -15,9 +15,11 @@ __tracebackhide__ = is_ours
 
 def is_something(tensor: torch.Tensor) -> bool:
     """Return whether each image's part is seen at a glance to be finite and not all zero; False may be wrong."""
-    # Over one axis after the other is slower than over all at once.
-    sums = [float(tensor.sum())] if len(tensor) == 1 else tensor.sum(dim=tuple(range(1, tensor.ndim))).tolist()
-    return all(total != 0 and math.isfinite(total) for total in sums)
+    if tensor.shape[0] == 1:  # over one axis after the other is slower than over all at once
+        total = float(tensor.sum())
+        return total != 0 and math.isfinite(total)
+    sums: list[float] = tensor.sum(dim=tuple(range(1, tensor.ndim))).tolist()
+    return 0 not in sums and all(map(math.isfinite, sums))
 
 
 def largest(what: str, tensor: torch.Tensor, where: list[str]) -> list[float]:

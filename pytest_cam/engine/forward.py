@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 from torch.utils import checkpoint as checkpointing
+from torch.utils.hooks import RemovableHandle
 
 from pytest_cam.engine.backward import has_graph
 from pytest_cam.engine.black_box import State
@@ -98,8 +99,9 @@ class Run:
         self, place: Callable[[HookManager, Prelude], AnyTaps], mode: Callable[[], AbstractContextManager[object]]
     ) -> tuple[AnyTaps, list[Scores]]:
         with HookManager() as hooks, plainly(self.state), Prelude(mode()) as prelude:
-            with self.state.placing_own_hooks():
-                taps = place(hooks, prelude)
+            first = RemovableHandle.next_id
+            taps = place(hooks, prelude)
+            self.state.own_hooks_since(first)
             output = self.call()
         taps.seen()  # a layer that never ran is named before anything else is asked of the output
         # The model may have left gradients switched off, although its output has one.
@@ -121,7 +123,7 @@ def laid_out(inputs: torch.Tensor, state: ModelState) -> torch.Tensor:
     """
     if inputs.ndim != 4 or inputs.dtype != torch.float32 or inputs.device.type != "cpu" or state.runs_users_code():
         return inputs
-    if state.weights_to_lay_out > _MOST_WEIGHTS * len(inputs) * inputs.shape[2] * inputs.shape[3]:
+    if state.weights_to_lay_out > _MOST_WEIGHTS * inputs.shape[0] * inputs.shape[2] * inputs.shape[3]:
         return inputs
     return inputs.contiguous(memory_format=torch.channels_last)
 

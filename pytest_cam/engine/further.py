@@ -55,6 +55,8 @@ def require_known(further: Mapping[str, Any], verb: Callable[..., Any]) -> None:
     Raises:
         KeywordError: There is one, or the value of one is of the wrong kind.
     """
+    if not further:
+        return
     for name in further:
         if name not in Further.__annotations__ and name not in _own_keywords(verb):
             accepted = (*_own_keywords(verb), *Further.__annotations__)

@@ -173,10 +173,10 @@ class _Kept:
     def is_of(self, modules: list[nn.Module]) -> bool:
         return (
             self.kinds == list(map(type, modules))
+            and all(map(operator.is_, map(_attributes, modules), self.attributes))
+            and self.sizes == list(map(len, self.attributes))
             and self.children == _children_in(self.parents)
             and not any(self.childless)
-            and self.sizes == list(map(len, self.attributes))
-            and all(map(operator.is_, map(_attributes, modules), self.attributes))
         )
 
 

@@ -105,7 +105,7 @@ class PassCache:
         self._subject, self._inputs = subject, inputs
         self._entry: _Entry | None = None
         self._runs = 0
-        shareable = SHARING.is_on and len(inputs) == 1 and _is_shareable(subject)
+        shareable = SHARING.is_on and inputs.shape[0] == 1 and _is_shareable(subject)
         shelf = _shelf_of(subject.module, subject.module_state) if shareable else None
         self.is_on = shelf is not None
         if shelf is not None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from itertools import repeat
 from typing import Any
 
@@ -179,11 +179,9 @@ class ModelState:
             )
         return output
 
-    @contextmanager
-    def placing_own_hooks(self) -> Iterator[None]:
-        """Count the hooks that are placed in the block as this package's own, which will be gone when it is asked."""
-        kept, first = self.tree.kept, RemovableHandle.next_id
-        yield
+    def own_hooks_since(self, first: int) -> None:
+        """Count the hooks placed since torch's next was to be `first` as this package's own, gone when it is asked."""
+        kept = self.tree.kept
         if kept is not None and kept.next_hook == first:
             kept.next_hook = RemovableHandle.next_id
 

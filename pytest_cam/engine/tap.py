@@ -186,8 +186,7 @@ def _usable(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor that a graph can use, over the same memory."""
     if not tensor.is_inference():
         return tensor
-    of_mode = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-    return of_mode.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.shape, tensor.stride())
+    return torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(tensor)  # type: ignore[call-overload, no-any-return]  # one that torch does not list
 
 
 def cut(
@@ -202,14 +201,14 @@ def cut(
         anew: Make a leaf of it also where it has a graph.
     """
     torch.set_grad_enabled(True)
-    if works_in_place(module, args, tensor) and not tensor.is_inference():
+    shares = tensor._is_view() or any(
+        isinstance(arg, torch.Tensor) and arg.data_ptr() == tensor.data_ptr() for arg in args
+    )
+    if shares and works_in_place(module, args, tensor) and not tensor.is_inference():
         if tensor.requires_grad and not anew:
             return tensor, tensor.clone()
         kept = tensor.detach().clone().requires_grad_()
         return kept, tensor.copy_(kept)
-    shares = tensor._is_view() or any(
-        isinstance(arg, torch.Tensor) and arg.data_ptr() == tensor.data_ptr() for arg in args
-    )
     kept = tensor.clone() if shares else _usable(tensor)
     if anew or not kept.requires_grad:
         kept = kept.detach().requires_grad_()

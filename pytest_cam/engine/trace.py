@@ -110,7 +110,7 @@ def trace(
         IndependentScoreError: The score does not depend on a layer.
         NonFiniteError: Activations, scores or gradients hold NaN or infinity.
     """
-    require_uncoupled(subject.module_state, len(inputs))
+    require_uncoupled(subject.module_state, inputs.shape[0])
     wanted: list[list[Target]] = [[None] * len(inputs)] if targets is None else targets
     reader = subject.reader(inputs)
     if not subject.is_read_by_users(chain.from_iterable(wanted)):
@@ -232,7 +232,8 @@ def _counts(seen: Seen, gradient: torch.Tensor | None) -> bool:
 def _trace(
     seen: Seen, gradient: torch.Tensor | None, curvature: torch.Tensor | None, scores: Scores, needs: frozenset[str]
 ) -> Trace:
-    activations = exact(seen.layout.on_grid(seen.tensor.detach()))
+    output = seen.tensor.detach()
+    activations = exact(seen.layout.on_grid(output))
     names = [item.name for item in scores.explained]
     if not is_something(activations):
         largest("activations", activations, [f"at layer {seen.name}"] * len(names))
@@ -258,7 +259,7 @@ def _trace(
         gradient,
         curvature,
         partial(_class_gradients, seen, scores) if "class_gradients" in needs else None,
-        seen.tensor.detach(),
+        output,
     )
 
 

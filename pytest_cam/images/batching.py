@@ -16,11 +16,13 @@ def stacked(prepared: list[PreparedImage]) -> torch.Tensor:
     Raises:
         ImageError: They differ in shape.
     """
-    shapes = [tuple(item.tensor.shape) for item in prepared]
-    if len(set(shapes)) > 1:
-        raise ImageError(f"the inputs of a batch must have one shape, and these have {sorted(set(shapes))}")
     tensors = [item.tensor for item in prepared]
-    return tensors[0].unsqueeze(0) if len(tensors) == 1 else as_one(tensors)
+    if len(tensors) == 1:
+        return tensors[0].unsqueeze(0)
+    shapes = {tuple(tensor.shape) for tensor in tensors}
+    if len(shapes) > 1:
+        raise ImageError(f"the inputs of a batch must have one shape, and these have {sorted(shapes)}")
+    return as_one(tensors)
 
 
 def as_one(tensors: list[torch.Tensor]) -> torch.Tensor:

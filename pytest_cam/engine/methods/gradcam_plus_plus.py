@@ -30,8 +30,7 @@ def gradcam_plus_plus(activations: torch.Tensor, gradients: torch.Tensor) -> tor
     denominator = (positive * total.to(activations.dtype)).add_(2)
     # Near the pole of a_ij, which only a channel with a negative sum has, two numbers of about 2 cancel, and only
     # double precision leaves digits there. (Written so that NaN goes the same way.)
-    least = float(total.amin())
-    if not least >= 0 and not 2 + least * float(positive.amax()) >= _NEAR_POLE:
+    if not float(denominator.amin()) >= _NEAR_POLE:
         denominator = (positive * total).add_(2)
         terms = (positive / denominator).nan_to_num_(nan=torch.nan, posinf=0.0, neginf=0.0)
     else:
