@@ -144,7 +144,7 @@ def _linear_head(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | No
     # A hook on the logits changes the gradient that goes on from them.
     if node is None or node.name() != "AddmmBackward0" or logits._backward_hooks:
         return None
-    bias, _, weight = (function for function, _ in node.next_functions)
+    (bias, _), _, (weight, _) = node.next_functions
     # A weight or a bias that is itself computed, perhaps from the layer's output, has a gradient of its own.
     if not (_is_constant(bias) and weight is not None and all(_is_constant(f) for f, _ in weight.next_functions)):
         return None

@@ -101,14 +101,15 @@ def explain(
         resolve_all(subject.module, layer)  # which a list that is answered from the cache must pass, too
     _require_layer_of_call(subject.said("layer_call"), layer)
     cache = PassCache(subject, inputs)
-    said = _as_key(options) if options else ()
-    keys = [(each, target[0], method, seed, said) for each in listed(layer) for method in methods for target in targets]
-    known: list[Any] = [
-        # What a registered method reads beside what it is handed may have changed.
-        None if said is None or not cache.is_on or not key[2].is_built_in else cache.get(*key)
-        for key in keys
-    ]
-    if not keys or any(found is None for found in known):
+    said = _as_key(options) if options and cache.is_on else ()
+    keys: list[Any] = []
+    if cache.is_on and said is not None:
+        keys = [
+            (each, target[0], method, seed, said) for each in listed(layer) for method in methods for target in targets
+        ]
+    # What a registered method reads beside what it is handed may have changed.
+    known: list[Any] = [cache.get(*key) if key[2].is_built_in else None for key in keys]
+    if not known or None in known:
         try:
             questions = _questions(subject, inputs, layer, methods, targets, cache)
         except NonFiniteError as error:
@@ -116,10 +117,8 @@ def explain(
                 raise
             raise not_finite("input", inputs, "that the model was given") from error
         known = _answers(subject, inputs, methods, questions, seed, options or {})
-        for key, found in zip(keys, known, strict=True):
-            found.maps.flags.writeable = False
-            if cache.is_on and said is not None:
-                cache.put(found, found.maps.nbytes, *key)
+        for key, found in zip(keys, known, strict=False):  # of no keys, nothing is kept
+            cache.put(found, found.maps.nbytes, *key)
     if any(what.of_probabilities for found in known for what in found.explained):
         warn(_PROBABILITIES, ProbabilityWarning)
     return known
@@ -140,8 +139,10 @@ def _questions(
     layers = listed(layer)
     # What is kept has let go of its graph, which class gradients need.
     kind = frozenset(needs & {"gradients", "curvature", "class_gradients"})
-    traces = [[cache.get(one, target[0], kind) for one in layers] for target in targets]
-    if not layers or any(part is None for parts in traces for part in parts):
+    traces: list[list[Any]] = []
+    if cache.is_on:
+        traces = [[cache.get(one, target[0], kind) for one in layers] for target in targets]
+    if not layers or not traces or any(part is None for parts in traces for part in parts):
         traces = trace(subject, inputs, layer, targets, needs)
         if cache.is_on and "class_gradients" not in kind:
             for target, parts in zip(targets, traces, strict=True):

@@ -65,14 +65,14 @@ class Run:
                 if "nference tensor" not in str(error):
                     raise
             self.state.rewind()
-        return self._first_way(place, nullcontext)
+        return self._first_way(place, torch.no_grad)
 
     def _first_way(
         self, place: Callable[[HookManager, Prelude], AnyTaps], mode: Callable[[], AbstractContextManager[object]]
     ) -> tuple[AnyTaps, list[Scores]]:
+        enabled = torch.is_grad_enabled()
         try:
-            with torch.no_grad():
-                taps, scores = self._forward(place, mode)
+            taps, scores = self._forward(place, mode)
             if all(map(has_graph, scores)):
                 return taps, scores
             # Else a no_grad block inside the model switched gradients off again when it ended.
@@ -80,6 +80,8 @@ class Run:
             # A view made before the layer, without gradients, may not be written to in place after it.
             if "no_grad mode" not in str(error):
                 raise
+        finally:
+            torch.set_grad_enabled(enabled)  # which taps have changed
         self.state.rewind()
         with torch.enable_grad(), frozen(self.model):
             return self._forward(place, nullcontext)
@@ -105,8 +107,8 @@ class Run:
             output = self.call()
         taps.seen()  # a layer that never ran is named before anything else is asked of the output
         # The model may have left gradients switched off, although its output has one.
-        with torch.enable_grad():
-            return taps, self.read(output)
+        torch.set_grad_enabled(True)
+        return taps, self.read(output)
 
 
 def laid_out(inputs: torch.Tensor, state: ModelState) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -109,7 +108,7 @@ class Taps:
     ) -> None:
         self._layers, self._reader, self._prelude, self._call = layers, reader, prelude, call
         self._where_readable = where_readable
-        self._calls: Counter[str] = Counter()
+        self._calls: dict[str, int] = {}
         self._seen: dict[str, Seen] = {}
         self._without_gradient: set[str] = set()
         for layer in layers:
@@ -137,7 +136,7 @@ class Taps:
                 f"the model runs layer {name!r} under torch.inference_mode, where no gradient exists; use "
                 "torch.no_grad there instead"
             )
-        ran = self._calls[name]
+        ran = self._calls.get(name, 0)
         if not ran:
             raise LayerError(
                 f"layer {name!r} never ran in the forward pass: it is an unused branch, or the model uses its "
@@ -156,8 +155,7 @@ class Taps:
 
     def _at(self, layer: Layer) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            self._calls[layer.name] += 1
-            call = self._calls[layer.name]
+            call = self._calls[layer.name] = self._calls.get(layer.name, 0) + 1
             if self._call not in (None, call):
                 return None
             tensor = self._reader.find(output)
