@@ -282,7 +282,7 @@ def prepared_in(
 
 def placed_on_input(target: Target, item: PreparedImage) -> Target:
     """Return a target with what lies in pixels of the image carried to the model's input."""
-    return target.on_input(item.geometry) if isinstance(target, ReadyTarget) else target
+    return target.on_input(item.geometry) if callable(target) and isinstance(target, ReadyTarget) else target
 
 
 def _attention(item: PreparedImage, found: Found, index: int) -> Attention:

@@ -76,7 +76,7 @@ def _wrapped(model: nn.Module) -> nn.Module | None:
 
 def _carried(model: nn.Module) -> Sequence[str] | None:
     meta = getattr(_own(model, "weights"), "meta", None)
-    if isinstance(meta, Mapping) and "categories" in meta:
+    if meta is not None and isinstance(meta, Mapping) and "categories" in meta:
         return list(meta["categories"])
     labels = getattr(_own(model, "config"), "id2label", None)
     names = _by_index(labels) if isinstance(labels, Mapping) else None

@@ -163,18 +163,21 @@ def _is_class(target: Target) -> bool:
 
 
 def _compares_classes(target: Target) -> bool:
-    if isinstance(target, ReadyTarget):
-        return target.reads_row and target.compares_classes and not getattr(target, "multi_label", False)
-    return not callable(target)
+    if not callable(target):
+        return True
+    if not isinstance(target, ReadyTarget):
+        return False
+    return target.reads_row and target.compares_classes and not getattr(target, "multi_label", False)
 
 
 def _explained_class(answer: Answer, index: int, target: Any, suspected: bool) -> Explained:
     row = answer.require_classes()[index]
     multi_label = False
-    if isinstance(target, ClassLogit):
-        target, multi_label = target.class_, target.multi_label
-    elif isinstance(target, BinaryLogit):
-        target = target.as_class(row)
+    if callable(target):  # which is faster to ask
+        if isinstance(target, ClassLogit):
+            target, multi_label = target.class_, target.multi_label
+        elif isinstance(target, BinaryLogit):
+            target = target.as_class(row)
     predicted = answer.predicted[index]
     chosen = predicted if target is None else require_class(as_index(target, answer.names), answer.count)
     name = name_of(chosen, answer.names)
