@@ -26,7 +26,7 @@ __tracebackhide__ = is_ours
 _RESAMPLING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 # These, and norms over the last axis, have the grid of what they get.
 _KEEPS_THE_GRID = (nn.Identity, nn.Dropout)
-# How many layers before the last one are tried where the score does not depend on that one.
+# How many of the last layers are tried where the score does not depend on the very last one, or is read from it.
 _NORMS_TRIED, _OTHERS_TRIED = 8, 33
 
 
@@ -40,7 +40,7 @@ class LastTap:
         norms: The normalisations of token sequences that ran, in their order: what to explain instead where the score
             reads nothing of the last sequence but a class token.
         others: All layers whose outputs were the last ones for a while, in their order: what to explain instead where
-            the last one is on a side branch.
+            the last one is on a side branch, or is what the score is read from.
     """
 
     def __init__(self, model: nn.Module, reader: Reader, hooks: HookManager, prelude: Prelude) -> None:
@@ -91,10 +91,11 @@ class LastTap:
         """Return layers of which to take the last that the score depends on, where it does not on the last of all.
 
         First the normalisations, where nothing but a class token may be read of the last tokens; then all that was last
-        before, as where a side branch runs at the end.
+        for a while, as where a side branch runs at the end. None where there is a single one.
         """
         norms = list(self.norms.values())[-_NORMS_TRIED:] if self._seen and self._seen.layout.prefix else []
-        return [each for each in (norms, list(self.others.values())[-_OTHERS_TRIED:-1]) if each]
+        others = list(self.others.values())[-_OTHERS_TRIED:] if len(self.others) > 1 else []
+        return [each for each in (norms, others) if each]
 
     def _after(self, name: str) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:

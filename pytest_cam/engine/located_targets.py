@@ -27,8 +27,8 @@ _SAME_OBJECT = 0.5
 class SegmentationMask(ReadyTarget):
     """The mean score of one class over the pixels of a mask: why these pixels are of that class.
 
-    To be passed with `layer=`, a layer of the backbone: the last one with a grid, which is taken else, may be that of
-    the logits, whose map is the mask itself.
+    Where no layer is named, the last one before the logits is taken whose cells the model still mixes: the map of the
+    logits is the mask itself. One of the backbone says what the whole head looks at.
 
     Source: Vinogradova et al., "Towards Interpretable Semantic Segmentation via Gradient-weighted Class Activation
     Mapping", AAAI 2020, arXiv 2002.11434; there it is the sum, whose Grad-CAM is the same up to a factor.

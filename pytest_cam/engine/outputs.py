@@ -139,6 +139,11 @@ def own_part(output: Any, index: int, batch: int, rows: Rows = BY_SHAPE) -> Any:
     return _row(output, index, batch, rows)
 
 
+def grids_in(part: Any) -> list[torch.Tensor]:
+    """Return the tensors in an image's own part that may have a grid, of those with a graph."""
+    return [tensor for _, tensor in _tensors(part) if tensor.ndim > 1 and tensor.requires_grad]
+
+
 def described(output: Any) -> str:
     """Return what an output is, with the shapes in it: "a dict with 'logits' (1, 10), 'labels' (1,) of torch.int64"."""
     if isinstance(output, torch.Tensor):

@@ -13,7 +13,7 @@ import torch
 from pytest_cam.engine.answer import Answer
 from pytest_cam.engine.class_names import name_of
 from pytest_cam.engine.explained import Explained, Softmax, sigmoid
-from pytest_cam.engine.outputs import Rows, Selector, copied, selected
+from pytest_cam.engine.outputs import Rows, Selector, copied, grids_in, selected
 from pytest_cam.engine.ready_targets import BinaryLogit, ClassLogit, ReadyTarget, as_index, require_class
 from pytest_cam.errors import TargetError, is_ours, kind_of
 
@@ -52,11 +52,13 @@ class Scores:
         explained: What they are, one each.
         logits: The class scores (B, K), or None where the output has none.
         called: The scores of the images whose target is a callable.
+        grids: The tensors that these callables were given and that may have a grid, with their graph.
     """
 
     explained: list[Explained]
     logits: torch.Tensor | None
     called: list[torch.Tensor]
+    grids: list[torch.Tensor]
 
     @property
     def are_probabilities(self) -> bool:
@@ -111,15 +113,18 @@ def scores_of(
     suspected = any(map(_compares_classes, targets)) and answer.looks_like_probabilities()
     explained: list[Explained] = []
     called: list[torch.Tensor] = []
+    grids: list[torch.Tensor] = []
     for index, target in enumerate(targets):
         if _is_class(target):
             explained.append(_explained_class(answer, index, target, suspected))
         else:
-            score, fixed = _called(answer, index, target)
+            part = _part(answer, index, target)
+            score, fixed = _called(answer, part, target)
             called.append(score)
+            grids += grids_in(part)
             what = _explained_call(answer, index, target, float(score.detach()), suspected)
             explained.append(replace(what, fixed=fixed))
-    return Scores(explained, answer.logits, called)
+    return Scores(explained, answer.logits, called, grids)
 
 
 def values_of(
@@ -215,24 +220,25 @@ def _name_of_callable(target: Any, class_names: Sequence[str] | None) -> str:
     return getattr(target, "__name__", None) or type(target).__name__
 
 
-def _row(answer: Answer, index: int, target: ReadyTarget) -> torch.Tensor:
-    """Return the image's row (K,) of the class scores, with its graph."""
+def _part(answer: Answer, index: int, target: Any) -> Any:
+    """Return what a callable reads, with its graph: the image's own part of the output, or its class scores (K,)."""
+    if not isinstance(target, ReadyTarget) or not target.reads_row:
+        return answer.part(index)
     if target.compares_classes:
         answer.require_classes()
     return answer.require_scores()[index]
 
 
-def _called(answer: Answer, index: int, target: Any) -> tuple[torch.Tensor, ReadyTarget | None]:
+def _called(answer: Answer, part: Any, target: Any) -> tuple[torch.Tensor, ReadyTarget | None]:
     """Return the score of an image, and a ready-made target as it is asked of other versions of that image."""
     fixed: ReadyTarget | None = None
     name = _name_of_callable(target, answer.names)
     try:
         if isinstance(target, ReadyTarget):
-            part = _row(answer, index, target) if target.reads_row else answer.part(index)
             indexed = target.with_names(answer.names)
             score, fixed = indexed(part), indexed.for_versions(part)
         else:
-            score = target(copied(answer.part(index)))  # other targets read the same output
+            score = target(copied(part))  # other targets read the same output
     except RuntimeError as error:
         if "same device" not in str(error) and "expected device" not in str(error):
             raise

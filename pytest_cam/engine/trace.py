@@ -22,10 +22,11 @@ from pytest_cam.engine.forward import Run, laid_out
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.independent import independent, not_reached, of_no_layer
 from pytest_cam.engine.last_tap import LastTap
-from pytest_cam.engine.layers import LayersLike, listed, resolve_all
+from pytest_cam.engine.layers import Layer, LayersLike, listed, resolve_all
 from pytest_cam.engine.layouts import Layout
 from pytest_cam.engine.listing import explainable_layers, index_of, layer_at
 from pytest_cam.engine.memory import is_shortage
+from pytest_cam.engine.own_cells import is_read_from
 from pytest_cam.engine.reader import Reader
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.tap import Prelude, Seen, Taps
@@ -138,18 +139,28 @@ def trace(
             subject.state.rewind()
             return trace(subject, inputs, layer, targets, needs | GRADIENTS)
     try:
-        return _traces(taps, scores, needs)
+        if not _is_its_own(taps, scores):
+            return _traces(taps, scores, needs)
     except IndependentScoreError:
-        tried = taps.instead() if isinstance(taps, LastTap) else []
-        if not tried:
+        if not _instead(taps):
             raise
-    for others in tried:
+    for others in _instead(taps):
         subject.state.rewind()
         found, scores = run(partial(Taps, others, reader, where_readable=True))
         with suppress(IndependentScoreError):
             return _traces(found, scores, needs, last_that_counts=True)
-    names = [layer.name for each in tried for layer in each]
-    raise of_no_layer(taps.seen()[0].name, names, scores[0].explained[0].name)
+    last = taps.seen()[0].name
+    names = [layer.name for each in _instead(taps) for layer in each if layer.name != last]
+    raise of_no_layer(last, names, scores[0].explained[0].name)
+
+
+def _instead(taps: Taps | LastTap) -> list[list[Layer]]:
+    return taps.instead() if isinstance(taps, LastTap) else []
+
+
+def _is_its_own(taps: Taps | LastTap, scores: list[Scores]) -> bool:
+    """Return whether a score is read from the cells of the last layer itself, and there are layers before it."""
+    return any(is_read_from(one, each) for one in taps.seen() for each in scores) if _instead(taps) else False
 
 
 def _is_unsure(taps: Taps | LastTap, scores: list[Scores]) -> bool:
@@ -160,7 +171,7 @@ def _is_unsure(taps: Taps | LastTap, scores: list[Scores]) -> bool:
     (last,) = taps.seen()
     # Of scores without a graph there is nothing to be learnt.
     is_passed_by = all(map(has_graph, scores)) and not any(leads_to(last.tensor, each) for each in scores)
-    return is_passed_by or bool(taps.norms and last.layout.prefix)
+    return is_passed_by or _is_its_own(taps, scores) or bool(taps.norms and last.layout.prefix)
 
 
 def _twice_differentiable(subject: Subject, inputs: torch.Tensor) -> Any:
@@ -190,16 +201,19 @@ def _traces(
     for index, each in enumerate(scores):
         gradients: list[torch.Tensor | None] = [None] * len(seen)
         curvatures: list[torch.Tensor] | list[None] = [None] * len(seen)
+        # Asked before the backward pass, after which the graph no longer tells.
+        own = [last_that_counts and is_read_from(one, each) for one in seen]
         # The last of several backward passes lets go of the graph, unless there is more to come.
         keep_graph = index < len(scores) - 1 or "class_gradients" in needs
         if "curvature" in needs:
             gradients, curvatures = _twice(seen, each, keep_graph)
         elif differentiates:
             gradients = gradients_at([one.tensor for one in seen], each, keep_graph=keep_graph)
-        chosen = range(len(seen))
+        chosen = list(range(len(seen)))
         if last_that_counts:
             counting = [number for number in chosen if _counts(seen[number], gradients[number])]
-            chosen = range(len(seen))[-1:] if not counting else range(counting[-1], counting[-1] + 1)
+            others = [number for number in counting if not own[number]]
+            chosen = (others or counting or chosen)[-1:]
         found.append([_trace(seen[number], gradients[number], curvatures[number], each, needs) for number in chosen])
     return found
 

@@ -57,12 +57,16 @@ def test_clip_resnet_of_timm_is_explained_before_its_pooling() -> None:
     assert attend(model, torch.rand(3, 224, 224), target=3).layout == "NCHW, 7 x 7"
 
 
-def test_segmenter_is_explained_at_the_head_that_the_score_reads() -> None:
-    model = torchvision.models.segmentation.deeplabv3_mobilenet_v3_large(
-        weights=None, weights_backbone=None, aux_loss=True
-    ).eval()
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    # Before the last convolution that is not of 1 x 1: that of the head, and the network that the head is put on.
+    [("deeplabv3_mobilenet_v3_large", "classifier.0"), ("lraspp_mobilenet_v3_large", "backbone.16")],
+)
+def test_segmenter_is_explained_before_its_class_maps(name: str, layer: str) -> None:
+    settings = {"aux_loss": True} if name.startswith("deeplab") else {}
+    model = getattr(torchvision.models.segmentation, name)(weights=None, weights_backbone=None, **settings).eval()
     target = SegmentationMask(2, (5, 5, 40, 40))
-    assert attend(model, torch.rand(3, 64, 64), target=target).layer == "classifier"
+    assert attend(model, torch.rand(3, 64, 64), target=target).layer == layer
 
 
 def test_detector_of_torchvision_is_explained_at_its_backbone() -> None:

@@ -1,0 +1,22 @@
+"""Scores that are read cell by cell from what the model returns: the map of a layer of these cells says nothing new."""
+
+from __future__ import annotations
+
+from pytest_cam.engine.graph import comes_cell_by_cell, nodes_behind
+from pytest_cam.engine.tap import Seen
+from pytest_cam.engine.targets import Scores
+
+
+def is_read_from(seen: Seen, scores: Scores) -> bool:
+    """Return whether a score is read from cells that are a layer's own, as that of a mask is from a segmenter's logits.
+
+    What is pooled of a layer before the model returns it is no such score: there its map is what CAM is.
+
+    Args:
+        seen: The layer's output.
+        scores: The scores, with the graph that has come from it.
+    """
+    if not scores.grids or seen.layout.kind == "tokens":
+        return False
+    behind = {node for score in scores.called for node in nodes_behind(score)}
+    return any(grid.grad_fn in behind and comes_cell_by_cell(grid, seen.tensor) for grid in scores.grids)
