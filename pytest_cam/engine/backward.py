@@ -109,14 +109,17 @@ def _gradients(
 
 def leads_to(place: torch.Tensor, scores: Scores) -> bool:
     """Return whether a path leads from a leaf of the graph to any of the scores."""
-    logits = [] if scores.logits is None else [scores.logits]
-    return any(comes_from(tensor, [ref(place)]) for tensor in (*scores.called, *logits))
+    return any(comes_from(tensor, [ref(place)]) for tensor in _explained(scores))
 
 
 def has_graph(scores: Scores) -> bool:
     """Return whether every score can be differentiated."""
-    logits = [scores.logits] if scores.classes and scores.logits is not None else []
-    return all(tensor.requires_grad for tensor in (*scores.called, *logits))
+    return all(tensor.requires_grad for tensor in _explained(scores))
+
+
+def _explained(scores: Scores) -> list[torch.Tensor]:
+    """Return the tensors that the scores are in: class scores in an output are none where nobody asks for a class."""
+    return [*scores.called, *([scores.logits] if scores.classes and scores.logits is not None else [])]
 
 
 def _class_scores(logits: torch.Tensor, classes: list[tuple[int, int, int]]) -> Term:

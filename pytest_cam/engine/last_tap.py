@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
 import torch
 from torch import nn
 
+from pytest_cam.engine.backward import leads_to
 from pytest_cam.engine.batch_sizes import of_other_batch
 from pytest_cam.engine.carriers import passes_on, with_tensor
 from pytest_cam.engine.channel_axis import convolves, normalises_last_axis
@@ -18,6 +19,7 @@ from pytest_cam.engine.layers import Layer
 from pytest_cam.engine.layouts import Grid, Layout
 from pytest_cam.engine.reader import Reader
 from pytest_cam.engine.tap import Prelude, Seen, cut
+from pytest_cam.engine.targets import Scores
 from pytest_cam.errors import LayerError, ModelError, is_ours
 
 __tracebackhide__ = is_ours
@@ -26,8 +28,16 @@ __tracebackhide__ = is_ours
 _RESAMPLING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 # These, and norms over the last axis, have the grid of what they get.
 _KEEPS_THE_GRID = (nn.Identity, nn.Dropout)
-# How many of the last layers are tried where the score does not depend on the very last one, or is read from it.
+# How many layers are tried where the score does not depend on the last one, or is read from it: up to the last of those
+# that a path leads from to the score.
 _NORMS_TRIED, _OTHERS_TRIED = 8, 33
+
+
+class _Cut(NamedTuple):
+    """A layer, and its last output as a leaf of the graph, which lives as long as anything that has come from it."""
+
+    layer: Layer
+    leaf: ref[torch.Tensor]
 
 
 class LastTap:
@@ -39,8 +49,8 @@ class LastTap:
     Attributes:
         norms: The normalisations of token sequences that ran, in their order: what to explain instead where the score
             reads nothing of the last sequence but a class token.
-        others: All layers whose outputs were the last ones for a while, in their order: what to explain instead where
-            the last one is on a side branch, or is what the score is read from.
+        others: All layers whose outputs were the last ones for a while, in their order and by their names: what to
+            explain instead where the last one is on a side branch, or is what the score is read from.
     """
 
     def __init__(self, model: nn.Module, reader: Reader, hooks: HookManager, prelude: Prelude) -> None:
@@ -58,7 +68,7 @@ class LastTap:
         self._prefix: int | None = None  # of the last tokens
         self._not_before: set[Layout] = set()  # of tokens that would be read so, and others lie behind the patches
         self.norms: dict[str, Layer] = {}
-        self.others: dict[str, Layer] = {}
+        self.others: dict[str, _Cut] = {}
         for name, module in model.named_modules():
             if name and takes_hooks(module):
                 hooks.add(module, self._after(name))
@@ -87,14 +97,19 @@ class LastTap:
         self._seen.require_untouched()
         return [self._seen]
 
-    def instead(self) -> list[list[Layer]]:
+    def instead(self, scores: list[Scores]) -> list[list[Layer]]:
         """Return layers of which to take the last that the score depends on, where it does not on the last of all.
 
-        First the normalisations, where nothing but a class token may be read of the last tokens; then all that was last
-        for a while, as where a side branch runs at the end. None where there is a single one.
+        First the normalisations, where nothing but a class token may be read of the last tokens; then what was last for
+        a while, as where a side branch runs at the end.
+
+        Args:
+            scores: The scores of each target, with the graph of this pass.
         """
         norms = list(self.norms.values())[-_NORMS_TRIED:] if self._seen and self._seen.layout.prefix else []
-        others = list(self.others.values())[-_OTHERS_TRIED:] if len(self.others) > 1 else []
+        cuts = list(self.others.values())
+        ends = {_last_reached(cuts, each) + 1 for each in scores}
+        others = [one.layer for at, one in enumerate(cuts) if any(end - _OTHERS_TRIED <= at < end for end in ends)]
         return [each for each in (norms, others) if each]
 
     def _after(self, name: str) -> Any:
@@ -121,7 +136,7 @@ class LastTap:
             if is_the_same:
                 if self._seen is not None and passes_on(name, output, self._seen.name, tensor):
                     self.others.pop(self._seen.name, None)
-                    self.others[name] = Layer(name, module)
+                    self.others[name] = _Cut(Layer(name, module), ref(self._seen.tensor))
                     self._seen.name, self._seen.call = name, self._calls[name]
                 return None
             # Another view of the same numbers, as `permute` gives, is no new output either.
@@ -132,8 +147,8 @@ class LastTap:
             if self._without_gradient:
                 return None
             self.others.pop(name, None)  # so that it comes after what has run since
-            self.others[name] = Layer(name, module)
             kept, passed_on = cut(tensor, module, args, anew=True)
+            self.others[name] = _Cut(Layer(name, module), ref(kept))
             self._note(layout, kept)
             self._seen = Seen(name, layout, self._calls[name], self._calls[name], kept, kept._version)
             self._passed_on, self._passed_on_version = passed_on, passed_on._version
@@ -186,6 +201,13 @@ class LastTap:
         self._grids.add(layout.grid)
         if layout.kind == "tokens":
             self._prefix = layout.prefix
+
+
+def _last_reached(cuts: list[_Cut], scores: Scores) -> int:
+    """Return the index of the last cut that a path leads from to a score, or of the very last where there is none."""
+    leaves = [one.leaf() for one in cuts]
+    reached = (at for at in reversed(range(len(cuts))) if (leaf := leaves[at]) is not None and leads_to(leaf, scores))
+    return next(reached, len(cuts) - 1)
 
 
 def _is_merged(grid: Grid, of: Grid) -> bool:

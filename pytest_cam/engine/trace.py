@@ -22,7 +22,7 @@ from pytest_cam.engine.forward import Run, laid_out
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.independent import independent, not_reached, of_no_layer
 from pytest_cam.engine.last_tap import LastTap
-from pytest_cam.engine.layers import Layer, LayersLike, listed, resolve_all
+from pytest_cam.engine.layers import LayersLike, listed, resolve_all
 from pytest_cam.engine.layouts import Layout
 from pytest_cam.engine.listing import explainable_layers, index_of, layer_at
 from pytest_cam.engine.memory import is_shortage
@@ -138,29 +138,25 @@ def trace(
         with suppress(IndependentScoreError, NonFiniteError, ModelError):
             subject.state.rewind()
             return trace(subject, inputs, layer, targets, needs | GRADIENTS)
-    try:
-        if not _is_its_own(taps, scores):
+    if not isinstance(taps, LastTap) or len(taps.others) == 1:
+        return _traces(taps, scores, needs)
+    if not _is_its_own(taps, scores):
+        with suppress(IndependentScoreError):
             return _traces(taps, scores, needs)
-    except IndependentScoreError:
-        if not _instead(taps):
-            raise
-    for others in _instead(taps):
+    tried = taps.instead(scores)
+    for others in tried:
         subject.state.rewind()
         found, scores = run(partial(Taps, others, reader, where_readable=True))
         with suppress(IndependentScoreError):
             return _traces(found, scores, needs, last_that_counts=True)
     last = taps.seen()[0].name
-    names = [layer.name for each in _instead(taps) for layer in each if layer.name != last]
+    names = [layer.name for each in tried for layer in each if layer.name != last]
     raise of_no_layer(last, names, scores[0].explained[0].name)
 
 
-def _instead(taps: Taps | LastTap) -> list[list[Layer]]:
-    return taps.instead() if isinstance(taps, LastTap) else []
-
-
-def _is_its_own(taps: Taps | LastTap, scores: list[Scores]) -> bool:
+def _is_its_own(taps: LastTap, scores: list[Scores]) -> bool:
     """Return whether a score is read from the cells of the last layer itself, and there are layers before it."""
-    return any(is_read_from(one, each) for one in taps.seen() for each in scores) if _instead(taps) else False
+    return len(taps.others) > 1 and any(is_read_from(taps.seen()[0], each) for each in scores)
 
 
 def _is_unsure(taps: Taps | LastTap, scores: list[Scores]) -> bool:
@@ -170,7 +166,7 @@ def _is_unsure(taps: Taps | LastTap, scores: list[Scores]) -> bool:
         return False
     (last,) = taps.seen()
     # Of scores without a graph there is nothing to be learnt.
-    is_passed_by = all(map(has_graph, scores)) and not any(leads_to(last.tensor, each) for each in scores)
+    is_passed_by = all(map(has_graph, scores)) and not all(leads_to(last.tensor, each) for each in scores)
     return is_passed_by or _is_its_own(taps, scores) or bool(taps.norms and last.layout.prefix)
 
 

@@ -73,6 +73,31 @@ def test_a_branch_that_the_score_does_not_read_is_passed_over(sizes: tuple[int, 
     assert found.map.tolist() == expected.map.tolist()
 
 
+class Decoder(nn.Module):
+    """Class scores and, run before them, a decoder of many layers, each with a grid."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU())
+        self.decoder = nn.ModuleList(nn.Conv2d(8, 8, 3, 1, 1) for _ in range(layers))
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = maps = self.encoder(images)
+        for layer in self.decoder:
+            maps = layer(maps)
+        return maps, self.head(features)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_branch_of_any_length_is_passed_over(method: str) -> None:
+    model = Decoder(40).eval()
+    assert attend(model, PICTURE, target=2, method=method).layer == "encoder"
+    # Each target has a layer of its own.
+    both = attend(model, PICTURE, target=[2, lambda part: part[0][1].mean()], method=method)
+    assert [found.layer for found in both] == ["encoder", "decoder.38"]
+
+
 class Segmenter(nn.Module):
     """Class maps (B, 3, 8, 8) of features on the same grid, which are returned as large as the image is."""
 
