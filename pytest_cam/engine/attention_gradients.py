@@ -16,6 +16,7 @@ from pytest_cam.engine.attention_probabilities import SeenAttention
 from pytest_cam.engine.backward import gradients_at
 from pytest_cam.engine.finite import largest
 from pytest_cam.engine.forward import frozen, plainly
+from pytest_cam.engine.independent import score_of
 from pytest_cam.engine.nested import mapped
 from pytest_cam.engine.recording import each_forward
 from pytest_cam.engine.subject import Subject
@@ -76,7 +77,7 @@ def attention_gradients(subject: Subject, inputs: torch.Tensor, target: Target, 
         )
     if not any(bool(each.any()) for each in found):
         raise IndependentScoreError(
-            f"the score of {whole.explained[0].name} does not depend on the attention: its gradient is exactly zero in "
+            f"{score_of(whole.explained[0].name)} does not depend on the attention: its gradient is exactly zero in "
             f"all {len(found)} blocks. Explain a logit, not a probability; or the model has a head of zeros, as "
             "torchvision's transformers have before they are trained"
         )
@@ -157,7 +158,7 @@ class _Formation:
             ) from error
         if gradient is None:
             raise IndependentScoreError(
-                f"the score of {found.explained[0].name} does not depend on the attention in block {name}: no path "
+                f"{score_of(found.explained[0].name)} does not depend on the attention in block {name}: no path "
                 "leads from it to the score (a detach() or a no_grad block on the way)"
             )
         largest("gradients", gradient[None], [f"of {found.explained[0].name} at the attention in block {name}"])

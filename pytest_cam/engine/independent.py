@@ -6,6 +6,11 @@ from pytest_cam.engine.layouts import Layout
 from pytest_cam.errors import IndependentScoreError
 
 
+def score_of(name: str) -> str:
+    """Return what is said of a score in a sentence: "the score of class 3", and "the score of the detection" once."""
+    return f"the {name}" if name.startswith("score of ") else f"the score of {name}"
+
+
 def not_reached(layer: str, score: str) -> IndependentScoreError:
     """Return the error of a score to which no path leads from a layer.
 
@@ -14,7 +19,7 @@ def not_reached(layer: str, score: str) -> IndependentScoreError:
         score: What the score is called.
     """
     return IndependentScoreError(
-        f"the score of {score} does not depend on layer {layer}: no path leads from its output to the score (a side "
+        f"{score_of(score)} does not depend on layer {layer}: no path leads from its output to the score (a side "
         "branch, or a detach() or a no_grad block on the way)"
     )
 
@@ -31,7 +36,7 @@ def independent(
         of_image: Of which image it is, or "" where there is one.
         sign: What shows it, in words that go before a place.
     """
-    where = f"the score of {score} does not depend on layer {layer}{of_image}"
+    where = f"{score_of(score)} does not depend on layer {layer}{of_image}"
     if layout.prefix:
         return IndependentScoreError(
             f"{where}: {sign} all {layout.grid[0]} x {layout.grid[1]} patches. "
@@ -54,7 +59,7 @@ def of_no_layer(last: str, tried: list[str], score: str) -> IndependentScoreErro
         score: What the score is called.
     """
     return IndependentScoreError(
-        f"the score of {score} depends neither on layer {last} nor on the {len(tried)} before it that were tried, back "
+        f"{score_of(score)} depends neither on layer {last} nor on the {len(tried)} before it that were tried, back "
         f"to {tried[0]}: a head of zeros, as torchvision's transformers have before they are trained; a saturated or "
         "dead unit (explain a logit, not a probability); or a detach() or a no_grad block on the way. Accepted: a "
         "layer by its name"

@@ -12,7 +12,7 @@ import torch
 from pytest_cam import Box, DetectionBox, SegmentationMask, assert_prediction_needs_region, attend
 from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.targets import scores_of
-from pytest_cam.errors import OutputError, RegionError, TargetError
+from pytest_cam.errors import IndependentScoreError, OutputError, RegionError, TargetError
 from pytest_cam.images.geometry import Geometry
 
 # Two classes on a grid of 2 x 2; class 1 is the arg-max in the left column.
@@ -204,3 +204,23 @@ def test_what_hides_an_object_of_a_detector_is_a_finding() -> None:
     assert drops.energy_in(box) == 1
     needed = assert_prediction_needs_region(Spotter(), image, box, target=target, fill="mean", drop_at_least=0.9)
     assert (needed.value_before, needed.value_after) == (1, 0)
+
+
+class Aside(Spotter):
+    """Has layers that its scores are not read from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aside = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1), torch.nn.Conv2d(2, 2, 1))
+
+    def forward(self, images: torch.Tensor) -> list[dict[str, torch.Tensor]]:
+        features = self.aside(images)
+        found = super().forward(images)
+        return [{**one, "scores": one["scores"] + 0 * features[0, 0, 0, 0]} for one in found]
+
+
+@pytest.mark.parametrize(("layer", "words"), [("aside", "does not depend on"), (None, "depends neither on")])
+def test_a_score_of_no_layer_is_called_so_once(layer: str | None, words: str) -> None:
+    said = rf"^the score of the detection at \(8, 8, 16, 16\) {words} layer aside"
+    with pytest.raises(IndependentScoreError, match=said):
+        attend(Aside(), torch.ones(3, 32, 32), layer=layer, target=DetectionBox((8, 8, 16, 16)))
