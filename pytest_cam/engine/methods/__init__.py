@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from pytest_cam.engine.entry_points import described, entry_points, loaded
+from pytest_cam.engine.same_function import is_same
 from pytest_cam.errors import MethodError, is_ours, kind_of, nearest
 
 __tracebackhide__ = is_ours
@@ -171,7 +172,7 @@ def register_method(name: str) -> Callable[[AnyFunction], AnyFunction]:
         _require_function(name, function)
         known = _registered.get(name)
         # A conftest that is imported a second time brings the same function again.
-        if name in METHODS or (known is not None and not _is_same(known.function, function)):
+        if name in METHODS or (known is not None and not is_same(known.function, function)):
             raise MethodError(f"there is a method {name!r} already; register yours under another name")
         _registered[name] = Method(name, lambda: function)
         return function
@@ -228,7 +229,7 @@ def _from_entry_points(name: str) -> Method:
     _found[name] = method
     # A package may register what its entry point stands for, too: then it did when it was imported.
     registered = _registered.get(name)
-    if registered is not None and not _is_same(registered.function, function):
+    if registered is not None and not is_same(registered.function, function):
         raise _taken(name)
     return method if registered is None else registered
 
@@ -245,19 +246,6 @@ def _taken(name: str) -> MethodError:
     return MethodError(
         f"there is a method {name!r} already, {holder}, and {' and '.join(points)} has the same name{advice}"
     )
-
-
-def _is_same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    return one is other or (None not in _origin(one) and _origin(one) == _origin(other))
-
-
-def _origin(function: Callable[..., Any]) -> tuple[str | None, ...]:
-    """Return the module, name and file of a function; the conftests of two directories may both be named conftest."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    file = getattr(code, "co_filename", None)
-    module: str | None = getattr(function, "__module__", None)
-    # A notebook gives each version of a cell a file of its own.
-    return module, getattr(function, "__qualname__", None), "" if module == "__main__" else file
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[list[str], dict[str, Any]]:

@@ -425,10 +425,77 @@ def test_functions_of_one_name_in_two_files_of_one_name(tmp_path: Path) -> None:
         register_method("ours")(loaded("two"))
 
 
+def channel(number: int) -> Callable[..., torch.Tensor]:
+    def ours(activations: torch.Tensor) -> torch.Tensor:
+        return activations[:, number]
+
+    return ours
+
+
+def weighted(weights: torch.Tensor) -> Callable[..., torch.Tensor]:
+    def ours(activations: torch.Tensor) -> torch.Tensor:
+        return (weights * activations).sum(dim=1)
+
+    return ours
+
+
+def scaled(by: int) -> Callable[..., torch.Tensor]:
+    def ours(activations: torch.Tensor, *, by: int = by) -> torch.Tensor:
+        return by * activations[:, 0]
+
+    return ours
+
+
+class Channel:
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def ours(self, activations: torch.Tensor) -> torch.Tensor:
+        return activations[:, self.number]
+
+
+@pytest.mark.parametrize(
+    ("make", "held", "other"),
+    [
+        (channel, 0, 1),
+        (weighted, torch.ones(4, 1, 1), torch.zeros(4, 1, 1)),
+        (scaled, 1, 2),
+        (lambda owner: owner.ours, Channel(0), Channel(1)),
+    ],
+)
+def test_functions_that_one_function_makes(make: Callable[[Any], Any], held: Any, other: Any) -> None:
+    register_method("ours")(make(held))
+    register_method("ours")(make(held))  # as by a fixture of each test
+    with pytest.raises(MethodError, match="there is a method 'ours' already; register yours under another name"):
+        register_method("ours")(make(other))
+
+
+def test_two_functions_of_one_name_in_one_file() -> None:
+    @register_method("ours")
+    def ours(activations: torch.Tensor) -> torch.Tensor:
+        return activations[:, 0]
+
+    with pytest.raises(MethodError, match="there is a method 'ours' already"):
+
+        @register_method("ours")
+        def ours(activations: torch.Tensor) -> torch.Tensor:  # type: ignore[no-redef]
+            return activations[:, 1]
+
+
+def test_a_module_that_is_imported_twice_may_make_its_functions_of_what_it_holds() -> None:
+    made = "import torch\ndef make(weights):\n  def ours(activations): return activations * weights\n  return ours\n"
+    for _ in range(2):
+        namespace: dict[str, Any] = {"__name__": "conftest"}
+        exec(compile(f"{made}ours = make(torch.rand(4, 1, 1))", "conftest.py", "exec"), namespace)
+        register_method("ours")(namespace["ours"])
+    assert registry.method_named("ours").function is namespace["ours"]
+
+
 def test_notebook_may_change_a_cell() -> None:
     for value in (1, 2):
         namespace: dict[str, Any] = {"__name__": "__main__"}
-        exec(compile(f"def ours(activations): return {value}", f"<cell {value}>", "exec"), namespace)
+        lines = "\n" * value
+        exec(compile(f"{lines}def ours(activations): return {value}", f"<cell {value}>", "exec"), namespace)
         register_method("ours")(namespace["ours"])
     assert registry.method_named("ours")(activations=None) == 2
 
