@@ -25,8 +25,8 @@ def soft() -> Soft:
         outer one. An error that leaves the block stays what it is, and carries the failures until then as its
         context; `pytest.skip()` after a failure skips nothing, and closing a generator in the block hides nothing.
 
-        A thread that is started in the block is not part of it, and its checks raise there. It is where it runs in the
-        block's context: `executor.submit(contextvars.copy_context().run, check)`.
+        A thread that is started in the block is not part of it, and its checks raise there, where pytest only warns of
+        them. It is where it runs in the block's context: `executor.submit(contextvars.copy_context().run, check)`.
 
     Raises:
         CollectedAttentionError: Several checks failed; of one that did, its own error.

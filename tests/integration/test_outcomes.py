@@ -222,3 +222,21 @@ def test_subtests_are_saved_each_for_itself(project):
     }
     # That one is of no check that failed.
     result.stdout.fnmatch_lines(["*pictures of 12 failed checks in *"])
+
+
+def test_failures_in_a_thread_of_its_own_are_told_by_pytest(project):
+    project.write(
+        test_thread="""
+        from threading import Thread
+
+        def test_thread(cam, model, photo):
+            thread = Thread(target=cam.assert_attention_in_region, args=(model, photo, DARK))
+            thread.start()
+            thread.join()
+        """
+    )
+
+    told = project.run("-W", "default::pytest.PytestUnhandledThreadExceptionWarning")
+    told.assert_outcomes(passed=1, warnings=1)
+    told.stdout.fnmatch_lines(["*PytestUnhandledThreadExceptionWarning: *", "*AttentionError: attention in box: *"])
+    project.run("-W", "error::pytest.PytestUnhandledThreadExceptionWarning").assert_outcomes(failed=1)
