@@ -99,6 +99,37 @@ def with_arguments_told(
     return subject
 
 
+def with_row_told(subject: Subject, inputs: torch.Tensor, target: Target, explained: Explained) -> Subject:
+    """Return the model as it is asked of versions of its one image, where some of its other arguments have one row.
+
+    The row is the image's own and goes with each version, unless that changes the score or fails, and the row as it is
+    does not: as the one prompt that all images are held against.
+
+    Args:
+        subject: The model, for a batch of one image.
+        inputs: The batch (1, C, H, W), where the model is.
+        target: The image's.
+        explained: What was found for it.
+    """
+    shared = replace(subject, is_shared=True)
+    fitting = (each for each in (subject, shared) if _is_same_twice(each, inputs, target, explained))
+    return next(fitting, subject)
+
+
+def _is_same_twice(subject: Subject, inputs: torch.Tensor, target: Target, explained: Explained) -> bool:
+    """Return whether an image that runs beside a copy of itself has the score that it has alone, and so its copy."""
+    target = explained.for_versions(target)
+    try:
+        with plainly(subject.state), torch.no_grad():
+            output = subject.for_copies_of(0, 2).call(torch.cat([inputs, inputs]))
+        found = subject.scores(output, [target, target]).explained
+    except Exception:  # of a model for one image, or of a row that is not for two
+        return False
+    finally:
+        subject.state.rewind()
+    return all(_is_same(each, 0, [explained], subject.state) for each in found)
+
+
 def _settings(state: State) -> list[Any]:
     """Return the plain values among the attributes of a model's modules, and their kinds."""
     if not isinstance(state, ModelState) or state.is_known:

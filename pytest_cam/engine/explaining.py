@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pytest_cam.engine.apart import require_apart, with_arguments_told
+from pytest_cam.engine.apart import require_apart, with_arguments_told, with_row_told
 from pytest_cam.engine.asking import Ask, Found, Question
 from pytest_cam.engine.finite import not_finite
 from pytest_cam.engine.layers import AUTO, LayersLike, listed, resolve_all
@@ -163,10 +163,11 @@ def _answers(
 ) -> list[Found]:
     """Return what the methods answer, after a check that each image of a batch has the score that it has alone."""
     first = questions[0]
-    cut = inputs.shape[0] > 1 and bool(subject.cut_arguments())
-    if cut:  # by rows, of which methods ask for one image's own
-        alone = any(method.runs_images_alone for method in methods)
+    cut, alone = bool(subject.cut_arguments()), any(method.runs_images_alone for method in methods)
+    if cut and len(inputs) > 1:  # by rows, of which methods ask for one image's own
         subject = with_arguments_told(subject, inputs, first.given, first.explained, of_each=alone)
+    elif cut and alone:
+        subject = with_row_told(subject, inputs, first.given[0], first.explained[0])
     ask = Ask(subject, inputs, seed, options)
     found = [
         ask(method, question, number)

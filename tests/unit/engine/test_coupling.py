@@ -400,3 +400,46 @@ def test_images_that_an_argument_mixes_are_seen_after_a_call_without_it(picture:
     attend_batch(model, images, target=1, model_args=(1.0,))
     with pytest.raises(ModelError, match="change one another"):
         attend_batch(model, images, target=1, model_args=(1.0,), model_kwargs={"center": True})
+
+
+class Matching(nn.Module):
+    """How well each image matches each prompt, (B, P), and how many images each pass has had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Identity()
+        self.sizes: list[int] = []
+
+    def forward(self, images: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(images))
+        return self.last(images).mean(dim=(2, 3)) @ prompts.T
+
+
+class Conditioned(Matching):
+    """The same, of one prompt alone."""
+
+    def forward(self, images: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
+        (prompt,) = prompts
+        return super().forward(images, prompt[None])
+
+
+@pytest.mark.parametrize("kind", [Matching, Conditioned])
+@pytest.mark.parametrize("method", PERTURBING)
+@pytest.mark.parametrize("target", [0, 1])
+def test_one_prompt_for_all_versions_of_an_image_stays_one(
+    kind: type[Matching], method: str, target: int, picture: torch.Tensor
+) -> None:
+    model, prompt = kind().eval(), torch.tensor([[1.0, 2.0, -1.0]])
+    how: dict[str, Any] = {"method": method, "target": target, "method_options": OPTIONS.get(method)}
+    found = attend(model, picture, model_args=(prompt,), **how)
+    assert model.sizes[-1] > 1, "its versions run together"
+
+    class Alone(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.model(images, prompt)  # type: ignore[no-any-return]
+
+    np.testing.assert_allclose(found.map, attend(Alone(), picture, **how).map, rtol=1e-3, atol=1e-6)
