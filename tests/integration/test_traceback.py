@@ -77,6 +77,40 @@ def test_errors_of_the_users_model_keep_every_frame(project):
     )
 
 
+def test_errors_of_torch_in_a_users_forward_or_hook_show_the_users_line(project):
+    project.write(
+        test_lines="""
+        import torch
+
+        class Broken(torch.nn.Module):
+            def forward(self, image):
+                return self.joined(image)
+
+            def joined(self, image):
+                return image.flatten(1) @ torch.ones(3, 2)  # of forward
+
+        def hook(module, args, output):
+            return output.flatten(1) @ torch.ones(3, 2)  # of the hook
+
+        @pytest.mark.parametrize("method", ["gradcam", "occlusion", "legrad"])
+        def test_forward(cam, photo, method):
+            cam(torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), Broken()), photo, method=method)
+
+        @pytest.mark.parametrize("method", ["gradcam", "occlusion", "legrad"])
+        def test_hook(cam, photo, method):
+            model = spotlight()
+            model[0].register_forward_hook(hook)
+            cam(model, photo, method=method)
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(failed=6)
+    assert sum(line.startswith(">") and line.endswith("# of forward") for line in result.outlines) == 3
+    assert sum(line.startswith(">") and line.endswith("# of the hook") for line in result.outlines) == 3
+
+
 def test_mistakes_that_are_not_ours_to_explain_keep_every_frame(project):
     project.write(
         test_target="""
