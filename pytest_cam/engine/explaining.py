@@ -11,6 +11,7 @@ import torch
 from pytest_cam.engine.apart import require_apart, with_arguments_told, with_row_told
 from pytest_cam.engine.asking import Ask, Found, Question
 from pytest_cam.engine.finite import not_finite
+from pytest_cam.engine.independent import of_index
 from pytest_cam.engine.layers import AUTO, LayersLike, listed, resolve_all
 from pytest_cam.engine.listing import index_of
 from pytest_cam.engine.methods import Method, method_named
@@ -18,8 +19,10 @@ from pytest_cam.engine.pass_cache import PassCache
 from pytest_cam.engine.scoring import scored
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
-from pytest_cam.engine.trace import trace
+from pytest_cam.engine.trace import GRADIENTS, trace
 from pytest_cam.errors import (
+    CamError,
+    IndependentScoreError,
     LayerError,
     MethodError,
     NonFiniteError,
@@ -110,18 +113,38 @@ def explain(
     # What a registered method reads beside what it is handed may have changed.
     known: list[Any] = [cache.get(*key) if key[2].is_built_in else None for key in keys]
     if not known or None in known:
-        try:
-            questions = _questions(subject, inputs, layer, methods, targets, cache)
-        except NonFiniteError as error:
-            if bool(inputs.isfinite().all()):
-                raise
-            raise not_finite("input", inputs, "that the model was given") from error
-        known = _answers(subject, inputs, methods, questions, seed, options or {})
+        known = _computed(subject, inputs, layer, methods, targets, cache, seed, options or {})
         for key, found in zip(keys, known, strict=False):  # of no keys, nothing is kept
             cache.put(found, found.maps.nbytes, *key)
     if any(what.of_probabilities for found in known for what in found.explained):
         warn(_PROBABILITIES, ProbabilityWarning)
     return known
+
+
+def _computed(
+    subject: Subject,
+    inputs: torch.Tensor,
+    layer: LayersLike,
+    methods: Sequence[Method],
+    targets: list[list[Target]],
+    cache: PassCache,
+    seed: int,
+    options: Mapping[str, Any],
+) -> list[Found]:
+    """Return the maps; an error says where the input is what is not finite, and what an index should have been."""
+    try:
+        questions = _questions(subject, inputs, layer, methods, targets, cache)
+        return _answers(subject, inputs, methods, questions, seed, options)
+    except NonFiniteError as error:
+        if bool(inputs.isfinite().all()):
+            raise
+        raise not_finite("input", inputs, "that the model was given") from error
+    except IndependentScoreError as error:
+        counted = [item for item in listed(layer) if index_of(item) is not None]
+        last = _last_that_counts(subject, inputs, targets) if counted else None
+        if last is None:
+            raise
+        raise of_index(error, counted, last) from None
 
 
 def _questions(
@@ -178,6 +201,16 @@ def _answers(
     if not cut:
         require_apart(subject, inputs, first.given[-1], first.explained)
     return found
+
+
+def _last_that_counts(subject: Subject, inputs: torch.Tensor, targets: list[list[Target]]) -> str | None:
+    """Return the name of the layer that is found where none is given; None where there is no such layer either."""
+    subject.state.rewind()
+    try:
+        traces = trace(subject, inputs, None, targets, GRADIENTS)
+    except CamError:
+        return None
+    return traces[0][0].layer
 
 
 def _as_key(options: Mapping[str, Any]) -> Hashable:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pytest_cam.engine.layouts import Layout
 from pytest_cam.errors import IndependentScoreError
 
@@ -47,6 +49,22 @@ def independent(
     return IndependentScoreError(
         f"{where}: {sign} all its features (a saturated or dead unit, or a part of the output that the head "
         "does not read). Explain a logit, not a probability, or take another layer"
+    )
+
+
+def of_index(error: IndependentScoreError, indices: Sequence[object], last: str) -> IndependentScoreError:
+    """Return the error of a score that does not depend on a layer which was given by its index.
+
+    Args:
+        error: That of the layer by its name.
+        indices: What was given, one or more.
+        last: The dotted name of the last layer that the score depends on.
+    """
+    given = " and ".join(map(repr, indices))
+    return IndependentScoreError(
+        f"{error}. An index, here {given}, counts all layers with a grid that run, those of another head too: the last "
+        f"one that this score depends on is {last!r}, which layer=None finds",
+        error.evidence,
     )
 
 

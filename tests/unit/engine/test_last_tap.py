@@ -163,6 +163,26 @@ def test_a_segmenter_all_of_whose_cells_are_apart_is_explained_at_its_class_maps
     assert attend(model, PICTURE, target=lambda maps: maps[1].mean(), method=method).layer == "2"
 
 
+@pytest.mark.parametrize("method", ["gradcam++", "ablationcam", "smoothgradcam++"])
+@pytest.mark.parametrize(("layer", "given"), [(-1, "-1"), ("-1", "'-1'"), ([0, -1], "0 and -1")])
+def test_an_index_that_falls_on_that_branch_is_answered_with_the_last_layer_that_counts(
+    layer: Any, given: str, method: str
+) -> None:
+    said = (
+        rf"layer branch.*\. An index, here {given}, counts all layers .* the last one that this score depends on is "
+        "'features', which layer=None finds"
+    )
+    with pytest.raises(IndependentScoreError, match=said):
+        attend(WithBranch((8,)).eval(), PICTURE, layer=layer, target=1, method=method)
+
+
+def test_an_index_where_no_layer_counts_says_no_more() -> None:
+    model = WithBranch((8,)).eval()
+    nn.init.zeros_(model.head.weight)
+    with pytest.raises(IndependentScoreError, match=r"layer branch: no path leads .* on the way\)$"):
+        attend(model, PICTURE, layer=-1, target=1)
+
+
 class Detached(WithBranch):
     """A classifier whose scores have no graph, and which counts its passes."""
 
