@@ -17,7 +17,6 @@ import torch
 from torch import nn
 from torch.utils import _python_dispatch
 
-from pytest_cam.engine.class_names import as_names
 from pytest_cam.engine.fingerprint import Fingerprint
 from pytest_cam.engine.hooks import function_mode
 from pytest_cam.engine.layers import AUTO, LayerLike, name_of
@@ -110,9 +109,8 @@ class PassCache:
         self.is_on = shelf is not None
         if shelf is not None:
             self._shelf = shelf
-            names = as_names(subject.class_names) or subject.carried_names()
             said = [_plain(subject.said(name)) for name in ("output", "layer_call")]
-            self._said = (*said, None if names is None else tuple(names))
+            self._said = (*said, *(None if names is None else tuple(names) for names in subject.names()))
             self._bits = _bits(inputs)
             self._alike = _kind(inputs, self._bits)
             entries = self._shelf.entries.get(self._alike, ())

@@ -130,14 +130,14 @@ class Subject:
 
     def scores(self, output: Any, targets: list[Target]) -> Scores:
         """Pick the explained score of each image from what the model returned: see `scores_of`."""
-        names, known = self._names()
+        names, known = self.names()
         with self._guarded(targets):
             return scores_of(output, targets, names, known, self.said("output"), self.rows)
 
     def values(self, output: Any, target: Target, count: int) -> torch.Tensor:
         """Return the score of one target for each of several inputs: see `values_of`."""
         with self._guarded([target]):
-            return values_of(output, target, count, self.said("output"), *self._names(), self.rows)
+            return values_of(output, target, count, self.said("output"), *self.names(), self.rows)
 
     def is_read_by_users(self, targets: Iterable[Target]) -> bool:
         """Return whether functions of the user get tensors that a pass makes."""
@@ -149,13 +149,13 @@ class Subject:
         asks = callable(self.said("output")) or any(callable(target) for target in targets)
         return self.state.users_code() if asks else nullcontext()
 
-    def _names(self) -> tuple[Sequence[str] | None, Sequence[str] | None]:
+    def names(self) -> tuple[Sequence[str] | None, Sequence[str] | None]:
+        """Return the class names that were given and, where none were, those that the model carries: see `names_of`."""
         names = as_names(self.class_names)
-        return names, self.carried_names() if names is None and isinstance(self.model, nn.Module) else None
-
-    def carried_names(self) -> Sequence[str] | None:
-        """Return the class names that the model, a module, carries: see `names_of`."""
-        return names_of(self.module, looks_within=not self.state.is_known)  # to look takes time, and it wraps none
+        if names is not None or not isinstance(self.model, nn.Module):
+            return names, None
+        # To look within takes time, and a known model wraps none.
+        return None, names_of(self.model, looks_within=not self.state.is_known)
 
     def reader(self, inputs: torch.Tensor) -> Reader:
         """Return how the outputs of the model's layers read for these inputs."""

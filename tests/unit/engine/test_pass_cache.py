@@ -584,6 +584,14 @@ def test_class_names_count(model: Counted, picture: torch.Tensor) -> None:
     assert named.explained.name == "w"
 
 
+def test_class_names_are_asked_for_as_the_pass_does(model: Counted, picture: torch.Tensor) -> None:
+    how: dict[str, Any] = {"layer": "look", "target": 1}
+    model.config = SimpleNamespace(id2label=dict(enumerate("abcde")))  # type: ignore[assignment]
+    assert attend(model, picture, **how).explained.name == "b"
+    with pytest.raises(CamError, match="0 class names for a model with 5 classes"):
+        attend(model, picture, class_names=[], **how)
+
+
 def test_warnings_are_given_again(picture: torch.Tensor) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Softmax(dim=1)).eval()
     for _ in range(2):
