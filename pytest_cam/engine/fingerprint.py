@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -48,7 +49,7 @@ class Fingerprint:
         versions: Those of the ones that are not looked at whole.
         places: Where their memory is, and how it is read.
         glances: A look at some of their values.
-        arrays: The NumPy arrays among the attributes, and what those hold.
+        arrays: The arrays among the attributes, NumPy's and Python's, and what those hold.
         surroundings: The training flags as the user left them, and what else changes numbers: autocast, the default
             type, the number of threads.
     """
@@ -125,7 +126,7 @@ class Fingerprint:
             and self.places.hold()
             and all(_are_same(before, now) for now, before in self.lists)
             and (self.is_known or self.reach.is_unchanged(_roots(attributes, state)))
-            and all(array.tobytes() == before for array, before in self.arrays)
+            and all(_bytes_of(each) == before for each, before in self.arrays)
             and self.glances.hold()
         )
 
@@ -185,8 +186,18 @@ def _held_by(kinds: tuple[type, ...]) -> list[Mapping[str, Any]]:
 
 
 def _arrays(values: list[Any]) -> list[tuple[Any, bytes]]:
-    arrays = [value for value in values if isinstance(value, np.ndarray) and not value.dtype.hasobject]
-    return [(array, array.tobytes()) for array in arrays]
+    kinds = (np.ndarray, array, bytearray, memoryview)
+    arrays = [value for value in values if isinstance(value, kinds) and not _holds_objects(value)]
+    return [(each, _bytes_of(each)) for each in arrays]
+
+
+def _holds_objects(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.hasobject
+
+
+def _bytes_of(value: Any) -> bytes:
+    # NumPy's dates have no buffer that `bytes` could read, and a bytearray has nothing but that.
+    return bytes(value) if isinstance(value, bytearray) else value.tobytes()
 
 
 def _surroundings(flags: list[bool] | None) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -122,6 +123,21 @@ HELD: dict[str, tuple[Callable[[], Any], Callable[[Any, torch.Tensor], torch.Ten
         lambda thing: thing.keywords["settings"].update(factor=2.0),
     ),
     "a deque": (lambda: deque([1.0]), lambda thing, seen: seen * thing[0], lambda thing: thing.__setitem__(0, 2.0)),
+    "an array of Python's": (
+        lambda: array("d", [1.0]),
+        lambda thing, seen: seen * thing[0],
+        lambda thing: thing.__setitem__(0, 2.0),
+    ),
+    "bytes that change": (
+        lambda: bytearray(b"\1"),
+        lambda thing, seen: seen * thing[0],
+        lambda thing: thing.__setitem__(0, 2),
+    ),
+    "a view of bytes": (
+        lambda: memoryview(bytearray(b"\1")),
+        lambda thing, seen: seen * thing[0],
+        lambda thing: thing.__setitem__(0, 2),
+    ),
     "a list that was empty": (
         list,
         lambda thing, seen: seen * (thing[0] if thing else 1.0),
