@@ -116,31 +116,8 @@ class LastTap:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
             self._calls[name] += 1
             tensor = self._reader.find(output)
-            layout = None if tensor is None else self._reader.might_read(tensor, module)
+            layout = None if tensor is None else self._layout_if_new(name, module, output, tensor)
             if tensor is None or layout is None:
-                if tensor is not None and self._would_have_grid(tensor):
-                    self._of_other_batch = name, tensor.shape
-                return None
-            # Within attention a linear layer makes keys and values of the tokens, which are no features of their own.
-            if layout.kind == "tokens" and isinstance(module, nn.Linear) and self._seen is not None:
-                return None
-            if tensor is self._resampled or isinstance(module, _RESAMPLING):
-                self._resampled = tensor
-                return None
-            # The same tensor is the same output only while nothing has written to it, as `x += y` does.
-            is_the_same = tensor is self._passed_on and tensor._version == self._passed_on_version
-            if not (is_the_same or self._shows_the_image(layout, module, tensor)):
-                return None
-            if layout.kind == "tokens" and normalises_last_axis(type(module)):
-                self.norms[name] = Layer(name, module)
-            if is_the_same:
-                if self._seen is not None and passes_on(name, output, self._seen.name, tensor):
-                    self.others.pop(self._seen.name, None)
-                    self.others[name] = _Cut(Layer(name, module), ref(self._seen.tensor))
-                    self._seen.name, self._seen.call = name, self._calls[name]
-                return None
-            # Another view of the same numbers, as `permute` gives, is no new output either.
-            if tensor._base is not None and tensor._base is self._passed_on:
                 return None
             self._prelude.end(layout)
             self._without_gradient = name if torch.is_inference_mode_enabled() else ""
@@ -155,6 +132,36 @@ class LastTap:
             return with_tensor(output, tensor, passed_on)
 
         return hook
+
+    def _layout_if_new(self, name: str, module: nn.Module, output: Any, tensor: torch.Tensor) -> Layout | None:
+        """Return how an output reads that is the first or another one of the image on a grid; else None.
+
+        What passes on the last one takes its name.
+        """
+        layout = self._reader.might_read(tensor, module)
+        if layout is None:
+            if self._would_have_grid(tensor):
+                self._of_other_batch = name, tensor.shape
+            return None
+        # Within attention a linear layer makes keys and values of the tokens, which are no features of their own.
+        if layout.kind == "tokens" and isinstance(module, nn.Linear) and self._seen is not None:
+            return None
+        if tensor is self._resampled or isinstance(module, _RESAMPLING):
+            self._resampled = tensor
+            return None
+        # The same tensor is the same output only while nothing has written to it, as `x += y` does.
+        is_the_same = tensor is self._passed_on and tensor._version == self._passed_on_version
+        if not (is_the_same or self._shows_the_image(layout, module, tensor)):
+            return None
+        if layout.kind == "tokens" and normalises_last_axis(type(module)):
+            self.norms[name] = Layer(name, module)
+        if is_the_same and self._seen is not None and passes_on(name, output, self._seen.name, tensor):
+            self.others.pop(self._seen.name, None)
+            self.others[name] = _Cut(Layer(name, module), ref(self._seen.tensor))
+            self._seen.name, self._seen.call = name, self._calls[name]
+        # Another view of the same numbers, as `permute` gives, is no new output either.
+        is_a_view = tensor._base is not None and tensor._base is self._passed_on
+        return None if is_the_same or is_a_view else layout
 
     def _would_have_grid(self, tensor: torch.Tensor) -> bool:
         """Return whether only the number of images keeps an output from being the first one with a grid."""

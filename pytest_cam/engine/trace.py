@@ -140,18 +140,25 @@ def trace(
             return trace(subject, inputs, layer, targets, needs | GRADIENTS)
     if not isinstance(taps, LastTap) or len(taps.others) == 1:
         return _traces(taps, scores, needs)
+    return _traces_of_last(taps, scores, needs, run, reader)
+
+
+def _traces_of_last(
+    taps: LastTap, scores: list[Scores], needs: frozenset[str], run: Run, reader: Reader
+) -> list[list[Trace]]:
+    """Return what was found at the last layer, or at the last before it where that one says nothing of the score."""
+    (last,) = taps.seen()
     if not _is_its_own(taps, scores):
         with suppress(IndependentScoreError):
             return _traces(taps, scores, needs)
     tried = taps.instead(scores)
     for others in tried:
-        subject.state.rewind()
+        run.state.rewind()
         found, scores = run(partial(Taps, others, reader, where_readable=True))
         with suppress(IndependentScoreError):
             return _traces(found, scores, needs, last_that_counts=True)
-    last = taps.seen()[0].name
-    names = [layer.name for each in tried for layer in each if layer.name != last]
-    raise of_no_layer(last, names, scores[0].explained[0].name)
+    names = [layer.name for each in tried for layer in each if layer.name != last.name]
+    raise of_no_layer(last.name, names, scores[0].explained[0].name)
 
 
 def _is_its_own(taps: LastTap, scores: list[Scores]) -> bool:
