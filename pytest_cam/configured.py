@@ -11,7 +11,7 @@ from pytest_cam.engine.methods import contested_names, method_named
 from pytest_cam.errors import CamError, SettingError, nearest
 from pytest_cam.images.fills import require_fill
 from pytest_cam.images.style import Style
-from pytest_cam.options import MARKER_KEYS, from_config
+from pytest_cam.options import MARKER_KEYS, from_config, setting_named
 
 # More than machines have cores; torch would take any number, and the machine would not.
 MOST_THREADS = 1024
@@ -86,6 +86,21 @@ def require_fill_in(config: pytest.Config) -> None:
 
 def _wrong(name: str, problem: str) -> SettingError:
     return SettingError(f"--cam-{name}, or cam_{name} of the ini file: {problem}")
+
+
+def setting_for(config: pytest.Config, name: str, fixtures: dict[str, Any]) -> Any:
+    """Return a setting where neither a call nor a marker gives it.
+
+    Args:
+        config: Where the command line and the ini file are.
+        name: The setting.
+        fixtures: What the project's fixtures return, by the names of settings.
+    """
+    setting = setting_named(name)
+    value = fixtures[name] if setting.fixture else None
+    if value is None and setting.metavar:
+        value = from_config(config, name)
+    return setting.builtin if value is None else value
 
 
 def from_markers(item: pytest.Item) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cam import hookspecs, options
-from pytest_cam.running import CLAIMING, RUNNING, SHARING, Running, outside_of_test, plain_id, sendable
+from pytest_cam.running import CLAIMING, RUNNING, SHARING, Running, fixture_of_several, plain_id, sendable
 
 if TYPE_CHECKING:
     from pytest_cam.baselines.claiming import RunningTest
@@ -163,14 +163,14 @@ def cam_device(pytestconfig: pytest.Config) -> Any:
 def cam(request: pytest.FixtureRequest, cam_preprocess: Any, cam_class_names: Any, cam_device: Any) -> Iterator[Cam]:
     """The verbs of pytest-cam with this test's settings: `cam(model, img)`, `cam.assert_attention_in_region(...)`."""
     from pytest_cam.checks.bound import Cam
-    from pytest_cam.configured import from_markers, marker_problems
+    from pytest_cam.configured import from_markers, marker_problems, setting_for
     from pytest_cam.errors import SettingError
 
     # Collection has seen the markers of the source; a hook or a fixture may have added others since.
     if problems := marker_problems(request.node):
         raise SettingError("; ".join(problems))
     fixtures = {"preprocess": cam_preprocess, "class_names": cam_class_names, "device": cam_device}
-    settings = {name: _setting(request.config, name, fixtures) for name in options.MARKER_KEYS}
+    settings = {name: setting_for(request.config, name, fixtures) for name in options.MARKER_KEYS}
     bound = Cam(lambda: settings | from_markers(request.node))
     request.node.stash[CAM_KEY] = bound
     yield bound
@@ -200,11 +200,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
-    """Take what a fixture of several tests checks for no test's own: which comes first depends on order and workers."""
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Take what a fixture of several tests checks for no test's own: first and last depend on order and workers."""
     if fixturedef.scope == "function":
         return (yield)
-    with outside_of_test():
+    with fixture_of_several(request.addfinalizer):
         return (yield)
 
 
@@ -254,15 +256,6 @@ def pytest_runtest_makereport(
         if CAM_KEY in item.stash:
             del item.stash[CAM_KEY]
     return report
-
-
-def _setting(config: pytest.Config, name: str, fixtures: dict[str, Any]) -> Any:
-    """Return a setting where neither a call nor a marker gives it."""
-    setting = options.setting_named(name)
-    value = fixtures[name] if setting.fixture else None
-    if value is None and setting.metavar:
-        value = options.from_config(config, name)
-    return setting.builtin if value is None else value
 
 
 def _baselines_problems(collector: pytest.Collector, report: pytest.CollectReport) -> list[str]:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
 CheckRecord = dict[str, Any]
@@ -138,6 +138,22 @@ def outside_of_test() -> Iterator[None]:
         yield
     finally:
         (RUNNING.test, RUNNING.function, RUNNING.checks), CLAIMING.claimant = inside, claimant
+
+
+@contextmanager
+def fixture_of_several(add_finalizer: Callable[[Callable[[], object]], None]) -> Iterator[None]:
+    """Leave the test that runs while a fixture of several tests is set up, and again while it is torn down.
+
+    Args:
+        add_finalizer: Adds what is called when it is torn down. What was added last is called first.
+    """
+    torn_down = ExitStack()
+    add_finalizer(torn_down.close)
+    try:
+        with outside_of_test():
+            yield
+    finally:
+        add_finalizer(lambda: torn_down.enter_context(outside_of_test()))
 
 
 class Sharing:

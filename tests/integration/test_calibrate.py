@@ -378,6 +378,43 @@ def test_check_in_a_fixture_that_tests_share_has_no_number_in_any_of_them(projec
     together.assert_outcomes(passed=1, failed=2)
 
 
+def test_check_in_the_teardown_of_a_fixture_that_tests_share_has_no_number_in_the_last_of_them(project):
+    project.write(
+        test_suite="""
+        from pytest_cam import assert_attention_matches_baseline
+
+        @pytest.fixture(scope="module", params=[1, 2])
+        def shared(request):
+            yield
+            assert_attention_in_region(spotlight(), make_photo(), LIT)
+
+        @pytest.fixture(scope="module")
+        def keeps(model):
+            yield
+            assert_attention_matches_baseline(model, make_photo())
+
+        @pytest.fixture
+        def own():
+            yield
+            assert_attention_in_region(spotlight(), make_photo(), LIT)
+
+        def test_looks(shared, own, cam, model, photo):
+            cam.assert_attention_in_region(model, photo, LIT)
+
+        def test_last(keeps):
+            pass
+        """
+    )
+
+    result = project.run("--cam-calibrate", "--cam-update=missing")
+
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(["E *BaselineError: *in a fixture that several tests share, *scope 'function', *"])
+    assert [key.partition(" attention")[0] for key in limits(project)] == [
+        f"test_suite.py::test_looks{parameter} #{number}" for parameter in ("", "[1]", "[2]") for number in (1, 2)
+    ]
+
+
 def test_key_is_what_tables_say():
     assert str(Key("a.py::b", 2, "attention in box", "skill")) == "a.py::b #2 attention in box, skill"
 
