@@ -67,7 +67,7 @@ class AskedLimits:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         """Name the entries of checks that exist no more, and count those of tests that did not run."""
         waiting = [key for key in sorted(self._keys) if key not in self._asked]
-        if not waiting:
+        if not waiting or config.option.collectonly:
             return
         complete = self._passed - self._unfinished
         stale = {key: reason for key in waiting if (reason := self._reason(key, complete, config))}

@@ -65,8 +65,10 @@ class Calibration:
         if session.exitstatus == pytest.ExitCode.OK and (self._problem or _in_ci()):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         """Print what is proposed, and that nothing was tested."""
+        if config.option.collectonly:
+            return
         terminalreporter.write_sep("=", "attention: calibration", yellow=True)
         for line in _table([_cells(proposal) for proposal in self._proposals()]):
             terminalreporter.write_line(line)

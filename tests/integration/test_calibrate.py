@@ -258,6 +258,7 @@ def test_entries_that_no_check_asks_for_are_named(project):
 
     result = project.run("--cam-limits=cam_limits.toml", "test_suite.py")
     one = project.run("--cam-limits=cam_limits.toml", "test_suite.py::test_one")
+    collected = project.run("--cam-limits=cam_limits.toml", "--collect-only", "-q")
 
     assert [line for line in result.outlines if line.startswith(("no check", "2 of"))] == [
         "no check asked for test_gone.py::test_gone #1 attention in box, skill: there is no such test",
@@ -269,6 +270,7 @@ def test_entries_that_no_check_asks_for_are_named(project):
     ]
     assert "no check asked for test_suite.py::test_gone" not in one.stdout.str()
     one.stdout.fnmatch_lines(["4 of 8 limits are of tests that did not run through"])
+    collected.stdout.no_fnmatch_line("*limits*")
 
 
 def test_run_that_calibrates_is_no_gate(project, monkeypatch, request):
@@ -290,6 +292,7 @@ def test_run_that_calibrates_is_no_gate(project, monkeypatch, request):
     assert empty.ret == in_ci.ret == pytest.ExitCode.TESTS_FAILED
     empty.stdout.fnmatch_lines(["no attention check ran, so there is nothing to calibrate"])
     assert collected.ret == pytest.ExitCode.OK
+    collected.stdout.no_fnmatch_line("*this run is no gate*")
     in_ci.assert_outcomes(passed=1)
     in_ci.stdout.fnmatch_lines(["*this run is no gate; since CI is set it ends with an exit status other than 0"])
     # These runs were within this one, which goes on as it was.
