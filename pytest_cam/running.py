@@ -186,6 +186,21 @@ def plain_id(nodeid: str, config: Any) -> str:
     return nodeid if found is None else found[1]
 
 
+def may_be_run_as(test: str, other: str) -> bool:
+    """Return whether a test is another one, or may be run as that: what repeats tests gives them further parameters.
+
+    Args:
+        test: A test as a limits file or a baseline names it.
+        other: A test of the run, named in the same way.
+    """
+    if test == other or other.startswith(f"{test}["):
+        return True
+    starts = (index for index, letter in enumerate(test, 1) if letter == "[")
+    return test.endswith("]") and any(
+        other.startswith(test[:start]) and f"-{test[start:-1]}-" in f"-{other[start:-1]}-" for start in starts
+    )
+
+
 def sendable(text: str) -> str:
     """Return a text that gets through xdist: a path may hold bytes that are no UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()

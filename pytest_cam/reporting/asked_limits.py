@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_cam.reporting.attempts import Attempts
-from pytest_cam.running import Key, plain_id, sendable
+from pytest_cam.running import Key, may_be_run_as, plain_id, sendable
 
 
 class AskedLimits:
@@ -38,7 +38,7 @@ class AskedLimits:
         tests = {sendable(plain_id(item.nodeid, config)) for item in items}
         files = {_file(test) for test in tests}
         known = {key.test for key in self._keys if _file(key.test) in files}
-        self._gone = {test for test in known if not _tests_of(test, tests)}
+        self._gone = {test for test in known - tests if not any(may_be_run_as(test, other) for other in tests)}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take over what a report says; the attributes are plain and survive xdist."""

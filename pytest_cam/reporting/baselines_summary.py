@@ -17,6 +17,7 @@ from pytest_cam.baselines.session import BaselineSession, seen, session_of
 from pytest_cam.baselines.settings import unused_from
 from pytest_cam.options import from_config
 from pytest_cam.reporting.attempts import Attempts
+from pytest_cam.running import may_be_run_as
 
 _NAME = "cam-baselines-summary"
 
@@ -186,7 +187,7 @@ def begin_summary(config: pytest.Config) -> BaselinesSummary | None:
 def _may_be_of(path: Path, tests: set[str], file: str, variant: str | None) -> bool:
     """Return whether one of these tests of a module may claim a baseline: its own, or any that has a name."""
     test = owner(path)[1]
-    return test in tests or path.name != file_name(Path(file), test, None, variant)
+    return any(may_be_run_as(test, other) for other in tests) or path.name != file_name(Path(file), test, None, variant)
 
 
 def _directories_asked_for(config: pytest.Config) -> list[Path]:

@@ -405,6 +405,20 @@ def test_what_a_test_that_did_not_get_there_may_claim_is_no_orphan(project):
     assert [path.name[:-14] for path in files(project)] == ["other", "test-two"]
 
 
+def test_what_a_repeated_test_that_did_not_get_there_may_claim_is_no_orphan(project):
+    project.write(test_looks=TWO_TESTS + named_tests(["cat", "dog"]))
+    project.run("--cam-update=missing").assert_outcomes(passed=4)
+    kept = files(project)
+    with (project.path / "conftest.py").open("a") as conftest:  # as plugins do that repeat tests
+        conftest.write("\n\n@pytest.fixture(autouse=True, params=[1, 2])\ndef _again():\n    pytest.skip()\n")
+
+    skipped = project.run("--cam-prune")
+
+    skipped.assert_outcomes(skipped=8)
+    skipped.stdout.no_fnmatch_line("*no test claims*")
+    assert files(project) == kept
+
+
 def test_named_baseline_of_a_renamed_test_that_did_not_get_there_is_no_orphan(project):
     project.write(test_looks=TWO_TESTS.replace("matches()", "matches('kept')", 1))
     project.run("--cam-update=missing")

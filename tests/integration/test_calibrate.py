@@ -273,6 +273,36 @@ def test_entries_that_no_check_asks_for_are_named(project):
     collected.stdout.no_fnmatch_line("*limits*")
 
 
+def test_entries_of_tests_that_are_repeated_are_not_of_tests_that_are_gone(project):
+    project.write(
+        test_suite="""
+        # As plugins do that repeat tests.
+        @pytest.fixture(autouse=True, params=[1, 2])
+        def _again():
+            pass
+
+        def test_plain(cam, model, photo):
+            cam.assert_attention_in_region(model, photo, LIT)
+
+        @pytest.mark.parametrize("share", ["a", "b"])
+        def test_images(cam, model, photo, share):
+            cam.assert_attention_in_region(model, photo, LIT)
+        """
+    )
+    entry = '[[limit]]\ntest = "{}"\nnumber = 1\ncheck = "attention in box"\nmetric = "skill"\nat_least = 0.5\n'
+    tests = ["test_plain", "test_images[a]", "test_images[b]", "test_images[c]"]
+    text = "".join(entry.format(f"test_suite.py::{test}") for test in tests)
+    (project.path / "cam_limits.toml").write_text(f"format = 1\n{text}")
+
+    result = project.run("--cam-limits=cam_limits.toml")
+
+    result.assert_outcomes(passed=6)
+    assert [line for line in result.outlines if line.startswith(("no check", "2 of"))] == [
+        "no check asked for test_suite.py::test_images[c] #1 attention in box, skill: there is no such test",
+        "2 of 4 limits are of tests that did not run through",
+    ]
+
+
 def test_run_that_calibrates_is_no_gate(project, monkeypatch, request):
     project.write(
         test_suite="""
