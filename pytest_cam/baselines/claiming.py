@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -48,6 +48,7 @@ class RunningTest:
         settings: What the run says.
         ask_variant: Asks the project's hook for the variant.
         owners: Which test claims which baseline, of all tests of this process.
+        tests: Which tests the module has, with each class that was not looked into; empty where that is not known.
         claimed: What this attempt of the test claims, and has not yet reported.
         notes: What became of those, and is not yet reported.
     """
@@ -58,6 +59,7 @@ class RunningTest:
     settings: BaselineSettings
     ask_variant: Callable[[], object]
     owners: dict[Path, str]
+    tests: Collection[str] = ()
     claimed: list[Path] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 

@@ -1,11 +1,13 @@
-"""Baselines that are left of test modules which no longer exist. Standard library only."""
+"""Baselines that are left of test modules, and of tests, which no longer exist. Standard library only."""
 
 from __future__ import annotations
 
+import difflib
 import json
+from collections.abc import Collection
 from pathlib import Path
 
-from pytest_cam.baselines.keys import all_baselines_in, module_directory, parts_of
+from pytest_cam.baselines.keys import all_baselines_in, baselines_in, file_name, module_directory, parts_of
 
 
 def baselines_of_gone_modules(beside: Path, directory: str) -> list[Path]:
@@ -35,6 +37,26 @@ def namesake(path: Path, test: str) -> Path | None:
     directory = path.parent.parent
     left = baselines_of_gone_modules(directory.parent, directory.name)
     return next((each for each in left if parts_of(each) == parts_of(path) and owner(each)[1] == test), None)
+
+
+def former(path: Path, module: Path, test: str, tests: Collection[str]) -> Path | None:
+    """Return what is left of a test that the module no longer has, of several that with the name most like this one's.
+
+    Baselines with a name of their own may be those of any test.
+
+    Args:
+        path: The file of the baseline that there should be.
+        module: The module's file.
+        test: The test within it.
+        tests: Which tests it has, with each class that was not looked into; empty where that is not known.
+    """
+    variant = parts_of(path)[1]
+    claimed = {file_name(module, each, None, variant) for each in tests}
+    left = [each for each in baselines_in(path.parent, variant) if tests and each.name not in claimed]
+    names = {owner(each)[1]: each for each in left if each.name == file_name(module, owner(each)[1], None, variant)}
+    gone = [name for name in names if not any(name.startswith(f"{each}::") for each in tests)]
+    nearest = difflib.get_close_matches(test, gone, n=1, cutoff=0)
+    return names[nearest[0]] if nearest else None
 
 
 def owner(path: Path) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from pytest_cam.baselines.baseline import Baseline
 from pytest_cam.baselines.claiming import RunningTest, variant_from
 from pytest_cam.baselines.comparing import CHECK, distance, figures_of, findings, picture, rule_for
 from pytest_cam.baselines.files import read, text_of, write
-from pytest_cam.baselines.gone import namesake
+from pytest_cam.baselines.gone import former, namesake, owner
 from pytest_cam.baselines.model_identity import ModelIdentity
 from pytest_cam.errors import BaselineError, FlatMapError, NewerBaselineError, is_ours
 from pytest_cam.measures.similarity import is_flat
@@ -87,8 +87,14 @@ class _Held:
         self._write("new", "")
 
     def _left_over(self) -> str:
-        left = namesake(self._path, self._test.name)
-        return f"{self._test.shown(left)} is of a module that no longer exists: was it renamed? " if left else ""
+        test = self._test
+        if left := namesake(self._path, test.name):
+            return f"{test.shown(left)} is of a module that no longer exists: was it renamed? "
+        if left := former(self._path, test.module, test.name, test.tests):
+            return (
+                f"{test.shown(left)} is of {owner(left)[1]}, which {test.module.name} does not have: was it renamed? "
+            )
+        return ""
 
     def _compare(self, kept: Baseline) -> None:
         rule = rule_for(self._mode, kept.model, self._now.model)

@@ -72,6 +72,7 @@ class BaselineSession:
                 settings=self.settings,
                 ask_variant=lambda: _asked(item),
                 owners=self._owners,
+                tests=self.modules.get(sendable(str(item.path)), {}).get("tests", ()),
             )
         return test
 

@@ -388,6 +388,33 @@ def test_baselines_of_a_module_that_is_gone_are_told_of_by_runs_of_its_directory
     assert list((project.path / "alone").iterdir()) == []  # with the last baseline the directory of them goes, too
 
 
+def test_missing_baseline_names_that_of_a_test_that_the_module_no_longer_has(project):
+    project.write(test_looks=TWO_TESTS + named_tests(["cat", "dog"]))
+    project.run("--cam-update=missing").assert_outcomes(passed=4)
+    renamed = (
+        (TWO_TESTS + named_tests(["cat", "dog"])).replace("test_one", "test_uno").replace("test_named", "test_red")
+    )
+    project.write(test_looks=renamed + "\n        def test_new():\n            matches('new')\n")
+
+    whole = project.run()
+    alone = project.run("test_looks.py::test_red[dog]")
+    project.write(test_looks=TWO_TESTS + "\n        def test_new():\n            matches('new')\n")
+    project.run("--cam-prune")
+    none = project.run()
+
+    whole.assert_outcomes(passed=1, failed=4)
+    left = "*.json is of {}, which test_looks.py does not have: was it renamed? *"
+    for new, old in (
+        ("test-uno", "TestLooks::test_one"),
+        ("red-cat", "test_named?cat?"),
+        ("red-dog", "test_named?dog?"),
+        ("new", "test_n*"),
+    ):
+        whole.stdout.fnmatch_lines([f"*there is no *{new}-*.json. {left.format(old)}"])
+    alone.stdout.fnmatch_lines([f"*there is no *red-dog-*.json. {left.format('test_named?dog?')}"])
+    none.stdout.fnmatch_lines(["*there is no *new-*.json. Look at this map*"])
+
+
 def test_what_a_test_that_did_not_get_there_may_claim_is_no_orphan(project):
     project.write(test_looks=TWO_TESTS)
     project.run("--cam-update=missing")

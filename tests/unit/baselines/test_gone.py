@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cam.baselines.files import write
-from pytest_cam.baselines.gone import baselines_of_gone_modules, namesake, owner
+from pytest_cam.baselines.gone import baselines_of_gone_modules, former, namesake, owner
 from pytest_cam.baselines.keys import file_name, module_directory
 
 NAME = "attention_baselines"
@@ -50,6 +50,31 @@ def test_namesake_is_of_the_same_test_and_variant(baseline, tmp_path) -> None:
     assert namesake(wanted, "test_looks") == left
     assert namesake(wanted, "test_looks[1]") is None
     assert namesake(wanted.with_name(file_name(new, "test_looks", None, None)), "test_looks") is None
+
+
+def test_former_test_is_one_that_the_module_does_not_have(baseline, tmp_path) -> None:
+    module = tmp_path / "test_here.py"
+    left = keep(baseline, module)
+    wanted = left.with_name(file_name(module, "test_sees", None, None))
+    assert former(wanted, module, "test_sees", ["test_sees"]) == left
+    assert former(wanted, module, "test_sees", ["test_sees", "test_looks"]) is None
+    assert former(wanted, module, "test_sees", []) is None
+    other = left.with_name(file_name(module, "test_sees", None, "linux"))
+    assert former(other, module, "test_sees", ["test_sees"]) is None
+
+
+def test_former_test_is_none_of_a_class_that_was_not_looked_into_nor_of_a_baseline_with_a_name(
+    baseline, tmp_path
+) -> None:
+    module = tmp_path / "test_here.py"
+    left = keep(baseline, module)
+    named = left.with_name(file_name(module, "test_looks", "dog", None))
+    left.rename(named)
+    within = left.with_name(file_name(module, "TestOld::test_looks", None, None))
+    write(within, within.name, replace(baseline, test="test_here.py::TestOld::test_looks"), None)
+    wanted = left.with_name(file_name(module, "test_sees", None, None))
+    assert former(wanted, module, "test_sees", ["test_sees", "TestOld"]) is None
+    assert former(wanted, module, "test_sees", ["test_sees"]) == within
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"test": 3}'])
