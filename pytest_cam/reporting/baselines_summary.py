@@ -91,9 +91,10 @@ class BaselinesSummary:
         claimed_twice = sorted((path, sorted(tests)) for path, tests in self._owners.items() if len(tests) > 1)
         self._problems += [two_claims(shown(Path(path), self._start), *tests[:2]) for path, tests in claimed_twice]
         if self._unused != "off" or self._prune:
+            covered = _directories_asked_for(session.config)
             self._orphans = [
-                path for file, module in sorted(self._modules.items()) for path in self._found(file, module)
-            ] + self._of_gone_modules(session.config)
+                path for file, module in sorted(self._modules.items()) for path in self._found(file, module, covered)
+            ] + self._of_gone_modules(covered)
         if self._prune:
             self._delete()
         fails = bool(self._problems) or (self._unused == "error" and bool(self._orphans) and not self._prune)
@@ -130,24 +131,28 @@ class BaselinesSummary:
             module = self._modules.setdefault(file, _Module(Path(said["directory"]), said["variant"]))
             module.tests |= set(said["tests"])
 
-    def _found(self, file: str, module: _Module) -> list[Path]:
+    def _found(self, file: str, module: _Module, covered: list[Path]) -> list[Path]:
         """Return the baselines of a module that no test claims, where the module ran as a whole."""
         outcomes = {test: outcome for (of, test), outcome in self._outcomes.items() if of == file}
-        if not module.tests or not all(test in outcomes and outcomes[test].ended for test in module.tests):
+        # What has no test any more ran where the run was asked for its directory, as what is gone.
+        is_asked_for = bool(module.tests) or any(map(Path(file).is_relative_to, covered))
+        if not is_asked_for or not all(test in outcomes and outcomes[test].ended for test in module.tests):
             return []
+        # Another file with the same stem, such as a doctest, has its own in the same directory; one that is damaged
+        # does not say whose it is.
+        owners = (Path(file).name, "") if module.tests else (Path(file).name,)
         unclaimed = [
             path
             for path in baselines_in(module.directory, module.variant)
-            # Another file with the same stem, such as a doctest, has its own in the same directory.
-            if str(path) not in self._owners and owner(path)[0] in ("", Path(file).name)
+            if str(path) not in self._owners and owner(path)[0] in owners
         ]
         # A test that did not get to its end may not have got to its claim; with --setup-only none does.
         waiting = {test for test, outcome in outcomes.items() if not (outcome.passed and outcome.called)}
         return [path for path in unclaimed if not (waiting and _may_be_of(path, waiting, file, module.variant))]
 
-    def _of_gone_modules(self, config: pytest.Config) -> list[Path]:
+    def _of_gone_modules(self, covered: list[Path]) -> list[Path]:
         """Return the baselines of modules that are no longer there, in the directories that the run was asked for."""
-        name, covered = self._session.settings.directory, _directories_asked_for(config)
+        name = self._session.settings.directory
         places = [place for place in sorted(map(Path, self._places)) if any(map(place.is_relative_to, covered))]
         found = (path for place in places for path in baselines_of_gone_modules(place, name))
         return [path for path in found if str(path) not in self._owners]

@@ -388,6 +388,32 @@ def test_baselines_of_a_module_that_is_gone_are_told_of_by_runs_of_its_directory
     assert list((project.path / "alone").iterdir()) == []  # with the last baseline the directory of them goes, too
 
 
+def test_baselines_of_a_module_without_tests_are_told_of_by_runs_of_its_directory(project):
+    project.write(test_looks=TWO_TESTS, test_others=ONE_TEST)
+    project.run("--cam-update=missing")
+    project.write(test_looks="# They were all deleted.\nclass TestLooks:\n    pass\n")
+    left = files(project)
+    damaged = left[0].with_name("damaged-00000000.json")
+    damaged.write_text("{")
+
+    partial = [
+        project.run("--cam-prune", *selection)
+        for selection in (["test_looks.py"], ["test_looks.py", "test_others.py"], ["-k", "looks"], ["--collect-only"])
+    ]
+    assert files(project) == [damaged, *left]
+    failed = project.run("--cam-unused=error")
+    pruned = project.run("--cam-prune")
+
+    for result in partial:
+        result.stdout.no_fnmatch_line("*no test claims*")
+    failed.stdout.fnmatch_lines(["*! attention: found 2 baselines that no test claims !*"])
+    failed.stdout.fnmatch_lines([f"attention_baselines/test_looks/{path.name}" for path in left])
+    assert failed.ret == pytest.ExitCode.TESTS_FAILED
+    pruned.stdout.fnmatch_lines(["*- attention: deleted 2 baselines that no test claims -*"])
+    assert files(project) == [damaged]  # it does not say whose it is
+    assert len(files(project, "test_others")) == 1
+
+
 def test_missing_baseline_names_that_of_a_test_that_the_module_no_longer_has(project):
     project.write(test_looks=TWO_TESTS + named_tests(["cat", "dog"]))
     project.run("--cam-update=missing").assert_outcomes(passed=4)
