@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from pytest_cam.engine.graph import comes_cell_by_cell, nodes_behind
+from pytest_cam.engine.last_tap import LastTap
 from pytest_cam.engine.tap import Seen
 from pytest_cam.engine.targets import Scores
+
+
+def is_its_own(taps: LastTap, scores: list[Scores]) -> bool:
+    """Return whether a score is read from the cells of the last layer itself, and there are layers before it.
+
+    Args:
+        taps: The last layer, and those before it.
+        scores: The scores of each target, with the graph that has come from it.
+    """
+    return len(taps.others) > 1 and any(is_read_from(taps.seen()[0], each) for each in scores)
 
 
 def is_read_from(seen: Seen, scores: Scores) -> bool:

@@ -26,7 +26,7 @@ from pytest_cam.engine.layers import LayersLike, listed, resolve_all
 from pytest_cam.engine.layouts import Layout
 from pytest_cam.engine.listing import explainable_layers, index_of, layer_at
 from pytest_cam.engine.memory import is_shortage
-from pytest_cam.engine.own_cells import is_read_from
+from pytest_cam.engine.own_cells import is_its_own, is_read_from
 from pytest_cam.engine.reader import Reader
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.tap import Prelude, Seen, Taps
@@ -148,7 +148,7 @@ def _traces_of_last(
 ) -> list[list[Trace]]:
     """Return what was found at the last layer, or at the last before it where that one says nothing of the score."""
     (last,) = taps.seen()
-    if not _is_its_own(taps, scores):
+    if not is_its_own(taps, scores):
         with suppress(IndependentScoreError):
             return _traces(taps, scores, needs)
     tried = taps.instead(scores)
@@ -161,11 +161,6 @@ def _traces_of_last(
     raise of_no_layer(last.name, names, scores[0].explained[0].name)
 
 
-def _is_its_own(taps: LastTap, scores: list[Scores]) -> bool:
-    """Return whether a score is read from the cells of the last layer itself, and there are layers before it."""
-    return len(taps.others) > 1 and any(is_read_from(taps.seen()[0], each) for each in scores)
-
-
 def _is_unsure(taps: Taps | LastTap, scores: list[Scores]) -> bool:
     if any(each.might_be_probabilities for each in scores):
         return True
@@ -174,7 +169,7 @@ def _is_unsure(taps: Taps | LastTap, scores: list[Scores]) -> bool:
     (last,) = taps.seen()
     # Of scores without a graph there is nothing to be learnt.
     is_passed_by = all(map(has_graph, scores)) and not all(leads_to(last.tensor, each) for each in scores)
-    return is_passed_by or _is_its_own(taps, scores) or bool(taps.norms and last.layout.prefix)
+    return is_passed_by or is_its_own(taps, scores) or bool(taps.norms and last.layout.prefix)
 
 
 def _twice_differentiable(subject: Subject, inputs: torch.Tensor) -> Any:
