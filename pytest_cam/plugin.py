@@ -251,6 +251,9 @@ def pytest_runtest_makereport(
         from pytest_cam.reporting.limits_run import note_checks
 
         note_checks(report)
+    # Each subtest has a report, of which no hook tells before.
+    if call.when == "call" and "subtests" in getattr(item, "fixturenames", ()):
+        RUNNING.end_subtest()
     if call.when == "teardown":
         RUNNING.end()
         if CAM_KEY in item.stash:

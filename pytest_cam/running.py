@@ -23,8 +23,8 @@ class Key(NamedTuple):
 
     Attributes:
         test: The test's node id; or its function's, for all its parameters.
-        number: Which of the checks of the test it is, from 1.
-        check: What was asked, in words.
+        number: Which of the checks of the test it is, from 1; after a subtest, which of those since that ended.
+        check: What was asked, in words, and after how many subtests.
         metric: The number's name.
     """
 
@@ -54,7 +54,8 @@ class Running:
         source: What the limits file is called.
 
     Attributes:
-        checks: How many verdicts have fallen in it.
+        checks: How many verdicts have fallen in it since the last of its subtests ended, or since it began.
+        subtests: How many of its subtests have ended.
         is_calibrating: Whether limits are recorded and not applied.
         agreed: What the limits file gives.
         records: What the checks of the test noted, until a report takes it.
@@ -75,9 +76,14 @@ class Running:
 
     def begin(self, test: str, function: str) -> None:
         """Begin a test, or another attempt at it."""
-        self.test, self.function, self.checks = test, function, 0
+        self.test, self.function, self.checks, self.subtests = test, function, 0, 0
         self.records: list[CheckRecord] = []
         self.asked: list[Key] = []
+
+    def end_subtest(self) -> None:
+        """Count the checks anew: how many a subtest that failed left out is not known."""
+        self.checks = 0
+        self.subtests += 1
 
     def end(self) -> None:
         """End the test."""
@@ -98,6 +104,11 @@ class Running:
         """Whether the check that is asked for now is recorded, and not held to its limits."""
         return self.is_calibrating and bool(self.test)
 
+    def named(self, check: str) -> str:
+        """Return what is asked now, in words, as the limits file names it."""
+        after = f" after {self.subtests} subtest{'' if self.subtests == 1 else 's'}"
+        return f"{check}{after if self.subtests else ''}"
+
     def agreed_for(self, number: int, check: str, metric: str) -> Agreed | None:
         """Return what the limits file gives for one number of a check of the running test, and note that it was asked.
 
@@ -105,7 +116,7 @@ class Running:
         """
         if not self.test:
             return None
-        keys = [Key(test, number, check, metric) for test in dict.fromkeys((self.test, self.function))]
+        keys = [Key(test, number, self.named(check), metric) for test in dict.fromkeys((self.test, self.function))]
         if self.agreed:
             self.asked += keys
         found = [key for key in keys if key in self.agreed]

@@ -47,7 +47,7 @@ def _record(number: int, check: str, name: str, value: Judged, sides: list[str])
         "test": RUNNING.test,
         "function": RUNNING.function,
         "number": number,
-        "check": sendable(check),
+        "check": sendable(RUNNING.named(check)),
         "metric": sendable(name),
         "value": float(value.value),
         "sides": sides,

@@ -164,8 +164,8 @@ def agreed_limits(number: int, check: str, metric: str, default: Limits) -> Limi
     for side, other in (("at_least", "at_most"), ("at_most", "at_least")):
         if getattr(agreed, side) is not None and getattr(default, side) is None:
             raise LimitError(
-                f"{RUNNING.source} gives {side} = {getattr(agreed, side):g} for {RUNNING.test} #{number} {check}, "
-                f"{metric}; accepted: {other}, the side that this check limits"
+                f"{RUNNING.source} gives {side} = {getattr(agreed, side):g} for {RUNNING.test} #{number} "
+                f"{RUNNING.named(check)}, {metric}; accepted: {other}, the side that this check limits"
             )
     return Limits(agreed.at_least, agreed.at_most, RUNNING.source)
 

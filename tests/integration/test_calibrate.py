@@ -448,6 +448,37 @@ def test_check_in_the_teardown_of_a_fixture_that_tests_share_has_no_number_in_th
     ]
 
 
+@pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="this pytest has no subtests")
+def test_subtest_that_fails_leaves_the_checks_after_it_their_limits(project):
+    project.write(
+        test_suite=LOOKING
+        + """
+        def test_looks(cam, model, subtests):
+            cam.assert_attention_in_region(model, seen(), LIT, at_least=0.1, **SEEN)
+            with subtests.test():
+                assert not Path("broken").exists()
+                cam.assert_attention_in_region(model, seen(), LIT, metric="energy", **SEEN)
+            with subtests.test():
+                cam.assert_attention_in_region(model, seen(), LIT, **SEEN)
+            cam.assert_attention_not_in_region(model, seen(), (7, 0, 8, 2), **SEEN)
+        """
+    )
+    strayed(project, 0.0)
+    project.run("--cam-calibrate").assert_outcomes(passed=1)
+    strayed(project, 0.5)
+    (project.path / "broken").touch()
+
+    result = project.run("--cam-limits=cam_limits.toml")
+
+    assert limits(project) == {
+        "test_suite.py::test_looks #1 attention in box after 1 subtest, skill": (0.9, None),
+        "test_suite.py::test_looks #1 attention not in box after 2 subtests, lift": (None, 0.967),
+        "test_suite.py::test_looks #2 attention in box, energy": (0.925, None),
+    }
+    result.stdout.fnmatch_lines(["E *AttentionError: attention in box: skill 0.71 < 0.9 (gradcam, 0)"])
+    result.stdout.fnmatch_lines(["1 of 3 limits are of tests that did not run through"])
+
+
 def test_key_is_what_tables_say():
     assert str(Key("a.py::b", 2, "attention in box", "skill")) == "a.py::b #2 attention in box, skill"
 
