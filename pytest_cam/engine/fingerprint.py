@@ -43,7 +43,8 @@ class Fingerprint:
         tables: Their parameters and buffers.
         of_kinds: What the modules' classes hold.
         lists: The lists among the attributes of known modules, and what those hold.
-        reach: What is reached from the attributes of a model that is not known, and from its own classes.
+        notes: The attributes of the parameters and buffers of a model that is not known, as they are and as they were.
+        reach: What is reached from the attributes of such a model, from these, and from its own classes.
         leads_back: Whether the model itself is among that, so that this keeps it alive.
         tensors: The parameters, the buffers, and the tensors among the attributes.
         versions: Those of the ones that are not looked at whole.
@@ -60,6 +61,7 @@ class Fingerprint:
     tables: list[dict[str, torch.Tensor | None]]
     of_kinds: list[Any]
     lists: list[tuple[list[Any], list[Any]]]
+    notes: tuple[list[dict[str, Any]], list[dict[str, Any]]]
     reach: Reach
     leads_back: bool
     tensors: list[torch.Tensor]
@@ -82,7 +84,8 @@ class Fingerprint:
         """
         attributes = state.tree.attributes
         tables = _tables(attributes)
-        reach = Reach([]) if state.is_known else Reach.of(_roots(attributes, state), state.modules)
+        notes = [] if state.is_known else _notes(tables)
+        reach = Reach([]) if state.is_known else Reach.of([*_roots(attributes, state), *notes], state.modules)
         held = chain(_read_in(tables) if state.is_known else _all_in(tables), reach.values)
         tensors = list({id(value): value for value in held if isinstance(value, torch.Tensor)}.values())
         if any(tensor.layout != torch.strided or tensor.is_inference() for tensor in tensors):
@@ -97,6 +100,7 @@ class Fingerprint:
             list(map(dict, tables)),
             _of_kinds(state),
             _lists(attributes) if state.is_known else [],
+            (notes, list(map(dict, notes))),
             reach,
             any(value is state.model for value in reach.values),
             tensors,
@@ -125,6 +129,7 @@ class Fingerprint:
             and self.versions == list(map(_version, self.glances.partly))
             and self.places.hold()
             and all(_are_same(before, now) for now, before in self.lists)
+            and _are_same(*self.notes)
             and (self.is_known or self.reach.is_unchanged(_roots(attributes, state)))
             and all(_bytes_of(each) == before for each, before in self.arrays)
             and self.glances.hold()
@@ -147,6 +152,10 @@ def _read_in(tables: list[dict[str, torch.Tensor | None]]) -> list[torch.Tensor 
 def _of_kinds(state: ModelState) -> list[Any]:
     # Of their common base too: a spy may take the place of what it has, though it is nobody's to be looked into.
     return _all_in([*_held_by(state.tree.kinds), vars(nn.Module)])
+
+
+def _notes(tables: list[dict[str, torch.Tensor | None]]) -> list[dict[str, Any]]:
+    return [vars(tensor) for tensor in _all_in(tables) if tensor is not None]
 
 
 def _is_patched(state: ModelState) -> bool:

@@ -100,6 +100,12 @@ def by_layer(thing: Any, seen: torch.Tensor) -> torch.Tensor:
     return thing[0](seen)
 
 
+def noted(tensor: torch.Tensor, scale: Any) -> torch.Tensor:
+    """Return a tensor with an attribute."""
+    tensor.scale = scale  # type: ignore[attr-defined]
+    return tensor
+
+
 HELD: dict[str, tuple[Callable[[], Any], Callable[[Any, torch.Tensor], torch.Tensor], Callable[[Any], Any]]] = {
     "a config two levels deep": (
         lambda: SimpleNamespace(vision=SimpleNamespace(factor=1.0)),
@@ -166,6 +172,21 @@ HELD: dict[str, tuple[Callable[[], Any], Callable[[Any, torch.Tensor], torch.Ten
     ),
     "an attribute of a list": (
         lambda: Levels([1.0]),
+        lambda thing, seen: seen * thing.scale[0],
+        lambda thing: thing.scale.__setitem__(0, 2.0),
+    ),
+    "an attribute of a weight": (
+        lambda: noted(nn.Parameter(torch.ones(4)), 1.0),
+        lambda thing, seen: seen * thing.scale,
+        lambda thing: setattr(thing, "scale", 2.0),
+    ),
+    "an attribute that a weight gets": (
+        lambda: nn.Parameter(torch.ones(4)),
+        lambda thing, seen: seen * getattr(thing, "scale", 1.0),
+        lambda thing: noted(thing, 2.0),
+    ),
+    "a list that a weight has": (
+        lambda: noted(nn.Parameter(torch.ones(4)), [1.0]),
         lambda thing, seen: seen * thing.scale[0],
         lambda thing: thing.scale.__setitem__(0, 2.0),
     ),
