@@ -23,6 +23,7 @@ from pytest_cam.engine.state import ModelState
 
 _version = operator.attrgetter("_version")
 _parameters, _buffers = operator.itemgetter("_parameters"), operator.itemgetter("_buffers")
+_NUMBERS = (bool, int, float)
 _in_table = operator.methodcaller("values")
 
 
@@ -40,6 +41,7 @@ class Fingerprint:
         is_known: Whether it is made of torch's and torchvision's own modules, whose attributes are plain values.
         modules: What is equal to that of the same modules.
         attributes: Their attributes.
+        numbers: Where the modules of the user's classes have numbers, and of which type: 1, 1.0 and True are equal.
         tables: Their parameters and buffers.
         of_kinds: What the modules' classes hold.
         lists: The lists among the attributes of known modules, and what those hold.
@@ -58,6 +60,7 @@ class Fingerprint:
     is_known: bool
     modules: object
     attributes: list[Any]
+    numbers: list[tuple[dict[str, Any], str, type]]
     tables: list[dict[str, torch.Tensor | None]]
     of_kinds: list[Any]
     lists: list[tuple[list[Any], list[Any]]]
@@ -97,6 +100,7 @@ class Fingerprint:
             state.is_known,
             state.tree.identity,
             state.tree.own if state.is_known else list(map(dict, attributes)),
+            _numbers(state),
             list(map(dict, tables)),
             _of_kinds(state),
             _lists(attributes) if state.is_known else [],
@@ -124,6 +128,7 @@ class Fingerprint:
             and self.modules == state.tree.identity
             and self.surroundings == _surroundings(state.flags)
             and _are_same(self.attributes, state.tree.own if self.is_known else attributes)
+            and all(type(held[name]) is kind for held, name, kind in self.numbers)
             and _are_same(self.tables, _tables(attributes))
             and _are_same(self.of_kinds, _of_kinds(state))
             and self.versions == list(map(_version, self.glances.partly))
@@ -138,6 +143,11 @@ class Fingerprint:
     def content(self) -> list[int]:
         """Return the checksum of each tensor."""
         return list(map(checksum, self.tensors))
+
+
+def _numbers(state: ModelState) -> list[tuple[dict[str, Any], str, type]]:
+    users = [vars(module) for module in state.modules if type(module) in state.tree.other_kinds]
+    return [(held, name, type(held[name])) for held in users for name in held if type(held[name]) in _NUMBERS]
 
 
 def _tables(attributes: list[dict[str, Any]]) -> list[dict[str, torch.Tensor | None]]:

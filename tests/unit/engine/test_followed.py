@@ -261,6 +261,13 @@ def test_what_a_model_holds_is_followed(what: str, picture: torch.Tensor) -> Non
     assert after == attend(model, picture, layer="look", target=1).score != before
 
 
+def test_a_number_of_another_type_is_another_one(picture: torch.Tensor) -> None:
+    model = Holding(1, lambda thing, seen: seen * (2 if thing is True else 1)).eval()
+    before = attend(model, picture, layer="look", target=1).score
+    model.thing = True
+    assert attend(model, picture, layer="look", target=1).score != before
+
+
 class Sized(Holding):
     """Notes the size of each image in a new list, as window attention does."""
 
