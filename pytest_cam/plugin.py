@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cam import hookspecs, options
-from pytest_cam.running import CLAIMING, RUNNING, SHARING, Running, fixture_of_several, plain_id, sendable
+from pytest_cam.running import CLAIMING, RUNNING, SHARING, Running, fixture_of_several, id_of, note_id, sendable
 
 if TYPE_CHECKING:
     from pytest_cam.baselines.claiming import RunningTest
@@ -192,9 +192,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Count the tests, for the cache of passes, say which one runs, and let one that is run again start anew."""
     SHARING.test += 1
     name = getattr(item, "originalname", None)
-    test = plain_id(item.nodeid, item.config)
-    function = f"{item.parent.nodeid}::{name}" if name and item.parent is not None else test
-    RUNNING.begin(sendable(test), sendable(function))
+    function = f"{id_of(item.parent)}::{name}" if name and item.parent is not None else id_of(item)
+    RUNNING.begin(sendable(id_of(item)), sendable(function))
     if (baselines := _baselines()) is not None:
         baselines.begin_attempt(item)
 
@@ -242,6 +241,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Save the evidence that a failure carries."""
     report = yield
+    note_id(item, report)
     recorder, baselines = sys.modules.get("pytest_cam.reporting.recorder"), _baselines()
     if recorder is not None:
         recorder.record(item, call, report, item.stash.get(CAM_KEY, None))

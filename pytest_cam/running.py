@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 CheckRecord = dict[str, Any]
@@ -210,6 +211,40 @@ def may_be_run_as(test: str, other: str) -> bool:
     return test.endswith("]") and any(
         other.startswith(test[:start]) and f"-{test[start:-1]}-" in f"-{other[start:-1]}-" for start in starts
     )
+
+
+def id_of(node: Any) -> str:
+    """Return the id of a test, a class or a module as limits and artifacts name it.
+
+    That is pytest's own, without a group. Of what is outside of the root pytest's does not have the path, so that tests
+    of several files may have the same: there it begins with the path from the root.
+    """
+    given, root = plain_id(node.nodeid, node.config), node.config.rootpath
+    if node.path.is_relative_to(root):
+        return given
+    try:
+        file = Path(os.path.relpath(node.path, root))
+    except ValueError:  # on another drive
+        file = node.path
+    within = given.partition("::")[2]
+    return sendable(file.as_posix()) + (f"::{within}" if within else "")
+
+
+def note_id(node: Any, report: Any) -> None:
+    """Put on a report the id of its test, where the report's own does not tell."""
+    test = id_of(node)
+    if test != plain_id(node.nodeid, node.config):
+        report.cam_test = test  # a plain text, the way to the controller
+
+
+def noted_id(report: Any, config: Any) -> str:
+    """Return the id of a report's test as limits and artifacts name it.
+
+    Args:
+        report: pytest's.
+        config: That of the process.
+    """
+    return getattr(report, "cam_test", None) or plain_id(report.nodeid, config)
 
 
 def sendable(text: str) -> str:

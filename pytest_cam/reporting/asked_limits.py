@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_cam.reporting.attempts import Attempts
-from pytest_cam.running import Key, may_be_run_as, plain_id, sendable
+from pytest_cam.running import Key, id_of, may_be_run_as, noted_id, sendable
 
 
 class AskedLimits:
@@ -35,14 +35,14 @@ class AskedLimits:
         """Look, before any is deselected, for entries whose file was collected and whose test was not."""
         if any("::" in argument for argument in config.args) or getattr(config.option, "lf", False):
             return  # only some of a file's tests were collected
-        tests = {sendable(plain_id(item.nodeid, config)) for item in items}
+        tests = {sendable(id_of(item)) for item in items}
         files = {_file(test) for test in tests}
         known = {key.test for key in self._keys if _file(key.test) in files}
         self._gone = {test for test in known - tests if not any(may_be_run_as(test, other) for other in tests)}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take over what a report says; the attributes are plain and survive xdist."""
-        test = sendable(plain_id(report.nodeid, self._config))
+        test = sendable(noted_id(report, self._config))
         if self._attempts.discard(report):
             self._asked = {key for key in self._asked if key.test != test}
             self._unfinished.discard(test)

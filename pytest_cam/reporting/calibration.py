@@ -12,7 +12,7 @@ from pytest_cam.errors import ArtifactError
 from pytest_cam.reporting.attempts import Attempts
 from pytest_cam.reporting.limits_file import Entry, write_limits
 from pytest_cam.reporting.proposals import Proposal, key_of, propose, propose_over_parameters
-from pytest_cam.running import Agreed, CheckRecord, Key, plain_id, sendable
+from pytest_cam.running import Agreed, CheckRecord, Key, noted_id, sendable
 
 _HEADS = ("check", "value", "present limit", "proposed limit", "energy by chance", "energy at best")
 
@@ -44,7 +44,7 @@ class Calibration:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take over what a report says; the attributes are plain and survive xdist."""
-        test = sendable(plain_id(report.nodeid, self._config))
+        test = sendable(noted_id(report, self._config))
         if self._attempts.discard(report):
             self._records = {key: record for key, record in self._records.items() if key.test != test}
             self._failed.discard(test)

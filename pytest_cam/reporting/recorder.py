@@ -19,7 +19,7 @@ from pytest_cam.reporting.directory import DIRECTORY_KEY
 from pytest_cam.reporting.exceptions import evidence_in
 from pytest_cam.reporting.naming import folder_name
 from pytest_cam.reporting.removing import remove_artifact, remove_earlier
-from pytest_cam.running import RUNNING, plain_id, sendable
+from pytest_cam.running import RUNNING, id_of, noted_id, sendable
 
 if TYPE_CHECKING:
     from pytest_cam.checks.bound import Cam
@@ -44,16 +44,17 @@ class RunSummary:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take over what a report says; the attributes are plain lists and survive xdist."""
+        test = noted_id(report, self._config)
         if self._attempts.discard(report):  # its pictures are gone by the end of the run
-            self._pictured.pop(report.nodeid, None)
+            self._pictured.pop(test, None)
         elif hasattr(report, "cam_pictured"):
             is_expected = _outcome(report) == "xfailed"
-            self._pictured.setdefault(report.nodeid, {}).update(dict.fromkeys(report.cam_pictured, is_expected))
+            self._pictured.setdefault(test, {}).update(dict.fromkeys(report.cam_pictured, is_expected))
         self._errors += getattr(report, "cam_errors", [])
         self._folders.update(getattr(report, "cam_folders", []))
         # A test that is skipped says nothing of what it found earlier.
         if report.failed or (report.when == "call" and _outcome(report) != "skipped"):
-            self._ran.add(plain_id(report.nodeid, self._config))
+            self._ran.add(test)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail a run whose artifacts could not be written, even if its tests passed; remove what is out of date."""
@@ -145,7 +146,7 @@ def _write_all(
     from pytest_cam.reporting.artifacts import write_artifact
 
     folders = item.stash.setdefault(_FOLDERS_KEY, [])
-    test = plain_id(item.nodeid, item.config)
+    test = id_of(item)
     context = {"test": test, "phase": report.when or "", "outcome": _outcome(report)}
     new = [directory / folder_name(test, number) for number in range(len(folders), len(folders) + len(found))]
     folders += new

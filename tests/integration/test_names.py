@@ -23,3 +23,32 @@ def test_ids_that_look_alike_or_are_too_long_have_folders_of_their_own(project):
     folders = [folder.name for folder in project.directory.iterdir()]
     assert len(folders) == len({folder.lower() for folder in folders}) == len(IDS)
     assert all(folder.isascii() and len(folder) < 100 for folder in folders)
+
+
+def test_tests_outside_of_the_root_that_pytest_names_alike_are_told_apart(project):
+    (project.path / "shared").mkdir()
+    (project.path / "shared" / "pytest.ini").write_text("[pytest]\n")
+    looks = """
+        def test_looks(cam):
+            cam.assert_attention_in_region(spotlight(), make_photo(), {}, "0")
+        """
+    project.write(test_one=looks.format("DARK"), test_other=looks.format("DARK"))
+    both = "-c", "shared/pytest.ini", "test_one.py", "test_other.py"
+
+    failing = project.run_with_artifacts(*both)
+    saved = sorted(document["test"] for found in project.documents().values() for document in found)
+    project.write(test_one=looks.format("LIT"))
+    mended = project.run_with_artifacts(*both)
+    calibrating = project.run("--cam-calibrate", *both)
+
+    failing.assert_outcomes(failed=2)
+    failing.stdout.fnmatch_lines(["pictures of 2 failed checks in *"])
+    assert saved == ["../test_one.py::test_looks", "../test_other.py::test_looks"]
+    mended.stdout.fnmatch_lines(
+        ["pictures of 1 failed check in *", "removed 1 artifact of earlier runs of these tests"]
+    )
+    (left,) = project.documents()["test_looks"]
+    assert left["test"] == "../test_other.py::test_looks"
+    calibrating.stdout.fnmatch_lines(
+        ["../test_one.py::test_looks #1 attention in box, skill *", "../test_other.py::test_looks #1 attention in box*"]
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from pytest_cam.running import may_be_run_as, plain_id
+from pytest_cam.running import id_of, may_be_run_as, plain_id
 
 
 @pytest.mark.parametrize("options", [{"loadgroup": True}, {"dist": "loadgroup"}])
@@ -48,3 +49,17 @@ def test_without_groups_an_id_is_what_it_is() -> None:
 )
 def test_a_test_that_is_repeated_has_further_parameters(test: str, other: str, expected: bool) -> None:
     assert may_be_run_as(test, other) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "expected"),
+    [
+        ("/home/me/tests/unit/test_a.py", "unit/test_a.py::test_red", "unit/test_a.py::test_red"),
+        ("/home/me/models/test_a.py", "::TestA::test_red", "../models/test_a.py::TestA::test_red"),
+        ("/home/me/models/test_a.py", "test_a.py::test_red[a::b]", "../models/test_a.py::test_red[a::b]"),
+        ("/home/me/models/test_a.py", "", "../models/test_a.py"),
+    ],
+)
+def test_the_id_of_a_test_outside_of_the_root_has_its_path(path: str, given: str, expected: str) -> None:
+    config = SimpleNamespace(option=SimpleNamespace(), rootpath=Path("/home/me/tests"))
+    assert id_of(SimpleNamespace(nodeid=given, path=Path(path), config=config)) == expected

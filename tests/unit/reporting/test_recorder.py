@@ -14,9 +14,10 @@ from pytest_cam.reporting.recorder import RunSummary, record
 
 @pytest.fixture
 def item(tmp_path):
-    config = SimpleNamespace(stash=pytest.Stash(), option=SimpleNamespace())
+    config = SimpleNamespace(stash=pytest.Stash(), option=SimpleNamespace(), rootpath=tmp_path)
     config.stash[DIRECTORY_KEY] = tmp_path
-    return SimpleNamespace(nodeid="test_model.py::test_dog", stash=pytest.Stash(), config=config)
+    path = tmp_path / "test_model.py"
+    return SimpleNamespace(nodeid="test_model.py::test_dog", path=path, stash=pytest.Stash(), config=config)
 
 
 def recorded(item, error=None, outcome="failed", when="call", **attributes):
