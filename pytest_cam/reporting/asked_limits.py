@@ -28,6 +28,7 @@ class AskedLimits:
         self._asked: set[Key] = set()
         self._passed: set[str] = set()
         self._unfinished: set[str] = set()
+        self._ended: set[str] = set()
         self._gone: set[str] = set()
 
     @pytest.hookimpl(tryfirst=True)
@@ -52,6 +53,8 @@ class AskedLimits:
             self._passed.add(test)
         if not report.passed or hasattr(report, "wasxfail"):
             self._unfinished.add(test)
+        if report.when == "teardown":  # a subtest that passes is not yet the whole test
+            self._ended.add(test)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Tell the controller what a worker found at collection."""
@@ -69,7 +72,7 @@ class AskedLimits:
         waiting = [key for key in sorted(self._keys) if key not in self._asked]
         if not waiting or config.option.collectonly:
             return
-        complete = self._passed - self._unfinished
+        complete = self._passed & self._ended - self._unfinished
         stale = {key: reason for key in waiting if (reason := self._reason(key, complete, config))}
         terminalreporter.write_sep("-", f"attention: limits in {self._source}", yellow=bool(stale))
         for key, reason in stale.items():

@@ -35,6 +35,7 @@ class Calibration:
         self._attempts = Attempts()
         self._records: dict[Key, CheckRecord] = {}
         self._failed: set[str] = set()
+        self._ended: set[str] = set()
         self._problem = ""
         self._said = ""
 
@@ -53,6 +54,9 @@ class Calibration:
         # What is expected to fail, or failed of another cause, says nothing of an accepted model.
         if not report.passed or hasattr(report, "wasxfail"):
             self._failed.add(test)
+        # A test in which the run was stopped has told of some of its checks only.
+        if report.when == "teardown":
+            self._ended.add(test)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the file; fail a run that calibrated nothing, and any where it could be taken for a gate."""
@@ -82,14 +86,17 @@ class Calibration:
         terminalreporter.write_line(no_gate, red=_in_ci(), yellow=not _in_ci())
 
     def _accepted(self) -> list[CheckRecord]:
-        return [record for _, record in sorted(self._records.items()) if record["test"] not in self._failed]
+        return [record for _, record in sorted(self._records.items()) if self._passed(record)]
+
+    def _passed(self, record: CheckRecord) -> bool:
+        return record["test"] in self._ended - self._failed
 
     def _proposals(self) -> list[Proposal]:
         """Return one proposal for each number of each check, and one for each function with several parameters."""
         accepted = self._accepted()
         made = [propose(record, self._margin) for record in accepted]
         made += propose_over_parameters(accepted, self._margin)
-        made += [_of_failed(record) for record in self._records.values() if record["test"] in self._failed]
+        made += [_of_failed(record) for record in self._records.values() if not self._passed(record)]
         return sorted(made, key=lambda proposal: proposal.key)
 
     def _write(self) -> None:

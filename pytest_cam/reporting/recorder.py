@@ -38,6 +38,7 @@ class RunSummary:
         # The folders of checks by test, and whether the check was expected to fail.
         self._pictured: dict[str, dict[str, bool]] = {}
         self._errors: list[str] = []
+        self._begun: set[str] = set()
         self._ran: set[str] = set()
         self._folders: set[str] = set()
         self._removed = 0
@@ -52,8 +53,10 @@ class RunSummary:
             self._pictured.setdefault(test, {}).update(dict.fromkeys(report.cam_pictured, is_expected))
         self._errors += getattr(report, "cam_errors", [])
         self._folders.update(getattr(report, "cam_folders", []))
-        # A test that is skipped says nothing of what it found earlier.
+        # A test that is skipped says nothing of what it found earlier, nor does one in which the run was stopped.
         if report.failed or (report.when == "call" and _outcome(report) != "skipped"):
+            self._begun.add(test)
+        if report.when == "teardown" and test in self._begun:
             self._ran.add(test)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

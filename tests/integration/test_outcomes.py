@@ -240,3 +240,43 @@ def test_failures_in_a_thread_of_its_own_are_told_by_pytest(project):
     told.assert_outcomes(passed=1, warnings=1)
     told.stdout.fnmatch_lines(["*PytestUnhandledThreadExceptionWarning: *", "*AttentionError: attention in box: *"])
     project.run("-W", "error::pytest.PytestUnhandledThreadExceptionWarning").assert_outcomes(failed=1)
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="this pytest has no subtests")
+@pytest.mark.parametrize("plugin_args", [("-p", "no:xdist"), ("-n0",)], ids=["plain", "n0"])
+def test_test_in_which_the_run_is_stopped_loses_nothing_of_earlier_runs(project, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    project.write(
+        test_parts="""
+        from pathlib import Path
+
+        def test_parts(cam, model, photo, subtests):
+            for box in (LIT, (1, 1, 5, 4)):
+                with subtests.test():
+                    cam.assert_attention_in_region(model, photo, box)
+                if Path("stop").exists():
+                    pytest.exit("enough")
+
+        def test_dark(cam, model, photo, subtests):
+            for box in (DARK, (5, 4, 8, 8)):
+                with subtests.test():
+                    cam.assert_attention_in_region(model, photo, box)
+                if Path("stop").exists():
+                    pytest.exit("enough")
+        """
+    )
+    parts, dark, limits = "test_parts.py::test_parts", "test_parts.py::test_dark", project.path / "cam_limits.toml"
+    project.run("--cam-calibrate", parts)
+    project.run_with_artifacts(dark)
+    whole = limits.read_text()
+    (project.path / "stop").touch()
+
+    asking = project.run("--cam-limits=cam_limits.toml", parts)
+    project.run("--cam-calibrate", parts)
+    looking = project.run_with_artifacts(dark)
+
+    assert whole.count("[[limit]]") == 2
+    asking.stdout.no_fnmatch_line("no check asked for *")
+    assert limits.read_text() == whole
+    looking.stdout.no_fnmatch_line("removed *")
+    assert len(project.documents()["test_dark"]) == 2

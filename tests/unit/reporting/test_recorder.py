@@ -173,7 +173,8 @@ def test_earlier_artifact_that_cannot_be_removed_is_told_and_fails_nothing(pytes
     (folder / "panel.png" / "mine").mkdir(parents=True)
     (folder / "attention.json").write_text('{"test": "test"}')
     summary, session = RunSummary(tmp_path, pytestconfig), SimpleNamespace(exitstatus=pytest.ExitCode.OK)
-    summary.pytest_runtest_logreport(told("passed"))
+    for when in ("call", "teardown"):
+        summary.pytest_runtest_logreport(told("passed", when))
 
     summary.pytest_sessionfinish(session)
     summary.pytest_terminal_summary(terminal)
@@ -194,7 +195,8 @@ def test_other_earlier_artifacts_are_removed_all_the_same_and_the_next_run_tries
         (folder / "attention.json").write_text('{"test": "test"}')
     for removed in (2, 0):
         summary = RunSummary(tmp_path, pytestconfig)
-        summary.pytest_runtest_logreport(told("passed"))
+        for when in ("call", "teardown"):
+            summary.pytest_runtest_logreport(told("passed", when))
         summary.pytest_sessionfinish(SimpleNamespace(exitstatus=pytest.ExitCode.OK))
         terminal.lines.clear()
         summary.pytest_terminal_summary(terminal)
