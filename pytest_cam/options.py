@@ -251,17 +251,17 @@ def said_in(config: pytest.Config) -> set[str]:
     """Return which settings the command line and the ini file set to anything.
 
     Raises:
-        pytest.UsageError: A native table holds a value of another type than a string.
+        pytest.UsageError: A value is of another type than its setting.
     """
     said = set()
     for setting in SETTINGS:
         if setting.is_configured:
             try:
                 value = from_config(config, setting.name)
-            except (TypeError, ValueError) as error:  # pytest makes a UsageError of it since 9.2
-                raise pytest.UsageError(f"{setting.ini}: {error}") from None
-            # A table that is not native may hold a list all the same.
-            if isinstance(value, list):
+            except (TypeError, ValueError, pytest.UsageError) as error:  # the last since pytest 9.2
+                told = f"{error}; accepted: true or false" if setting.is_switch else error
+                raise pytest.UsageError(f"{setting.ini}: {told}") from None
+            if isinstance(value, list):  # which a table that is not native may hold all the same
                 raise pytest.UsageError(f"{setting.ini} is {value!r}; accepted: a string")
             if value not in (None, False):
                 said.add(setting.name)

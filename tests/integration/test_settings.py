@@ -215,6 +215,13 @@ def test_keys_of_the_native_table_are_read_and_checked(project):
     mistyped.stderr.fnmatch_lines(["*config option 'cam_layer' expects a string, got int: 1*"])
 
 
+def test_switch_of_the_ini_file_that_is_neither_on_nor_off_is_named(project):
+    result = project.run("-o", "cam_no_cache=maybe")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: cam_no_cache: invalid truth value 'maybe'; accepted: true or false"])
+
+
 def test_flags_ini_keys_and_marker_are_listed(project):
     listed = project.run("--help")
     markers = project.run("--markers")
