@@ -71,7 +71,7 @@ class Answer:
         """
         rows.see(output, batch)
         logits = class_scores(output, batch, rows)
-        values = None if logits is None else exact(logits.detach()).cpu().numpy()
+        values = None if logits is None else exact(logits).numpy(force=True)
         predicted: list[int] = [-1] * batch
         of_sigmoid = False
         if logits is not None and values is not None:

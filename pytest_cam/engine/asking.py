@@ -146,9 +146,8 @@ def _handed(method: Method, source: Trace | Resources | None) -> dict[str, Any]:
 
 def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explained], inputs: torch.Tensor) -> Found:
     _require_maps(method, maps, inputs.shape[0], None if part is None else part.layout.grid)
-    cells = maps.detach().to("cpu", torch.float32).resolve_neg()
-    values = cells.numpy()
-    if not math.isfinite(float(cells.sum())) and not np.isfinite(values).all():
+    values = maps.float().numpy(force=True)
+    if not math.isfinite(float(values.sum())) and not np.isfinite(values).all():
         where = _place_of(method) if part is None else f"layer {part.layer}"
         raise NonFiniteError(f"the {method.name} map at {where} is not finite although {_finite(method)}")
     if not method.is_built_in:

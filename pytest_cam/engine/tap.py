@@ -180,11 +180,10 @@ class Taps:
         return hook
 
 
-def _usable(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor that a graph can use, over the same memory."""
-    if not tensor.is_inference():
-        return tensor
-    return torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(tensor)  # type: ignore[call-overload, no-any-return]  # one that torch does not list
+def _leaf(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a leaf of a graph over the same memory."""
+    leaf = tensor.new_empty(0).set_(tensor) if tensor.is_inference() else tensor.detach()  # type: ignore[call-overload]  # one that torch does not list
+    return leaf.requires_grad_()
 
 
 def cut(
@@ -207,8 +206,8 @@ def cut(
             return tensor, tensor.clone()
         kept = tensor.detach().clone().requires_grad_()
         return kept, tensor.copy_(kept)
-    kept = tensor.clone() if shares else _usable(tensor)
+    kept = tensor.clone() if shares else tensor
     if anew or not kept.requires_grad:
-        kept = kept.detach().requires_grad_()
+        kept = _leaf(kept)
     # A copy goes on through the model, so that what follows may overwrite it without changing what is kept.
     return kept, kept.clone()
