@@ -188,6 +188,21 @@ def is_ours(excinfo: Any) -> bool:
 __tracebackhide__ = is_ours
 
 
+def end_at_users_line(excinfo: Any) -> None:
+    """Let the traceback of an error of this package's own end at the user's line: a debugger stops where it ends.
+
+    Args:
+        excinfo: The `pytest.ExceptionInfo` of an error that has been reported.
+    """
+    entry, last = excinfo.tb, None
+    while entry is not None:
+        if entry.tb_frame.f_globals.get("__tracebackhide__") is not is_ours:
+            last = entry
+        entry = entry.tb_next
+    if last is not None and is_ours(excinfo):
+        last.tb_next = None
+
+
 def warn(text: str, category: type[CamWarning]) -> None:
     """Give a warning at the line of the user that called this package."""
     _, ours = _callers(sys._getframe(1))

@@ -251,6 +251,8 @@ def pytest_runtest_makereport(
         from pytest_cam.reporting.limits_run import note_checks
 
         note_checks(report)
+    if call.excinfo is not None and (errors := sys.modules.get("pytest_cam.errors")) is not None:
+        errors.end_at_users_line(call.excinfo)
     # Each subtest has a report, of which no hook tells before.
     if call.when == "call" and "subtests" in getattr(item, "fixturenames", ()):
         RUNNING.end_subtest()

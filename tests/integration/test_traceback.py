@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
+
 
 def test_errors_of_ours_show_the_users_line_only(project):
     project.write(
@@ -23,6 +27,29 @@ def test_errors_of_ours_show_the_users_line_only(project):
     result.stdout.fnmatch_lines_random(["*RegionError: box (1, 1, 50, 5)*", "*LayerError: *", "*AttentionError: *"])
     for line in result.outlines:
         assert "pytest_cam/" not in line.replace("\\", "/"), line
+
+
+@pytest.mark.parametrize("plugin_args", [("-p", "no:xdist"), ("-n0",)], ids=["plain", "n0"])
+def test_the_debugger_stops_at_the_users_line(project):
+    project.write(
+        test_red="""
+        def test_dark(cam, model, photo):
+            cam.assert_attention_in_region(model, photo, DARK)  # line 1
+
+        def test_both(cam, model, photo):
+            with cam.soft():
+                cam.assert_attention_in_region(model, photo, DARK)  # line 2
+
+        def test_nothing_of_ours(cam, model, photo):
+            assert cam(model, photo).map.max() > 9  # line 3
+        """
+    )
+    command = [sys.executable, "-m", "pytest", "--pdb", "-p", "no:cacheprovider", *project.plugin_args]
+
+    result = project.pytester.run(*command, stdin=b"continue\n" * 3)
+
+    stops = [line for line in result.outlines if line.startswith("-> ")]
+    assert [line.partition("# ")[2] for line in stops] == ["line 1", "line 2", "line 3"]
 
 
 def test_errors_from_deep_inside_end_at_the_users_line_too(project):
