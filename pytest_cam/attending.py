@@ -123,8 +123,8 @@ def attend(
         layer: A dotted name as in `model.named_modules()`, a module of the model, or an index such as -1 into its
             explainable layers, as `pytest --cam-list-layers` prints them (it takes a second pass). None or "auto" is
             the last executed module whose output shows the image on a grid, adaptive pooling aside; where the score
-            does not depend on it, or is read from its own cells as from a segmenter's logits, the last before it; for a
-            class token the norm before the last attention. Or `FusedLayers("layer3", "layer4")`: one map for several.
+            does not depend on it, or is read from its own cells as a segmenter's is, the last before it; where a class
+            token is read the norm before the last attention. Or `FusedLayers("layer3", "layer4")`: one map for several.
         method: The name of a CAM method: see `pytest_cam.engine.methods.METHODS` and `register_method`.
         target: The score to explain: a class index, a class name, a callable from the image's own part of the output
             (for a classifier its K logits) to a scalar tensor, such as `ClassLogit(3)` or `DetectionBox(box)`, or None
