@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -85,7 +84,7 @@ class AskedLimits:
     def _reason(self, key: Key, complete: set[str], config: pytest.Config) -> str:
         if key.test in self._gone or not (config.rootpath / _file(key.test)).exists():
             return "there is no such test"
-        if not _tests_of(key.test, complete):
+        if not any(test == key.test or test.startswith(f"{key.test}[") for test in complete):
             return ""
         # A baseline, for one, is held to other numbers where the model was trained again.
         others = [asked.metric for asked in sorted(self._asked) if asked[:3] == key[:3]]
@@ -94,8 +93,3 @@ class AskedLimits:
 
 def _file(test: str) -> str:
     return test.partition("::")[0]
-
-
-def _tests_of(entry: str, tests: Iterable[str]) -> list[str]:
-    """Return the test of an entry among others, or its parameters."""
-    return [test for test in tests if test == entry or test.startswith(f"{entry}[")]
