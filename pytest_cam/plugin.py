@@ -192,8 +192,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Count the tests, for the cache of passes, say which one runs, and let one that is run again start anew."""
     SHARING.test += 1
     name = getattr(item, "originalname", None)
-    function = f"{id_of(item.parent)}::{name}" if name and item.parent is not None else id_of(item)
-    RUNNING.begin(sendable(id_of(item)), sendable(function))
+    test = id_of(item)
+    function = f"{id_of(item.parent)}::{name}" if name and item.parent is not None else test
+    RUNNING.begin(sendable(test), sendable(function))
     if (baselines := _baselines()) is not None:
         baselines.begin_attempt(item)
 

@@ -186,10 +186,11 @@ def _answers(
 ) -> list[Found]:
     """Return what the methods answer, after a check that each image of a batch has the score that it has alone."""
     first = questions[0]
-    cut, alone = bool(subject.cut_arguments()), any(method.runs_images_alone for method in methods)
+    cut = subject.has_arguments and bool(subject.cut_arguments())
+    alone = cut and any(method.runs_images_alone for method in methods)
     if cut and len(inputs) > 1:  # by rows, of which methods ask for one image's own
         subject = with_arguments_told(subject, inputs, first.given, first.explained, of_each=alone)
-    elif cut and alone:
+    elif alone:
         subject = with_row_told(subject, inputs, first.given[0], first.explained[0])
     ask = Ask(subject, inputs, seed, options)
     found = [

@@ -146,7 +146,8 @@ class Fingerprint:
 
 
 def _numbers(state: ModelState) -> list[tuple[dict[str, Any], str, type]]:
-    users = [vars(module) for module in state.modules if type(module) in state.tree.other_kinds]
+    kinds = set(state.tree.other_kinds)
+    users = [vars(module) for module in state.modules if type(module) in kinds]
     return [(held, name, type(held[name])) for held in users for name in held if type(held[name]) in _NUMBERS]
 
 
@@ -170,7 +171,8 @@ def _notes(tables: list[dict[str, torch.Tensor | None]]) -> list[dict[str, Any]]
 
 def _is_patched(state: ModelState) -> bool:
     """Return whether a class of torch's or torchvision's has a method that is not from there."""
-    theirs = tuple(kind for kind in state.tree.kinds if kind not in state.tree.other_kinds)
+    others = set(state.tree.other_kinds)
+    theirs = tuple(kind for kind in state.tree.kinds if kind not in others)
     functions = [value for value in _all_in(_held_by(theirs)) if isinstance(value, FunctionType)]
     # Of decorators some are from elsewhere.
     known = ("torch.", "torchvision.", "typing_extensions", "warnings")

@@ -89,7 +89,7 @@ class Calibration:
         return [record for _, record in sorted(self._records.items()) if self._passed(record)]
 
     def _passed(self, record: CheckRecord) -> bool:
-        return record["test"] in self._ended - self._failed
+        return record["test"] in self._ended and record["test"] not in self._failed
 
     def _proposals(self) -> list[Proposal]:
         """Return one proposal for each number of each check, and one for each function with several parameters."""
