@@ -24,7 +24,7 @@ from pytest_cam.errors import CamError, ImageError, LayerError, MethodError, Tar
 from pytest_cam.images.batching import stacked
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess
-from pytest_cam.images.loading import expecting_channels_first, is_input
+from pytest_cam.images.loading import ExpectingChannelsFirst, is_input
 from pytest_cam.images.preprocessing import PreparedImage, prepare
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def _attend(
         tell_of_ignored_targets(methods, placed)
         layers = list(layer.layers) if isinstance(layer, FusedLayers) else layer
         maps_of = smoothed if further.get("smooth") else explain
-        with expecting_channels_first(prepared[0].source):
+        with ExpectingChannelsFirst(prepared[0].source):
             found = maps_of(subject, stacked(prepared), layers, methods, placed, seed=seed_of(further), options=options)
     if isinstance(layer, FusedLayers):
         count = len(found) // len(layer.layers)

@@ -27,7 +27,7 @@ _EXACT = (torch.float32, torch.float64)
 _ROUNDING = 5e-3
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Answer:
     """A model's output for a batch of B images, or the part of it that is explained.
 

@@ -27,7 +27,7 @@ NO_LAYER = "the input"
 ATTENTION = "the attention of all blocks"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Found:
     """The maps of one layer, method and target for a batch of B inputs.
 
@@ -50,7 +50,7 @@ class Found:
     explained: list[Explained]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Question:
     """One target for each image of a batch, and what the pass has found for it.
 
@@ -67,7 +67,7 @@ class Question:
     parts: list[Trace]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Ask:
     """Asks methods for their maps.
 
@@ -146,12 +146,11 @@ def _handed(method: Method, source: Trace | Resources | None) -> dict[str, Any]:
 
 def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explained], inputs: torch.Tensor) -> Found:
     _require_maps(method, maps, inputs.shape[0], None if part is None else part.layout.grid)
-    values = maps.float().numpy(force=True)
-    if not math.isfinite(float(values.sum())) and not np.isfinite(values).all():
+    maps = maps.float()
+    if not math.isfinite(float(maps.sum())) and not bool(maps.isfinite().all()):
         where = _place_of(method) if part is None else f"layer {part.layer}"
         raise NonFiniteError(f"the {method.name} map at {where} is not finite although {_finite(method)}")
-    if not method.is_built_in:
-        values = np.maximum(values, 0)
+    values = maps.numpy(force=True) if method.is_built_in else np.maximum(maps.numpy(force=True), 0)
     if part is None:
         rows, columns = values.shape[1:]
         kind = "input" if _place_of(method) == NO_LAYER else "tokens"

@@ -119,7 +119,8 @@ def has_graph(scores: Scores) -> bool:
 
 def _explained(scores: Scores) -> list[torch.Tensor]:
     """Return the tensors that the scores are in: class scores in an output are none where nobody asks for a class."""
-    return [*scores.called, *([scores.logits] if scores.classes and scores.logits is not None else [])]
+    asked = scores.logits if len(scores.called) < len(scores.explained) else None
+    return scores.called if asked is None else [*scores.called, asked]
 
 
 def _class_scores(logits: torch.Tensor, classes: list[tuple[int, int, int]]) -> Term:
@@ -130,8 +131,8 @@ def _class_scores(logits: torch.Tensor, classes: list[tuple[int, int, int]]) -> 
         # row times 1 and all others times 0, for which a head of 1000 classes is read whole.
         columns = [column for _, column, _ in classes]
         fixed = weight.detach()
-        # A slice of one row is a view, and an index of several rows a copy.
-        rows = fixed.narrow(0, columns[0], 1) if len(columns) == 1 else fixed[columns]
+        # One row by itself is a view, and an index of several rows a copy.
+        rows = fixed.select(0, columns[0]).unsqueeze(0) if len(columns) == 1 else fixed[columns]
         if logits.shape[1] == 1:
             rows = rows * rows.new_tensor([sign for *_, sign in classes])[:, None]
         return features, rows

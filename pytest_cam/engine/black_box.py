@@ -87,8 +87,7 @@ def state_of(model: Model, methods: Sequence[Method]) -> State:
         ModelError: The model is none of these, or the methods need a module and it is another callable.
     """
     needing = [method.name for method in methods if not method.takes_any_callable]
-    opaque = not isinstance(model, (nn.Module, torch.export.ExportedProgram)) or _is_frozen(model)
-    if opaque and not isinstance(model, type) and (callable(model) or _is_session(model)):
+    if _is_opaque(model):
         if needing:
             *first, last = map(repr, names_for_any_callable())
             raise ModelError(
@@ -99,9 +98,21 @@ def state_of(model: Model, methods: Sequence[Method]) -> State:
     return ModelState(model, opens=bool(needing))  # type: ignore[arg-type]  # what is no module is refused there
 
 
+def _is_opaque(model: Any) -> bool:
+    """Return whether a model is a callable, or a session, into which nobody can look."""
+    if isinstance(model, nn.Module):
+        return _is_frozen(model)
+    if isinstance(model, (type, torch.export.ExportedProgram)):
+        return False
+    return callable(model) or _is_session(model)
+
+
 def _is_frozen(model: Any) -> bool:
     """Return whether a model is one of TorchScript that `torch.jit.freeze` has made: its flags and weights are gone."""
-    return isinstance(model, torch.jit.ScriptModule) and not hasattr(model, "training")
+    # A module of Python has its flag in its dict, which is the first to look into: to ask for torch.jit takes longer.
+    return (
+        "training" not in vars(model) and isinstance(model, torch.jit.ScriptModule) and not hasattr(model, "training")
+    )
 
 
 def _is_session(model: Any) -> bool:

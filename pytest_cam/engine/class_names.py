@@ -79,7 +79,7 @@ def _carried(model: nn.Module) -> Sequence[str] | None:
     if meta is not None and isinstance(meta, Mapping) and "categories" in meta:
         return list(meta["categories"])
     labels = getattr(_own(model, "config"), "id2label", None)
-    names = _by_index(labels) if isinstance(labels, Mapping) else None
+    names = _by_index(labels) if labels is not None and isinstance(labels, Mapping) else None
     if names is None or all(name == f"LABEL_{index}" for index, name in enumerate(names)):
         return None
     return names

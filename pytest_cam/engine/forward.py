@@ -30,7 +30,7 @@ _MOST_WEIGHTS = 80
 AnyTaps = TypeVar("AnyTaps", Taps, LastTap, Taps | LastTap)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Run:
     """How a model is run, and how the explained scores are read from what it returns.
 
@@ -123,7 +123,7 @@ def laid_out(inputs: torch.Tensor, state: ModelState) -> torch.Tensor:
         inputs: (n, C, H, W).
         state: The model's state.
     """
-    if inputs.ndim != 4 or inputs.dtype != torch.float32 or inputs.device.type != "cpu" or state.runs_users_code():
+    if inputs.ndim != 4 or inputs.dtype != torch.float32 or not inputs.is_cpu or state.runs_users_code():
         return inputs
     if state.weights_to_lay_out > _MOST_WEIGHTS * inputs.shape[0] * inputs.shape[2] * inputs.shape[3]:
         return inputs

@@ -25,7 +25,7 @@ _COMMON = frozenset(vars(nn.Module()))
 _RANDOM = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class ModuleTree:
     """The modules of a model and what is known of their kinds.
 

@@ -26,7 +26,7 @@ from pytest_cam.errors import CamError, ModelError, is_ours
 __tracebackhide__ = is_ours
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Subject:
     """A model with all that says how it is called, and how what it returns is read.
 

@@ -44,7 +44,7 @@ def one_each(targets: Targets, count: int) -> list[Target]:
     return [targets] * count
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Scores:
     """The explained scores of B images, with their graph.
 

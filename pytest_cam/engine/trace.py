@@ -40,7 +40,7 @@ __tracebackhide__ = is_ours
 GRADIENTS = frozenset({"activations", "gradients"})
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Trace:
     """Activations and gradients of one layer for a batch of B inputs and one target each.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -28,7 +26,7 @@ ACCEPTED = (
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class SourceImage:
     """The image as the user gave it: regions are in its pixels, and pictures are drawn on it.
 
@@ -201,9 +199,8 @@ def _from_tensor(tensor: torch.Tensor) -> SourceImage:
     return SourceImage("input tensor", (tensor.shape[2], tensor.shape[1]), tensor)
 
 
-@contextmanager
-def expecting_channels_first(source: SourceImage) -> Iterator[None]:
-    """Say of an input that a model fails on in this block that its channels come last, where they look like it.
+class ExpectingChannelsFirst:
+    """Says of an input that a model fails on in a `with` block that its channels come last, where they look like it.
 
     Args:
         source: The input's.
@@ -211,16 +208,21 @@ def expecting_channels_first(source: SourceImage) -> Iterator[None]:
     Raises:
         ImageError: They do.
     """
-    try:
-        yield
-    except CamError:
-        raise
-    except Exception as error:
-        shape = tuple(source.pixels.shape) if isinstance(source.pixels, torch.Tensor) else ()
-        if len(shape) != 3 or shape[2] not in (1, 3, 4) or shape[0] in (1, 3, 4):
-            raise
-        raise ImageError(
-            f"img is a tensor of shape {shape}, and the model fails on it: {type(error).__name__}. Accepted: "
-            "(C, H, W), channels first: img.permute(2, 0, 1). If it is an image and no model input yet, pass a uint8 "
-            "array (H, W, 3), so that the preprocess is applied"
-        ) from error
+
+    def __init__(self, source: SourceImage) -> None:
+        self._source = source
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, CamError) or not isinstance(error, Exception):
+            return
+        pixels = self._source.pixels
+        shape = tuple(pixels.shape) if isinstance(pixels, torch.Tensor) else ()
+        if len(shape) == 3 and shape[2] in (1, 3, 4) and shape[0] not in (1, 3, 4):
+            raise ImageError(
+                f"img is a tensor of shape {shape}, and the model fails on it: {type(error).__name__}. Accepted: "
+                "(C, H, W), channels first: img.permute(2, 0, 1). If it is an image and no model input yet, pass a "
+                "uint8 array (H, W, 3), so that the preprocess is applied"
+            ) from error
