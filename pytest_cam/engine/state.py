@@ -216,7 +216,7 @@ def _hint(value: object) -> str:
 
 
 def _first(tables: Iterable[Mapping[str, torch.Tensor | None]]) -> torch.Tensor | None:
-    for table in tables:
+    for table in filter(None, tables):
         for tensor in table.values():
             if tensor is not None:
                 return tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -51,12 +51,12 @@ class Subject:
     @property
     def module(self) -> nn.Module:
         """The model, of which a layer is explained."""
-        return cast("nn.Module", self.model)  # `state_of` lets no other model come to a layer
+        return self.model  # type: ignore[return-value]  # `state_of` lets no other model come to a layer
 
     @property
     def module_state(self) -> ModelState:
         """The state of the model, of which a layer is explained."""
-        return cast("ModelState", self.state)  # as above
+        return self.state  # type: ignore[return-value]  # as above
 
     def said(self, name: str) -> Any:
         """Return one of the further keywords, or None."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -76,7 +75,7 @@ class Scores:
             and bool(((self.logits >= 0) & (self.logits <= 1)).all())
         )
 
-    @cached_property
+    @property
     def classes(self) -> list[tuple[int, int, int]]:
         """(image, column, sign) of the scores that are class scores: of a single logit, class 0 is minus column 0."""
         chosen = [(index, item.target) for index, item in enumerate(self.explained) if item.target is not None]
