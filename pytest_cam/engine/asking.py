@@ -146,7 +146,7 @@ def _handed(method: Method, source: Trace | Resources | None) -> dict[str, Any]:
 
 def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explained], inputs: torch.Tensor) -> Found:
     _require_maps(method, maps, inputs.shape[0], None if part is None else part.layout.grid)
-    maps = maps.float()
+    maps = maps.detach().float()
     if not math.isfinite(float(maps.sum())) and not bool(maps.isfinite().all()):
         where = _place_of(method) if part is None else f"layer {part.layer}"
         raise NonFiniteError(f"the {method.name} map at {where} is not finite although {_finite(method)}")
