@@ -1,7 +1,7 @@
 """Ablation-CAM and Score-CAM on resnet50, each over its peers.
 
 On the CPU, after a warm-up of everybody with a plain pass, one round of Ablation-CAM, of which a map takes a peer
-minutes, in which noise averages out, and three of Score-CAM, at half a minute each. On a GPU a map takes less than a
+minutes, in which noise averages out, and five of Score-CAM, at half a minute each. On a GPU a map takes less than a
 second, and everybody has a round that does not count and five that do. All run the whole method. Ablation-CAM is at
 layer4, with its 2048 channels. Score-CAM is at layer1, with 256: there each library runs the whole network once for
 each channel's mask, whatever the layer, so the ratio is that of layer4 to within the time of one pass, at an eighth of
@@ -37,7 +37,7 @@ def figures(setup: Setup) -> Iterator[Figure]:
     ablated = "layer1" if setup.quick else "layer4"
     cases: tuple[tuple[str, str, str, float, int, Mapping[str, Callable[[nn.Module, str], Call]]], ...] = (
         ("Ablation-CAM", "ablationcam", ablated, 0.01, 1, {"grad-cam": _ablation_of_grad_cam}),
-        ("Score-CAM", "scorecam", "layer1", 1.0, 3, {"grad-cam": _score_of_grad_cam, "torchcam": _score_of_torchcam}),
+        ("Score-CAM", "scorecam", "layer1", 1.0, 5, {"grad-cam": _score_of_grad_cam, "torchcam": _score_of_torchcam}),
     )
     for device in setup.devices:
         for title, method, layer, limit, rounds_on_cpu, peers in cases:

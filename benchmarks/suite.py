@@ -26,7 +26,7 @@ from benchmarks.setup import Setup
 KIND = "Runs of pytest"
 ASSERTIONS, ASSERTIONS_LIMIT = 20, 1.3
 CHECKS, WORKERS, WORKERS_LIMIT = 200, 2, 1.0
-ROUNDS, ROUNDS_OF_SUITE = 30, 3
+ROUNDS, ROUNDS_OF_SUITE = 30, 5
 
 CONFTEST = """
 import json
