@@ -93,6 +93,9 @@ class Fingerprint:
         tensors = list({id(value): value for value in held if isinstance(value, torch.Tensor)}.values())
         if any(tensor.layout != torch.strided or tensor.is_inference() for tensor in tensors):
             raise UnreadableError("a tensor that is sparse, or made under inference_mode, counts no writes to it")
+        if any(tensor.is_quantized for tensor in tensors):
+            # Not only an error: torch ends the process, each version at other strides and views.
+            raise UnreadableError("the memory of a quantised tensor cannot be read as that of others")
         if _is_patched(state):
             raise UnreadableError("a method of one of torch's own classes was replaced")
         glances = Glances.at(tensors)

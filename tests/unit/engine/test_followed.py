@@ -371,12 +371,13 @@ def test_a_model_with_its_own_generator_is_never_answered(picture: torch.Tensor)
     [
         lambda: torch.ones(4, device="meta"),
         lambda: torch.quantize_per_tensor(torch.ones(4), 0.1, 0, torch.qint8),
+        lambda: torch.quantize_per_tensor(torch.ones(4, 8), 0.1, 0, torch.qint8)[:, ::2],
         lambda: torch.ones(4, dtype=torch.complex64).conj(),
         lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
         lambda: [object()] * 3,
         lambda: list(range(50_000)),
     ],
-    ids=["meta", "quantised", "conjugate", "nested", "opaque", "too much"],
+    ids=["meta", "quantised", "quantised, with holes", "conjugate", "nested", "opaque", "too much"],
 )
 def test_what_cannot_be_read_is_no_error(thing: Callable[[], Any], picture: torch.Tensor) -> None:
     model = Holding(thing(), lambda _, seen: seen).eval()
