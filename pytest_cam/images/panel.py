@@ -117,11 +117,8 @@ def _write(
 
 
 def _wrapped(text: str, font: _Font, width: int) -> list[str]:
-    # Pillow's own font is the only one that is everywhere, and it has no letters beyond ASCII.
-    plain = unicodedata.normalize("NFKD", text)
-    shown = "".join(letter for letter in plain if not unicodedata.combining(letter)).encode("ascii", "replace").decode()
     lines = [""]
-    for word in shown.split():
+    for word in _drawable(text).split():
         candidate = f"{lines[-1]} {word}".strip()
         if not lines[-1] or font.getlength(candidate) <= width:
             lines[-1] = candidate
@@ -130,6 +127,17 @@ def _wrapped(text: str, font: _Font, width: int) -> list[str]:
         if font.getlength(lines[-1]) > width:
             lines[-1:] = _broken(lines[-1], font, width)
     return lines
+
+
+def _drawable(text: str) -> str:
+    """Return a text in letters that the font has: accents go, and any other letter becomes Python's escape of it."""
+    # Pillow's own font is the only one that is everywhere, and it has no letters beyond ASCII. A question mark in their
+    # place would give two classes, or two files, one name.
+    shown = []
+    for letter in unicodedata.normalize("NFC", text):
+        plain = "".join(part for part in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(part))
+        shown.append(plain if plain.isascii() else letter.encode("ascii", "backslashreplace").decode())
+    return "".join(shown)
 
 
 def _shortened(lines: list[str]) -> list[str]:

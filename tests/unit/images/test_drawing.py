@@ -1,6 +1,7 @@
 """Pictures: the map lies where it belongs, and what is drawn can be seen."""
 
 import builtins
+import unicodedata
 
 import numpy as np
 import pytest
@@ -155,6 +156,22 @@ def test_line_breaks_in_texts_are_blanks() -> None:
     tile = np.zeros((100, 100, 3), np.uint8)
     broken, blank = (panel([Tile(f"a{gap}b", tile)], f"c{gap}d", [f"e{gap}f"]) for gap in ("\n", " "))
     assert np.array_equal(broken, blank)
+
+
+@pytest.mark.parametrize(("one", "other"), [("狗", "猫"), ("кот", "пёс"), ("が", "か"), ("ß", "ø"), ("🐕", "🐈")])
+def test_letters_that_the_font_has_not_are_told_apart(one: str, other: str) -> None:
+    tile = np.zeros((100, 100, 3), np.uint8)
+    first, second = (panel([Tile("", tile)], "", [name]) for name in (one, other))
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(("composed", "plain"), [("Łódź", r"\u0141odz"), ("crème", "creme"), ("개", r"\uac1c")])
+def test_accents_are_left_out_however_a_file_system_writes_them(composed: str, plain: str) -> None:
+    tile = np.zeros((100, 100, 3), np.uint8)
+    texts = [unicodedata.normalize(form, composed) for form in ("NFC", "NFD")] + [plain]
+    first, second, third = (panel([Tile("", tile)], "", [text]) for text in texts)
+    assert np.array_equal(first, third)
+    assert np.array_equal(second, third)
 
 
 def test_titles_are_broken_to_the_width_of_their_tiles() -> None:
