@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -63,7 +64,7 @@ def apply(preprocess: Preprocess, image: Image.Image) -> torch.Tensor:
     if not callable(preprocess):
         raise PreprocessError(
             f"preprocess is {kind_of(preprocess)}; accepted: a callable from an RGB PIL image to a "
-            "float tensor (C, H, W)"
+            f"float tensor (C, H, W){_nearest(preprocess)}"
         )
     if is_processor(preprocess):
         return _applied(preprocess, images=image.copy(), return_tensors="pt")
@@ -83,7 +84,9 @@ def apply(preprocess: Preprocess, image: Image.Image) -> torch.Tensor:
     if first.__cause__ is None or len(problems) == 1:
         raise first
     others = ", ".join(list(problems)[1:])
-    raise PreprocessError(f"{first}. Given {others} it gives no input either") from first.__cause__
+    raise PreprocessError(
+        f"{first}. Given {others} it gives no input either{_nearest(preprocess)}"
+    ) from first.__cause__
 
 
 def is_processor(preprocess: Preprocess) -> bool:
@@ -111,6 +114,16 @@ def _applied(preprocess: Preprocess, *args: Any, **kwargs: Any) -> torch.Tensor:
             f"the preprocess {name_of(preprocess)} fails: {type(error).__name__}: {reason}"
         ) from error
     return as_input(output, preprocess)
+
+
+def _nearest(preprocess: Any) -> str:
+    """Return what was meant where this is no preprocess, but what one is made by."""
+    if callable(getattr(preprocess, "transforms", None)):
+        return f". Did you mean {preprocess}.transforms()?"
+    made_by = preprocess.func if isinstance(preprocess, partial) else preprocess
+    if isinstance(made_by, type):
+        return f". It makes {made_by.__name__}s: did you mean what it returns when called, as weights.transforms()?"
+    return ""
 
 
 def _form_of(preprocess: Preprocess) -> str | None:

@@ -10,6 +10,7 @@ import torch
 import torchvision.transforms as v1
 from PIL import Image
 from torchvision import tv_tensors
+from torchvision.models import ResNet18_Weights
 from torchvision.transforms import v2
 
 from pytest_cam.errors import PreprocessError
@@ -178,3 +179,16 @@ def test_failure_of_what_has_worked_before_is_its_own() -> None:
 def test_what_cannot_be_called_is_named() -> None:
     with pytest.raises(PreprocessError, match=r"preprocess is an int.*callable"):
         apply(3, PHOTO)  # type: ignore[arg-type]  # what a user may do
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (ResNet18_Weights.DEFAULT, r"_Weights; .*Did you mean ResNet18_Weights.IMAGENET1K_V1.transforms\(\)\?$"),
+        (ResNet18_Weights.DEFAULT.transforms, r"makes ImageClassifications: did you mean .*weights.transforms\(\)\?$"),
+        (v2.ToImage, r"makes ToImages: did you mean what it returns when called"),
+    ],
+)
+def test_what_makes_a_preprocess_is_told_from_one(given: Any, words: str) -> None:
+    with pytest.raises(PreprocessError, match=words):
+        apply(given, PHOTO)
