@@ -11,7 +11,7 @@ from pytest_cam.engine.methods import contested_names, method_named
 from pytest_cam.errors import CamError, SettingError, nearest
 from pytest_cam.images.fills import require_fill
 from pytest_cam.images.style import Style
-from pytest_cam.options import MARKER_KEYS, from_config, setting_named
+from pytest_cam.options import MARKER_KEYS, from_config, given_by, setting_named
 
 # More than machines have cores; torch would take any number, and the machine would not.
 MOST_THREADS = 1024
@@ -53,7 +53,9 @@ def threads_from(config: pytest.Config, workers: int) -> int | None:
         return max(1, cores // workers)
     # A text of very many digits is no number to Python.
     if not str(given).isdecimal() or len(given) > 9 or not 1 <= int(given) <= MOST_THREADS:
-        raise SettingError(f"--cam-threads is {given!r}; accepted: a number from 1 to {MOST_THREADS}, or 'auto'")
+        raise SettingError(
+            f"{given_by(config, 'threads')} is {given!r}; accepted: a number from 1 to {MOST_THREADS}, or 'auto'"
+        )
     return int(given)
 
 

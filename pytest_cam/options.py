@@ -232,17 +232,15 @@ def from_config(config: pytest.Config, name: str) -> Any:
     return False if value is None and setting.is_switch else value
 
 
+def given_by(config: pytest.Config, name: str) -> str:
+    """Return how a message calls a setting that is wrong: by its flag, or by its key where the ini file gave it."""
+    setting = setting_named(name)
+    return setting.ini if config.getoption(setting.flag) is None else setting.flag
+
+
 def path_of(config: pytest.Config, name: str, given: str) -> Path:
-    """Return where the file or directory is that a setting names.
-
-    The command line's is relative to where pytest was started, the ini file's to that file; "~" is the user's home.
-
-    Args:
-        config: pytest's.
-        name: The setting.
-        given: What `from_config` returns for it.
-    """
-    by_flag = config.getoption(setting_named(name).flag) is not None
+    """Return where the given file or directory of a setting is: the ini file's is relative to that file."""
+    by_flag = given_by(config, name) == setting_named(name).flag
     base = config.invocation_params.dir if by_flag or config.inipath is None else config.inipath.parent
     return base / os.path.expanduser(given)  # the shell has not: the name stands behind a =
 

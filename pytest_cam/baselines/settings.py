@@ -11,7 +11,7 @@ import pytest
 
 from pytest_cam.baselines.claiming import BaselineSettings, Update
 from pytest_cam.errors import SettingError, is_ours, nearest
-from pytest_cam.options import from_config
+from pytest_cam.options import from_config, given_by
 
 __tracebackhide__ = is_ours
 
@@ -26,7 +26,7 @@ def settings_from(config: pytest.Config) -> BaselineSettings:
     Raises:
         SettingError: A setting has a value that there is not, or baselines are to be updated on a CI machine.
     """
-    update = _one_of("update", from_config(config, "update"), get_args(Update))
+    update = _one_of(config, "update", get_args(Update))
     on_ci = os.environ.get("CI", "").strip().lower() not in _NOT_IN_CI
     if update is not None and on_ci and not from_config(config, "update-in-ci"):
         raise SettingError(
@@ -35,7 +35,7 @@ def settings_from(config: pytest.Config) -> BaselineSettings:
             "the change can be looked at, or say --cam-update-in-ci as well"
         )
     unused_from(config)
-    directory = _directory(from_config(config, "baselines"))
+    directory = _directory(config)
     return BaselineSettings(directory, Path(config.rootpath), config.invocation_params.dir, update)
 
 
@@ -45,20 +45,22 @@ def unused_from(config: pytest.Config) -> str:
     Raises:
         SettingError: The setting has a value that there is not.
     """
-    return _one_of("unused", from_config(config, "unused"), UNUSED) or "warn"
+    return _one_of(config, "unused", UNUSED) or "warn"
 
 
-def _one_of(name: str, given: Any, accepted: tuple[str, ...]) -> Any:
+def _one_of(config: pytest.Config, name: str, accepted: tuple[str, ...]) -> Any:
+    given = from_config(config, name)
     if given is not None and given not in accepted:
-        raise SettingError(f"--cam-{name} is {given!r}. {nearest(given, accepted)}")
+        raise SettingError(f"{given_by(config, name)} is {given!r}. {nearest(given, accepted)}")
     return given
 
 
-def _directory(given: str | None) -> str:
+def _directory(config: pytest.Config) -> str:
+    given: str | None = from_config(config, "baselines")
     name = "attention_baselines" if given is None else given
     if not _NAME.fullmatch(name):
         raise SettingError(
-            f"--cam-baselines is {name!r}; accepted: the name of a directory, which is beside each test module, so "
-            "without separators"
+            f"{given_by(config, 'baselines')} is {name!r}; accepted: the name of a directory, which is beside each "
+            "test module, so without separators"
         )
     return name

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cam.errors import ArtifactError
-from pytest_cam.options import from_config, path_of
+from pytest_cam.options import from_config, given_by, path_of
 
 DIRECTORY_KEY = pytest.StashKey[Path | None]()
 
@@ -23,12 +23,18 @@ def directory_for(config: pytest.Config) -> Path | None:
     if given is None:
         return None
     if not given.strip():
-        raise ArtifactError("--cam-artifacts is empty; accepted: a directory. Leave it out to write no artifacts")
+        raise ArtifactError(
+            f"{given_by(config, 'artifacts')} is empty; accepted: a directory. Leave it out to write no artifacts"
+        )
     return path_of(config, "artifacts", given)
 
 
-def prepare_directory(path: Path) -> None:
+def prepare_directory(path: Path, named: str = "--cam-artifacts") -> None:
     """Make the artifacts directory, and make sure that files can be written to it.
+
+    Args:
+        path: The directory.
+        named: How a message calls the setting that names it.
 
     Raises:
         ArtifactError: It is a file, or cannot be made or written to.
@@ -38,9 +44,9 @@ def prepare_directory(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path):
             pass
     except (FileExistsError, NotADirectoryError):
-        raise ArtifactError(f"--cam-artifacts: {path} is, or lies below, a file; accepted: a directory") from None
+        raise ArtifactError(f"{named}: {path} is, or lies below, a file; accepted: a directory") from None
     except OSError as error:
         raise ArtifactError(
-            f"--cam-artifacts: {path} cannot be written to ({error.strerror or error}); accepted: a directory in which "
+            f"{named}: {path} cannot be written to ({error.strerror or error}); accepted: a directory in which "
             "this user may create files"
         ) from None

@@ -55,7 +55,7 @@ def limits_path(config: pytest.Config) -> Path | None:
     if given is None:
         return None
     if not given.strip():
-        raise SettingError("--cam-limits is empty; accepted: a file. Leave it out to use none")
+        raise SettingError(f"{options.given_by(config, 'limits')} is empty; accepted: a file. Leave it out to use none")
     return options.path_of(config, "limits", given)
 
 
@@ -72,7 +72,7 @@ def margin_from(config: pytest.Config) -> float:
     except ValueError:
         margin = -1.0
     if not 0 <= margin < 1:
-        raise SettingError(f"--cam-margin is {given!r}; accepted: a number from 0 to below 1")
+        raise SettingError(f"{options.given_by(config, 'margin')} is {given!r}; accepted: a number from 0 to below 1")
     return margin
 
 

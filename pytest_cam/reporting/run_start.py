@@ -7,7 +7,7 @@ import pytest
 from pytest_cam.baselines.session import session_of
 from pytest_cam.configured import require_fill_in, style_from, threads_from
 from pytest_cam.errors import ArtifactError, SettingError
-from pytest_cam.options import from_config
+from pytest_cam.options import from_config, given_by
 from pytest_cam.reporting.baselines_summary import begin_summary
 from pytest_cam.reporting.directory import DIRECTORY_KEY, directory_for, prepare_directory
 from pytest_cam.reporting.limits_run import begin_limits
@@ -31,7 +31,7 @@ def begin_run(config: pytest.Config) -> None:
         # Under xdist the controller answers for the run.
         if directory is None or hasattr(config, "workerinput"):
             return
-        prepare_directory(directory)
+        prepare_directory(directory, given_by(config, "artifacts"))
     except (ArtifactError, SettingError) as error:
         raise pytest.UsageError(str(error)) from None
     # xdist hands its workers the options as they are now; a worker may run in another directory.

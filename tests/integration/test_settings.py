@@ -222,6 +222,27 @@ def test_switch_of_the_ini_file_that_is_neither_on_nor_off_is_named(project):
     result.stderr.fnmatch_lines(["ERROR: cam_no_cache: invalid truth value 'maybe'; accepted: true or false"])
 
 
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("cam_threads = many", "cam_threads is 'many'; accepted: a number from 1 to 1024, or 'auto'"),
+        ("cam_margin = 3", "cam_margin is '3'; accepted: a number from 0 to below 1"),
+        ("cam_limits =", "cam_limits is empty; accepted: a file*"),
+        ("cam_unused = wran", "cam_unused is 'wran'. Did you mean 'warn'?"),
+        ("cam_baselines = a/b", "cam_baselines is 'a/b'; accepted: the name of a directory*"),
+        ("cam_artifacts =", "cam_artifacts is empty; accepted: a directory*"),
+        ("cam_artifacts = tox.ini", "cam_artifacts: *tox.ini is, or lies below, a file*"),
+    ],
+)
+def test_wrong_value_of_the_ini_file_is_called_by_its_key(project, line, complaint):
+    project.pytester.makeini(f"[pytest]\n{line}")
+
+    result = project.run()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {complaint}"])
+
+
 def test_flags_ini_keys_and_marker_are_listed(project):
     listed = project.run("--help")
     markers = project.run("--markers")
