@@ -6,6 +6,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -98,7 +99,8 @@ def _made(place: str) -> Any:
         raise SettingError(f"--cam-list-layers: {module_name} has no callable {name!r}. {nearest(name, known)}")
     try:
         return factory()
-    except Exception as error:
+    # A fixture that is called, and pytest.skip, raise what is no Exception.
+    except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
         raise _refusal(f"{place}() raised {_told(error)}") from error
 
 
@@ -106,8 +108,8 @@ def _refusal(words: str) -> SettingError:
     return SettingError(f"--cam-list-layers: {words}; accepted: {_ACCEPTED}")
 
 
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _size_of(inputs: torch.Tensor) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 MODELS = """
+    import pytest
     import torch
     from torch import nn
 
@@ -29,6 +30,13 @@ MODELS = """
 
     def fails():
         raise ValueError("there are no weights in /weights")
+
+    @pytest.fixture
+    def model():
+        return small()
+
+    def absent():
+        pytest.skip("no weights here")
 
     def wrong_input():
         return small(), torch.rand(1, 3, 8, 8)
@@ -95,6 +103,9 @@ def test_without_an_input_one_of_a_usual_size_is_made(project: pytest.Pytester) 
         ("models:narrow", "models:narrow does not run on an input 1 x 3 x 224 x 224: RuntimeError: "),
         ("models:narrow", f"multiplied (672x224 and 3x2); accepted: {ACCEPTED}"),
         ("models:wrong_input", "models:wrong_input does not run on an input 1 x 3 x 8 x 8: RuntimeError: "),
+        ("models:model", 'models:model() raised Failed: Fixture "model" called directly. '),
+        ("models:model", f"; accepted: {ACCEPTED}"),
+        ("models:absent", f"models:absent() raised Skipped: no weights here; accepted: {ACCEPTED}"),
         ("broken:small", "broken does not import (ZeroDivisionError: division by zero)"),
     ],
 )
