@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from pytest_cam.engine.layouts import Layout
 from pytest_cam.errors import IndependentScoreError
+
+STAYS = "it stays exactly what it is with other values at"  # a sign, as for `independent`
 
 
 def score_of(name: str) -> str:
@@ -50,6 +54,25 @@ def independent(
         f"{where}: {sign} all its features (a saturated or dead unit, or a part of the output that the head "
         "does not read). Explain a logit, not a probability, or take another layer"
     )
+
+
+def independent_of_input(score: str, of_image: str = "") -> IndependentScoreError:
+    """Return the error of a score that does not depend on the model's input, and so on none of its layers.
+
+    Args:
+        score: What the score is called.
+        of_image: Of which image it is, or "" where there is one.
+    """
+    return IndependentScoreError(
+        f"{score_of(score)} does not depend on the input{of_image}: {STAYS} all its "
+        "pixels (a head of zeros, as torchvision's transformers have before they are trained; or a saturated "
+        "or dead unit). Explain a logit, not a probability, or load the trained weights"
+    )
+
+
+def is_one(scores: torch.Tensor) -> bool:
+    """Return whether several versions have one score; a last batch of another size may round otherwise."""
+    return bool((scores[: (len(scores) + 1) // 2] == scores[0]).all())
 
 
 def of_index(error: IndependentScoreError, indices: Sequence[object], last: str) -> IndependentScoreError:

@@ -18,7 +18,7 @@ from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import not_finite, of_batch
 from pytest_cam.engine.forward import laid_out, plainly
 from pytest_cam.engine.hooks import HookManager, works_in_place
-from pytest_cam.engine.independent import independent
+from pytest_cam.engine.independent import STAYS, independent, independent_of_input, is_one
 from pytest_cam.engine.memory import is_shortage
 from pytest_cam.engine.methods.resources import Make, checked
 from pytest_cam.engine.replay import Replay
@@ -135,6 +135,7 @@ class Resources:
 
         Raises:
             MethodError: The count is no number from 1, or it makes no tensor of so many.
+            IndependentScoreError: A layer is explained, and the score does not depend on the input.
             NonFiniteError: A score is not finite.
             CamError: As for `in_batches` and `values_of`.
         """
@@ -148,7 +149,11 @@ class Resources:
             # What explains any callable has the same map for a module, to the bit.
             return versions if self._found is None else laid_out(versions, self._subject.module_state)
 
-        return self._in_batches(score, count, made, "inputs")
+        scores = self._in_batches(score, count, made, "inputs")
+        # Of a method without a layer the map is the score's own, and zero where nothing changes that.
+        if self._found is not None and is_one(scores) and self._is_independent(score, self.inputs):
+            raise independent_of_input(self._target_name, self._of_image)
+        return scores
 
     def score_activations(self, count: int, make: Make) -> torch.Tensor:
         """Return the explained score for other outputs of the layer, (count,), on the CPU.
@@ -175,15 +180,12 @@ class Resources:
             return self._values(run(changed), cells)
 
         scores = self._in_batches(score, count, make, f"outputs of layer {found.layer}")
-        # Batches of another size may round otherwise.
-        if bool((scores[: (count + 1) // 2] == scores[0]).all()) and self._is_independent(score, found):
-            sign = "it stays exactly what it is with other values at"
-            raise independent(found.layer, found.layout, self._target_name, self._of_image, sign)
+        if is_one(scores) and self._is_independent(score, found.activations[self._index : self._index + 1]):
+            raise independent(found.layer, found.layout, self._target_name, self._of_image, STAYS)
         return scores
 
-    def _is_independent(self, score: Callable[[torch.Tensor], torch.Tensor], found: Trace) -> bool:
-        """Return whether a score is the same to the bit for very different outputs of the layer."""
-        own = found.activations[self._index : self._index + 1]
+    def _is_independent(self, score: Callable[[torch.Tensor], torch.Tensor], own: torch.Tensor) -> bool:
+        """Return whether a score is the same to the bit for very different values in place of the image's own."""
         others = torch.cat([own, torch.zeros_like(own), own.neg()])
         try:
             values = self._scores(score, len(others), lambda start, stop: others[start:stop])

@@ -29,7 +29,7 @@ from pytest_cam import (
     register_method,
 )
 from pytest_cam.engine import explaining, methods
-from pytest_cam.errors import KeywordError, LayerError, MethodError, TargetError
+from pytest_cam.errors import IndependentScoreError, KeywordError, LayerError, MethodError, TargetError
 
 
 class Counted(nn.Module):
@@ -338,6 +338,24 @@ def test_noisy_copies_are_traced_at_the_execution_that_is_explained(
     plain = attend(model, picture, method="gradcam++", target=1, **given)
     assert (found.layer_call, found.layer_calls) == (call, 3)
     np.testing.assert_allclose(found.map, plain.map, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("method", ["gradcam", "ablationcam", "scorecam"])
+def test_a_score_that_depends_on_nothing_is_an_error(
+    classifier: nn.Sequential, picture: torch.Tensor, method: str
+) -> None:
+    nn.init.zeros_(classifier.head.weight)
+    with pytest.raises(IndependentScoreError, match=r"^the score of class 1 does not depend on "):
+        attend(classifier, picture, layer="layer", method=method, target=1)
+
+
+def test_masks_that_leave_one_channel_say_nothing_of_what_the_score_depends_on(
+    classifier: nn.Sequential, picture: torch.Tensor
+) -> None:
+    classifier.layer = nn.Conv2d(4, 1, 1)
+    classifier.head = nn.Linear(1, 5)
+    classifier.eval()
+    assert attend(classifier, picture, layer="layer", method="scorecam", target=1).map.shape == (8, 8)
 
 
 @pytest.mark.parametrize(
