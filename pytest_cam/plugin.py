@@ -212,12 +212,16 @@ def pytest_fixture_setup(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Note the hooks that the models within a test's reach have when the test itself begins."""
+    """Note the hooks that the models within a test's reach have when the test itself begins; see its subtests."""
     cam = item.stash.get(CAM_KEY, None)
     if cam is not None:
         for owner in (getattr(item, name, None) for name in ("module", "cls", "instance")):
             cam.watch.see_all(getattr(owner, "__dict__", {}))
         cam.watch.see_all(getattr(item, "funcargs", {}))
+    if "subtests" in getattr(item, "funcargs", {}) or hasattr(getattr(item, "instance", None), "subTest"):
+        from pytest_cam.subtests import tell_of_subtests
+
+        tell_of_subtests(item)
     return (yield)
 
 
@@ -254,9 +258,6 @@ def pytest_runtest_makereport(
         note_checks(report)
     if call.excinfo is not None and (errors := sys.modules.get("pytest_cam.errors")) is not None:
         errors.end_at_users_line(call.excinfo)
-    # Each subtest has a report, of which no hook tells before.
-    if call.when == "call" and "subtests" in getattr(item, "fixturenames", ()):
-        RUNNING.end_subtest()
     if call.when == "teardown":
         RUNNING.end()
         if CAM_KEY in item.stash:

@@ -25,7 +25,7 @@ class Key(NamedTuple):
     Attributes:
         test: The test's node id; or its function's, for all its parameters.
         number: Which of the checks of the test it is, from 1; after a subtest, which of those since that ended.
-        check: What was asked, in words, and after how many subtests.
+        check: What was asked, in words, and after how many subtests, of the test or of the subtest that it is in.
         metric: The number's name.
     """
 
@@ -56,7 +56,7 @@ class Running:
 
     Attributes:
         checks: How many verdicts have fallen in it since the last of its subtests ended, or since it began.
-        subtests: How many of its subtests have ended.
+        subtests: How many of its subtests have ended, then how many in the one that it is in, and so on inwards.
         is_calibrating: Whether limits are recorded and not applied.
         agreed: What the limits file gives.
         records: What the checks of the test noted, until a report takes it.
@@ -77,14 +77,19 @@ class Running:
 
     def begin(self, test: str, function: str) -> None:
         """Begin a test, or another attempt at it."""
-        self.test, self.function, self.checks, self.subtests = test, function, 0, 0
+        self.test, self.function, self.checks, self.subtests = test, function, 0, [0]
         self.records: list[CheckRecord] = []
         self.asked: list[Key] = []
 
+    def begin_subtest(self) -> None:
+        """Count the subtests in the one that begins."""
+        self.subtests = [*self.subtests, 0]
+
     def end_subtest(self) -> None:
-        """Count the checks anew: how many a subtest that failed left out is not known."""
+        """Count the checks anew: how many a subtest that failed left out, with those in it, is not known."""
         self.checks = 0
-        self.subtests += 1
+        *outer, ended = self.subtests[:-1] or self.subtests
+        self.subtests = [*outer, ended + 1]
 
     def end(self) -> None:
         """End the test."""
@@ -107,8 +112,14 @@ class Running:
 
     def named(self, check: str) -> str:
         """Return what is asked now, in words, as the limits file names it."""
-        after = f" after {self.subtests} subtest{'' if self.subtests == 1 else 's'}"
-        return f"{check}{after if self.subtests else ''}"
+        within = list(self.subtests)
+        while within and not within[-1]:
+            within.pop()
+        if not within:
+            return check
+        *outer, ended = within
+        places = "".join(f" of subtest {count + 1}" for count in reversed(outer))
+        return f"{check} after {ended} subtest{'' if ended == 1 else 's'}{places}"
 
     def agreed_for(self, number: int, check: str, metric: str) -> Agreed | None:
         """Return what the limits file gives for one number of a check of the running test, and note that it was asked.

@@ -479,6 +479,54 @@ def test_subtest_that_fails_leaves_the_checks_after_it_their_limits(project):
     result.stdout.fnmatch_lines(["1 of 3 limits are of tests that did not run through"])
 
 
+@pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="this pytest has no subtests")
+@pytest.mark.parametrize("opened", ["subtests.test()", "self.subTest()"])
+def test_subtests_that_one_that_failed_left_out_leave_the_checks_after_it_their_limits(project, opened):
+    # Each check sees more beside the region than those before it, so that their limits fail it.
+    project.write(
+        test_suite=LOOKING
+        + f"""
+        def holds(model, strayed):
+            Path("strayed.txt").write_text(str(strayed))
+            assert_attention_in_region(model, seen(), LIT, **SEEN)
+
+        class Test{"Old(unittest.TestCase)" if "self" in opened else ""}:
+            def test_looks(self{"" if "self" in opened else ", subtests"}):
+                model = spotlight()
+                with {opened}:
+                    assert not Path("broken").exists()
+                    with {opened}:
+                        holds(model, 0.0)
+                    holds(model, 0.1)
+                    with {opened}:
+                        holds(model, 0.2)
+                holds(model, 0.3)
+                with {opened}:
+                    holds(model, 0.4)
+                holds(model, 0.5)
+        """
+    )
+    project.run("--cam-calibrate", "--cam-margin=0.01").assert_outcomes(passed=1)
+    calibrated = limits(project)
+    held = project.run("--cam-limits=cam_limits.toml")
+    (project.path / "broken").touch()
+
+    broken = project.run("--cam-limits=cam_limits.toml")
+
+    assert {key.partition("::test_looks ")[2] for key in calibrated} == {
+        "#1 attention in box, skill",
+        "#1 attention in box after 1 subtest of subtest 1, skill",
+        "#2 attention in box after 1 subtest of subtest 1, skill",
+        "#1 attention in box after 1 subtest, skill",
+        "#2 attention in box after 1 subtest, skill",
+        "#1 attention in box after 2 subtests, skill",
+    }
+    held.assert_outcomes(passed=1)
+    broken.stdout.no_fnmatch_line("*AttentionError*")
+    broken.stdout.fnmatch_lines(["E *assert not True"])  # in the first subtest, and nothing else
+    assert broken.ret == pytest.ExitCode.TESTS_FAILED
+
+
 def test_key_is_what_tables_say():
     assert str(Key("a.py::b", 2, "attention in box", "skill")) == "a.py::b #2 attention in box, skill"
 

@@ -1,0 +1,50 @@
+"""The beginning and the end of subtests, of which no hook of pytest tells. Standard library only."""
+
+from __future__ import annotations
+
+import unittest
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any
+
+from pytest_cam.running import RUNNING
+
+
+def tell_of_subtests(item: Any) -> None:
+    """Have the run told of the subtests that a test opens.
+
+    Args:
+        item: The test, its fixtures set up.
+    """
+    opener: Any = getattr(item, "funcargs", {}).get("subtests")
+    if type(opener).__name__.lower() == "subtests":  # pytest's own, or that of pytest-subtests before pytest 9
+        opener.test = _told(opener.test)
+    instance = getattr(item, "instance", None)
+    if isinstance(instance, unittest.TestCase):
+        instance.subTest = _told(instance.subTest)  # type: ignore[method-assign]  # of this test alone
+
+
+def _told(opened: Callable[..., AbstractContextManager[Any]]) -> Callable[..., _Told]:
+    return lambda *args, **kwargs: _Told(opened(*args, **kwargs))
+
+
+class _Told:
+    """A subtest of which the run is told. No generator: that would stand in the traceback of what fails in it."""
+
+    def __init__(self, subtest: AbstractContextManager[Any]) -> None:
+        self._subtest = subtest
+
+    def __enter__(self) -> Any:
+        __tracebackhide__ = True
+        RUNNING.begin_subtest()
+        return self._subtest.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        __tracebackhide__ = True
+        try:
+            return self._subtest.__exit__(kind, error, trace)
+        finally:
+            RUNNING.end_subtest()
