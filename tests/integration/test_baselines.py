@@ -229,6 +229,54 @@ def test_two_claims_of_one_baseline_are_an_error(project):
     result.stdout.fnmatch_lines(["*test_shared?1? and test_looks.py::test_shared?2?; accepted: one each*"])
 
 
+def test_a_test_that_is_repeated_claims_its_baselines_each_time(project):
+    project.write(
+        test_looks=MOVABLE
+        + """
+        @pytest.mark.parametrize("target", [0, 1])
+        def test_images(target):
+            matches()
+            matches(f"named {target}")
+
+        def test_plain():
+            matches()
+            matches("plain")
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_shared(number):
+            matches("plain")
+        """
+    )
+    project.run("--cam-update=missing", "-k=not shared").assert_outcomes(passed=3)
+    kept = files(project)
+    with (project.path / "conftest.py").open("a") as conftest:  # as pytest-repeat does
+        conftest.write(
+            """
+
+@pytest.fixture
+def __pytest_repeat_step_number(request):
+    return request.param
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_generate_tests(metafunc):
+    name, ids = "__pytest_repeat_step_number", lambda step: f"{step + 1}-2"
+    metafunc.fixturenames.append(name)
+    metafunc.parametrize(name, range(2), indirect=True, ids=ids)
+"""
+        )
+
+    again = project.run("-k=not shared", "--cam-unused=error")
+    project.run("-k=not shared", "--cam-update=all")
+    shared = project.run()
+
+    again.assert_outcomes(passed=6)
+    assert again.ret == 0
+    assert files(project) == kept
+    assert shared.ret == pytest.ExitCode.TESTS_FAILED
+    shared.stdout.fnmatch_lines(["*two tests claim the baseline attention_baselines/test_looks/plain-*.json: *"])
+
+
 def test_fixture_that_tests_share_has_no_baseline(project):
     project.write(
         test_looks=MOVABLE
