@@ -206,7 +206,7 @@ def pytest_fixture_setup(
     """Take what a fixture of several tests checks for no test's own: first and last depend on order and workers."""
     if fixturedef.scope == "function":
         return (yield)
-    with fixture_of_several(request.addfinalizer):
+    with fixture_of_several(request):
         return (yield)
 
 

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -164,19 +164,17 @@ def outside_of_test() -> Iterator[None]:
 
 
 @contextmanager
-def fixture_of_several(add_finalizer: Callable[[Callable[[], object]], None]) -> Iterator[None]:
-    """Leave the test that runs while a fixture of several tests is set up, and again while it is torn down.
+def fixture_of_several(request: Any) -> Iterator[None]:
+    """Leave the test that runs while a fixture of several tests is set up, and in all that is called at its end.
 
     Args:
-        add_finalizer: Adds what is called when it is torn down. What was added last is called first.
+        request: The fixture's own. pytest adds to it what comes after a `yield`, and users what they like, which they
+            may do when the fixture has long been set up.
     """
-    torn_down = ExitStack()
-    add_finalizer(torn_down.close)
-    try:
-        with outside_of_test():
-            yield
-    finally:
-        add_finalizer(lambda: torn_down.enter_context(outside_of_test()))
+    add_finalizer = request.addfinalizer
+    request.addfinalizer = lambda finalizer: add_finalizer(outside_of_test()(finalizer))
+    with outside_of_test():
+        yield
 
 
 class Sharing:

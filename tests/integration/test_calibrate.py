@@ -448,6 +448,35 @@ def test_check_in_the_teardown_of_a_fixture_that_tests_share_has_no_number_in_th
     ]
 
 
+def test_check_in_a_finalizer_that_a_test_adds_to_a_fixture_that_others_share_has_no_number_in_it(project):
+    project.write(
+        test_suite="""
+        @pytest.fixture(scope="module")
+        def factory(request):
+            def make():
+                request.addfinalizer(lambda: assert_attention_in_region(spotlight(), make_photo(), LIT))
+
+            yield make
+            assert_attention_in_region(spotlight(), make_photo(), LIT)
+
+        def test_first(factory, model, photo):
+            factory()
+            assert_attention_in_region(model, photo, LIT)
+
+        def test_last(factory, model, photo):
+            factory()
+            assert_attention_in_region(model, photo, LIT)
+        """
+    )
+
+    project.run("--cam-calibrate").assert_outcomes(passed=2)
+
+    assert [key.partition(" attention")[0] for key in limits(project)] == [
+        "test_suite.py::test_first #1",
+        "test_suite.py::test_last #1",
+    ]
+
+
 @pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="this pytest has no subtests")
 def test_subtest_that_fails_leaves_the_checks_after_it_their_limits(project):
     project.write(
