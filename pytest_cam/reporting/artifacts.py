@@ -7,6 +7,7 @@ import json
 import math
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -48,24 +49,28 @@ def write_artifact(folder: Path, evidence: AnyEvidence, context: dict[str, str],
     Raises:
         ArtifactError: A file cannot be written, or the pictures cannot be drawn.
     """
+    maps, originals = _arrays(evidence)
+    drawn, problem = _drawn(evidence, style or Style())
+    files = sorted({*maps, *originals, *drawn, "attention.json"})
+    head = {"format": FORMAT, **context, "decision": first_line(evidence), "check": evidence.check}
+    numbers = _numbers(evidence, drawable=not problem)
+    manifest = {**head, **numbers, "files": files, "versions": versions_of(_LIBRARIES)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         earlier = files_in(folder)
-        maps, originals = _arrays(evidence)
+        # First of all what says whose files these are: on a disk that is full a later run may remove the rest by that.
+        _write_json(folder / "attention.json", {**manifest, "files": sorted(earlier.union(files))})
         for name, cam in maps.items():
             _write_map(folder / name, cam)
-        for name, picture in originals.items():
+        for name, picture in {**originals, **drawn}.items():
             _write_image(folder / name, picture)
-        drawn, problem = _drawn(evidence, style or Style())
-        for name, picture in drawn.items():
-            _write_image(folder / name, picture)
-        numbers = _numbers(evidence, drawable=not problem)
-        files = sorted({*maps, *originals, *drawn, "attention.json"})
-        head = {"format": FORMAT, **context, "decision": first_line(evidence), "check": evidence.check}
-        _write_json(folder / "attention.json", {**head, **numbers, "files": files, "versions": versions_of(_LIBRARIES)})
-        for name in earlier.difference(files):
-            (folder / name).unlink(missing_ok=True)
+        if gone := earlier.difference(files):
+            for name in gone:
+                (folder / name).unlink(missing_ok=True)
+            _write_json(folder / "attention.json", manifest)
     except OSError as error:
+        with suppress(OSError):  # there is something in it
+            folder.rmdir()
         raise ArtifactError(f"artifact {folder} could not be written: {error}") from error
     if problem:
         raise ArtifactError(f"artifact {folder} has no pictures: {problem}")

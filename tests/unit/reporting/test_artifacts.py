@@ -49,13 +49,27 @@ def test_files_can_be_read_by_others(tmp_path, evidence):
 def test_write_that_fails_in_the_middle_leaves_no_half_file_and_keeps_what_was_there(tmp_path, evidence):
     (tmp_path / "panel.png").write_bytes(b"of an earlier run")
 
-    # The map takes 384 bytes, the panel many thousands.
-    with files_up_to(1000), pytest.raises(ArtifactError, match=r"could not be written: .*File too large"):
+    # The numbers take some 3000 bytes, the panel many thousands.
+    with files_up_to(8000), pytest.raises(ArtifactError, match=r"could not be written: .*File too large"):
         write_artifact(tmp_path, evidence, CONTEXT)
 
     assert (tmp_path / "panel.png").read_bytes() == b"of an earlier run"
     np.testing.assert_array_equal(np.load(tmp_path / "map.npy"), evidence.map)
     assert set(names(tmp_path)) <= set(FILES)
+
+
+@pytest.mark.parametrize("size", [1000, 8000])
+def test_what_a_full_disk_leaves_of_an_artifact_goes_when_its_test_has_run_again(tmp_path, evidence, size):
+    folder = tmp_path / folder_name(CONTEXT["test"], 0)
+
+    # As above: the first lets nothing be written, the second all but the panel.
+    with files_up_to(size), pytest.raises(ArtifactError, match=r"could not be written: .*File too large"):
+        write_artifact(folder, evidence, CONTEXT)
+    left = folder.exists()
+    remove_earlier(tmp_path, [CONTEXT["test"]], ())
+
+    assert left is (size == 8000)
+    assert names(tmp_path) == []
 
 
 def test_folder_whose_name_is_taken_by_a_file_is_an_error(tmp_path, evidence):
