@@ -18,12 +18,12 @@ from torch import nn
 from pytest_cam.engine.bits import checksum
 from pytest_cam.engine.glances import Glances
 from pytest_cam.engine.places import Places
-from pytest_cam.engine.reach import Reach, UnreadableError
+from pytest_cam.engine.reach import NUMBERS, Reach
 from pytest_cam.engine.state import ModelState
+from pytest_cam.engine.ways_in import UnreadableError
 
 _version = operator.attrgetter("_version")
 _parameters, _buffers = operator.itemgetter("_parameters"), operator.itemgetter("_buffers")
-_NUMBERS = (bool, int, float)
 _in_table = operator.methodcaller("values")
 
 
@@ -151,7 +151,7 @@ class Fingerprint:
 def _numbers(state: ModelState) -> list[tuple[dict[str, Any], str, type]]:
     kinds = set(state.tree.other_kinds)
     users = [vars(module) for module in state.modules if type(module) in kinds]
-    return [(held, name, type(held[name])) for held in users for name in held if type(held[name]) in _NUMBERS]
+    return [(held, name, type(held[name])) for held in users for name in held if type(held[name]) in NUMBERS]
 
 
 def _tables(attributes: list[dict[str, Any]]) -> list[dict[str, torch.Tensor | None]]:

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import operator
-import random
 import sys
 from argparse import Namespace
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from io import IOBase
+from functools import partial
 from itertools import chain, starmap
-from types import (
-    BuiltinFunctionType,
-    ClassMethodDescriptorType,
-    FunctionType,
-    GenericAlias,
-    GetSetDescriptorType,
-    MemberDescriptorType,
-    MethodDescriptorType,
-    MethodType,
-    ModuleType,
-    SimpleNamespace,
-    WrapperDescriptorType,
-)
+from types import FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -42,33 +26,25 @@ from pytest_cam.engine.named import (
     names_in,
     read_by_name,
 )
+from pytest_cam.engine.ways_in import GENERATORS, UnreadableError, refused, slots_of, way_into
 
 # How much may be reached beside what the modules themselves hold, and about how much each of these does.
 _MOST, _OF_A_MODULE = 20_000, 60
 
-# What holds nothing else, or nothing that a model reads.
-_ENDS = (
-    *(str, bytes, int, float, complex, type(None), ModuleType, BuiltinFunctionType),
-    *(torch.Tensor, torch.dtype, torch.device, torch.Size, np.ndarray, np.generic),
-    *(ClassMethodDescriptorType, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType),
-    *(WrapperDescriptorType, GenericAlias, logging.Logger),
-)
-# Of these what never changes, and what never holds something else than it does.
+# What may be equal and of another type.
+NUMBERS = frozenset({bool, int, float})
+# What never changes, and what never holds something else than it does.
 _FIXED = {str, bytes, bool, int, float, complex, type(None), torch.dtype, torch.device, torch.Size}
 _FROZEN = (tuple, frozenset, MethodType, staticmethod, classmethod, property, partial)
 # Python's own classes of what is the user's: settings.
 _NAMESPACES = (SimpleNamespace, Namespace)
-_GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 
 # What each module has: its weights, the modules in it and its hooks are looked at elsewhere.
 _OF_EACH_MODULE = frozenset(vars(nn.Module()))
 
 
+_in_table = operator.methodcaller("values")
 _parts_of = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
-
-
-class UnreadableError(Exception):
-    """A model holds something whose changes cannot be followed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +68,7 @@ class Reach:
     _places: list[tuple[Any, Any]] = field(default_factory=list)
     _functions: list[FunctionType] = field(default_factory=list)
     _globals: list[tuple[Mapping[str, Any], list[str]]] = field(default_factory=list)
+    _numbers: list[tuple[Callable[[Any], Iterable[Any]], Any]] = field(default_factory=list)
     _before: list[Any] = field(default_factory=list)
 
     @classmethod
@@ -119,6 +96,7 @@ class Reach:
             level += map(table.__getitem__, names)
         reach._look_into(level, seen, most)
         reach._follow(seen, most)
+        reach._note_numbers()
         now = reach._now()
         reach._before.extend([list(map(dict, reach._tables)), list(map(list, reach._lists)), *now[2:]])
         return reach
@@ -131,7 +109,7 @@ class Reach:
                 raise UnreadableError(f"more than {most} values are reached from the attributes")
             inner: list[Any] = []
             for value in level:
-                read = _way_into(type(value))  # type: ignore[arg-type]  # mypy takes no type for hashable
+                read = way_into(type(value))  # type: ignore[arg-type]  # mypy takes no type for hashable
                 if read is not None and id(value) not in seen:
                     seen.add(id(value))
                     self._note(value, read)
@@ -161,6 +139,7 @@ class Reach:
             [list(map(known.get, names)) for known, names in self._globals],
             list(map(_parts_of, self._functions)),
             [closure_of(function) for function in self._functions if function.__closure__],
+            [list(map(type, read(holder))) for read, holder in self._numbers],
         ]
 
     def _note(self, value: Any, read: Callable[[Any], Iterable[Any]]) -> None:
@@ -177,7 +156,7 @@ class Reach:
                 self._note_places(vars(value), vars(value))
         elif has_attributes(value):
             self._note_attributes(value)
-            if _slots_of(type(value)):  # type: ignore[arg-type]  # as above
+            if slots_of(type(value)):  # type: ignore[arg-type]  # as above
                 self._others.append((read, value))
         else:
             self._others.append((read, value))
@@ -201,6 +180,16 @@ class Reach:
         """Note where something lies that may be replaced by another one that is equal now, and not later."""
         self._places.extend((holder, key) for key in keys if not _is_fixed(holder[key]))
 
+    def _note_numbers(self) -> None:
+        """Note what holds numbers: 1, 1.0 and True are equal, and a model may tell them apart."""
+        holders: list[tuple[Callable[[Any], Iterable[Any]], Any]] = [*self._others]
+        holders += [(_in_table, table) for table in self._tables]
+        holders += [(iter, values) for values in self._lists]
+        holders += [(partial(map, known.get), names) for known, names in self._globals]
+        holders += [(closure_of, function) for function in self._functions if function.__closure__]
+        holders += [(_defaults_of, function) for function in self._functions]
+        self._numbers.extend(each for each in holders if any(type(value) in NUMBERS for value in each[0](each[1])))
+
     def _follow(self, seen: set[int], most: int) -> None:
         """Note what functions read outside of themselves, and what they call there: from closures, or by name."""
         names: dict[int, tuple[Mapping[str, Any], dict[str, None]]] = {}
@@ -222,8 +211,12 @@ class Reach:
             self._globals.append((table, list(named)))
             self.values.extend(table[name] for name in named if name in table)
         for value in self.values:
-            if isinstance(value, _GENERATORS):
-                _refused(value)
+            if isinstance(value, GENERATORS):
+                refused(value)
+
+
+def _defaults_of(function: FunctionType) -> Iterable[Any]:
+    return (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
 
 
 def _may_be_called(value: Any) -> bool:
@@ -233,7 +226,7 @@ def _may_be_called(value: Any) -> bool:
     if isinstance(value, (type, ModuleType)):
         return isinstance(value, type) and is_of_the_user(value)
     kind = type(value)
-    return is_of_the_user(kind) and bool(has_attributes(value) or _slots_of(kind))  # type: ignore[arg-type]  # as above
+    return is_of_the_user(kind) and bool(has_attributes(value) or slots_of(kind))  # type: ignore[arg-type]  # as above
 
 
 def _at(holder: Any, key: Any) -> Any:
@@ -245,56 +238,3 @@ def _is_fixed(value: Any, depth: int = 3) -> bool:
     if type(value) in (tuple, list) and depth:
         return all(_is_fixed(each, depth - 1) for each in value)
     return type(value) in _FIXED or isinstance(value, np.generic)
-
-
-@lru_cache(maxsize=4096)
-def _way_into(kind: type) -> Callable[[Any], Iterable[Any]] | None:
-    """Return what gives the values that an object of some type holds, or None where it holds none."""
-    if issubclass(kind, _ENDS):
-        return None
-    if issubclass(kind, _GENERATORS) or (issubclass(kind, Iterator) and not issubclass(kind, IOBase)):
-        return _refused
-    if issubclass(kind, FunctionType):
-        return operator.attrgetter("__defaults__", "__kwdefaults__")
-    if issubclass(kind, type):
-        return _of_class
-    if issubclass(kind, property):
-        return lambda value: (value.fget,)
-    if issubclass(kind, dict) and is_of_the_user(kind):
-        return lambda value: (*value.values(), *_attributes(value, []))
-    if issubclass(kind, list) and is_of_the_user(kind):
-        return lambda value: (*value, *_attributes(value, []))
-    if issubclass(kind, Mapping):
-        return operator.methodcaller("values")
-    if issubclass(kind, (list, tuple, set, frozenset, deque)):
-        return iter
-    if issubclass(kind, MethodType):
-        return operator.attrgetter("__self__", "__func__")
-    if issubclass(kind, (staticmethod, classmethod)):
-        return lambda value: (value.__func__,)
-    if issubclass(kind, partial):
-        return operator.attrgetter("func", "args", "keywords")
-    return partial(_attributes, slots=_slots_of(kind))  # type: ignore[arg-type]  # as above
-
-
-@lru_cache(maxsize=4096)
-def _slots_of(kind: type) -> list[str]:
-    slots = [name for base in kind.__mro__ for name in _names(vars(base).get("__slots__", ()))]
-    return [name for name in slots if not name.startswith("__")]
-
-
-def _of_class(kind: type) -> Iterable[Any]:
-    return (*vars(kind).values(), *kind.__bases__) if is_of_the_user(kind) else ()
-
-
-def _refused(value: Any) -> Iterable[Any]:
-    raise UnreadableError(f"a {type(value).__name__} gives other numbers at each call")
-
-
-def _attributes(value: Any, slots: list[str]) -> Iterable[Any]:
-    held = [getattr(value, name) for name in slots if hasattr(value, name)] if slots else []
-    return [*getattr(value, "__dict__", {}).values(), *held]
-
-
-def _names(slots: Any) -> Iterable[str]:
-    return (slots,) if isinstance(slots, str) else slots

@@ -268,6 +268,45 @@ def test_a_number_of_another_type_is_another_one(picture: torch.Tensor) -> None:
     assert attend(model, picture, layer="look", target=1).score != before
 
 
+def _is_true(given: Any) -> int:
+    return 2 if given is True else 1
+
+
+def _switched(on: Any = 1) -> int:
+    return _is_true(on)
+
+
+def _closed(on: Any) -> tuple[Callable[[], int], Callable[[], None]]:
+    def switch() -> None:
+        nonlocal on
+        on = True
+
+    return lambda: _is_true(on), switch
+
+
+IN_CONTAINERS: dict[str, tuple[Any, Callable[[Any], int], Callable[[Any], Any]]] = {
+    "a dict": ({"on": 1}, lambda thing: _is_true(thing["on"]), lambda thing: thing.update(on=True)),
+    "a list": ([0, 1], lambda thing: _is_true(thing[1]), lambda thing: thing.__setitem__(1, True)),
+    "a deque": (deque([1.0]), lambda thing: _is_true(thing[0]), lambda thing: thing.__setitem__(0, True)),
+    "a config": (SimpleNamespace(on=1), lambda thing: _is_true(thing.on), lambda thing: setattr(thing, "on", True)),
+    "a default": (_switched, lambda thing: thing(), lambda thing: setattr(thing, "__defaults__", (True,))),
+    "a closure": (_closed(1), lambda thing: thing[0](), lambda thing: thing[1]()),
+    "a global": (None, lambda thing: _is_true(FACTOR), lambda thing: globals().update(FACTOR=True)),
+}
+
+
+@pytest.mark.parametrize("where", IN_CONTAINERS)
+def test_a_number_of_another_type_that_is_held_further_in_is_another_one(
+    picture: torch.Tensor, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "FACTOR", 1.0)
+    thing, read, change = IN_CONTAINERS[where]
+    model = Holding(thing, lambda thing, seen: seen * read(thing)).eval()
+    before = attend(model, picture, layer="look", target=1).score
+    change(thing)
+    assert attend(model, picture, layer="look", target=1).score != before
+
+
 class Sized(Holding):
     """Notes the size of each image in a new list, as window attention does."""
 
