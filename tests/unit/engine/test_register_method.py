@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import partial, wraps
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import FunctionType
@@ -454,6 +456,41 @@ class Channel:
         return activations[:, self.number]
 
 
+def halved(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    @wraps(function)
+    def half(activations: torch.Tensor) -> torch.Tensor:
+        return function(activations) / 2
+
+    return half
+
+
+def doubled(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    @wraps(function)
+    def double(activations: torch.Tensor) -> torch.Tensor:
+        return function(activations) * 2
+
+    return double
+
+
+def times(by: int) -> Callable[..., Any]:
+    def decorator(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        @wraps(function)
+        def multiplied(activations: torch.Tensor) -> torch.Tensor:
+            return function(activations) * by
+
+        return multiplied
+
+    return decorator
+
+
+def decorated(decorator: Callable[..., Any]) -> Callable[..., torch.Tensor]:
+    @decorator
+    def ours(activations: torch.Tensor) -> torch.Tensor:
+        return activations[:, 0] if len(activations) else ours(activations)
+
+    return ours  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize(
     ("make", "held", "other"),
     [
@@ -461,6 +498,11 @@ class Channel:
         (weighted, torch.ones(4, 1, 1), torch.zeros(4, 1, 1)),
         (scaled, 1, 2),
         (lambda owner: owner.ours, Channel(0), Channel(1)),
+        (lambda number: Channel(number).ours, 0, 1),
+        (decorated, halved, doubled),
+        (decorated, halved, lambda function: function),
+        (lambda by: decorated(times(by)), 2, 3),
+        (lambda mode: decorated(mode()), torch.no_grad, torch.enable_grad),
     ],
 )
 def test_functions_that_one_function_makes(make: Callable[[Any], Any], held: Any, other: Any) -> None:
@@ -537,3 +579,30 @@ def test_versions_that_are_no_tensor_of_so_many(
     register_method("makes")(eval(calls, {"made": made}))
     with pytest.raises(MethodError, match=rf"'makes' calls {verb} with a function that made .*{given} for \(0, 3\)"):
         attend(classifier, picture, layer="layer", method="makes")
+
+
+ONE = """
+from pytest_cam import register_method
+{}
+
+@register_method("reloaded")
+def ours(activations):
+    return activations[:, {}]
+"""
+
+
+def test_a_module_that_is_reloaded_after_it_was_edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "edited.py").write_text(ONE.format("", 0))
+    module = importlib.import_module("edited")
+    try:
+        # Where another line went before it, and where there is another function of its name, at its old line.
+        (tmp_path / "edited.py").write_text(ONE.format("import torch\n", 1))
+        importlib.reload(module)
+        assert registry.method_named("reloaded").function is module.ours
+        (tmp_path / "edited.py").write_text(ONE.format("import torch\n", 1) + ONE.format("", 0))
+        with pytest.raises(MethodError, match="there is a method 'reloaded' already"):
+            importlib.reload(module)
+    finally:
+        del sys.modules["edited"]
