@@ -64,9 +64,9 @@ def independent_of_input(score: str, of_image: str = "") -> IndependentScoreErro
         of_image: Of which image it is, or "" where there is one.
     """
     return IndependentScoreError(
-        f"{score_of(score)} does not depend on the input{of_image}: {STAYS} all its "
-        "pixels (a head of zeros, as torchvision's transformers have before they are trained; or a saturated "
-        "or dead unit). Explain a logit, not a probability, or load the trained weights"
+        f"{score_of(score)} does not depend on the input{of_image}: {STAYS} all its pixels (a head of zeros, as "
+        "torchvision's transformers have before they are trained; a saturated or dead unit; or a change too small for "
+        "the score's precision). Explain a logit, not a probability, or load the trained weights"
     )
 
 

@@ -80,6 +80,8 @@ class Decoder(nn.Module):
         super().__init__()
         self.encoder = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU())
         self.decoder = nn.ModuleList(nn.Conv2d(8, 8, 3, 1, 1) for _ in range(layers))
+        for layer in self.decoder:  # after some tens of random ones nothing of an image is left but rounding
+            nn.init.dirac_(layer.weight)
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
