@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cam import hookspecs, options
-from pytest_cam.running import CLAIMING, RUNNING, SHARING, Running, fixture_of_several, id_of, note_id, sendable
+from pytest_cam.running import CLAIMING, RUNNING, SHARING, Running, begin_test, fixture_of_several, note_id
 
 if TYPE_CHECKING:
     from pytest_cam.baselines.claiming import RunningTest
@@ -191,10 +191,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Count the tests, for the cache of passes, say which one runs, and let one that is run again start anew."""
     SHARING.test += 1
-    name = getattr(item, "originalname", None)
-    test = id_of(item)
-    function = f"{id_of(item.parent)}::{name}" if name and item.parent is not None else test
-    RUNNING.begin(sendable(test), sendable(function))
+    begin_test(item)
     if (baselines := _baselines()) is not None:
         baselines.begin_attempt(item)
 

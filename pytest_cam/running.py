@@ -55,6 +55,7 @@ class Running:
         source: What the limits file is called.
 
     Attributes:
+        once: The node id that the test has where no plugin repeats it.
         checks: How many verdicts have fallen in it since the last of its subtests ended, or since it began.
         subtests: How many of its subtests have ended, then how many in the one that it is in, and so on inwards.
         is_calibrating: Whether limits are recorded and not applied.
@@ -75,9 +76,9 @@ class Running:
         """Take over all that another one says: a session within a session has its own, and leaves the outer's."""
         vars(self).update(vars(other))
 
-    def begin(self, test: str, function: str) -> None:
+    def begin(self, test: str, function: str, once: str = "") -> None:
         """Begin a test, or another attempt at it."""
-        self.test, self.function, self.checks, self.subtests = test, function, 0, [0]
+        self.test, self.function, self.once, self.checks, self.subtests = test, function, once or test, 0, [0]
         self.records: list[CheckRecord] = []
         self.asked: list[Key] = []
 
@@ -124,11 +125,13 @@ class Running:
     def agreed_for(self, number: int, check: str, metric: str) -> Agreed | None:
         """Return what the limits file gives for one number of a check of the running test, and note that it was asked.
 
-        What is given for the test itself goes before what is given for all parameters of its function.
+        What is given for the test itself goes before what is given for it where nothing repeats it, and that before
+        what is given for all parameters of its function.
         """
         if not self.test:
             return None
-        keys = [Key(test, number, self.named(check), metric) for test in dict.fromkeys((self.test, self.function))]
+        tests = dict.fromkeys((self.test, self.once, self.function))
+        keys = [Key(test, number, self.named(check), metric) for test in tests]
         if self.agreed:
             self.asked += keys
         found = [key for key in keys if key in self.agreed]
@@ -237,6 +240,29 @@ def id_of(node: Any) -> str:
         file = node.path
     within = given.partition("::")[2]
     return sendable(file.as_posix()) + (f"::{within}" if within else "")
+
+
+def unrepeated(name: str, node: Any) -> str:
+    """Return a name or an id of a test without the number that pytest-repeat gives it: it is the same test each time.
+
+    Args:
+        name: It ends as the test's name does.
+        node: The test; a class or a module has no number.
+    """
+    # Its parameter comes last, and no test has an argument of such a name. pytest has no public name for ids.
+    call: Any = getattr(node, "callspec", None)
+    ids = getattr(call, "_idlist", ())
+    if not ids or not next(reversed(call.params), "").startswith("__"):
+        return name
+    before = name.removesuffix(f"{ids[-1]}]")
+    return f"{before.removesuffix('-')}]" if before.endswith("-") else before.removesuffix("[")
+
+
+def begin_test(item: Any) -> None:
+    """Say which test runs from now on."""
+    name, test = getattr(item, "originalname", None), id_of(item)
+    function = f"{id_of(item.parent)}::{name}" if name and item.parent is not None else test
+    RUNNING.begin(sendable(test), sendable(function), sendable(unrepeated(test, item)))
 
 
 def note_id(node: Any, report: Any) -> None:

@@ -15,7 +15,7 @@ import pytest
 from pytest_cam.baselines.claiming import BaselineSettings, RunningTest, variant_from
 from pytest_cam.baselines.keys import module_directory
 from pytest_cam.baselines.settings import settings_from
-from pytest_cam.running import plain_id, sendable
+from pytest_cam.running import plain_id, sendable, unrepeated
 
 _SESSION_KEY = pytest.StashKey["BaselineSession"]()
 _TEST_KEY = pytest.StashKey[RunningTest]()
@@ -66,7 +66,7 @@ class BaselineSession:
         test = item.stash.get(_TEST_KEY, None)
         if test is None:
             test = item.stash[_TEST_KEY] = RunningTest(
-                nodeid=_nodeid(item),
+                nodeid=unrepeated(plain_id(item.nodeid, item.config), item),
                 module=item.path,
                 name=_name(item),
                 settings=self.settings,
@@ -131,22 +131,7 @@ def _name(node: pytest.Item | pytest.Collector) -> str:
     # Not the node id: that depends on the root, and pytest-xdist may add the name of a group to it.
     chain = node.listchain()
     files = [index for index, parent in enumerate(chain) if isinstance(parent, pytest.File)]
-    return "::".join(map(_unrepeated, chain[files[-1] + 1 if files else -1 :]))
-
-
-def _nodeid(item: pytest.Item) -> str:
-    return plain_id(item.nodeid, item.config).removesuffix(item.name) + _unrepeated(item)
-
-
-def _unrepeated(node: Any) -> str:
-    """Return the name of a test without the number that pytest-repeat gives it: it is the same test each time."""
-    # Its parameter comes last, and no test has an argument of such a name. pytest has no public name for ids.
-    call: Any = getattr(node, "callspec", None)
-    ids = getattr(call, "_idlist", ())
-    if not ids or not next(reversed(call.params), "").startswith("__"):
-        return str(node.name)
-    before = str(node.name).removesuffix(f"{ids[-1]}]")
-    return f"{before.removesuffix('-')}]" if before.endswith("-") else before.removesuffix("[")
+    return "::".join(unrepeated(part.name, part) for part in chain[files[-1] + 1 if files else -1 :])
 
 
 def _asked(node: pytest.Item | pytest.Collector) -> object:

@@ -54,6 +54,19 @@ def photo():
 
     return photo()
 """
+REPEATING = """
+
+@pytest.fixture
+def __pytest_repeat_step_number(request):
+    return request.param
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_generate_tests(metafunc):
+    name = "__pytest_repeat_step_number"
+    metafunc.fixturenames.append(name)
+    metafunc.parametrize(name, range(2), indirect=True, ids=lambda step: f"{step + 1}-2")
+"""
 PREAMBLE = """
 import unittest
 
@@ -85,6 +98,11 @@ class Project:
         for name, source in modules.items():
             text = PREAMBLE + textwrap.dedent(source)
             (self.path / f"{name}.py").write_text(text, encoding="utf-8")
+
+    def repeat(self) -> None:
+        """Have each test run twice from now on, as `pytest --count=2` does with pytest-repeat."""
+        with (self.path / "conftest.py").open("a", encoding="utf-8") as conftest:
+            conftest.write(REPEATING)
 
     def run(self, *args: str, subprocess: bool = False, cold: bool = False) -> pytest.RunResult:
         """Run pytest.

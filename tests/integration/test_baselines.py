@@ -249,22 +249,7 @@ def test_a_test_that_is_repeated_claims_its_baselines_each_time(project):
     )
     project.run("--cam-update=missing", "-k=not shared").assert_outcomes(passed=3)
     kept = files(project)
-    with (project.path / "conftest.py").open("a") as conftest:  # as pytest-repeat does
-        conftest.write(
-            """
-
-@pytest.fixture
-def __pytest_repeat_step_number(request):
-    return request.param
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_generate_tests(metafunc):
-    name, ids = "__pytest_repeat_step_number", lambda step: f"{step + 1}-2"
-    metafunc.fixturenames.append(name)
-    metafunc.parametrize(name, range(2), indirect=True, ids=ids)
-"""
-        )
+    project.repeat()
 
     again = project.run("-k=not shared", "--cam-unused=error")
     project.run("-k=not shared", "--cam-update=all")

@@ -303,6 +303,28 @@ def test_entries_of_tests_that_are_repeated_are_not_of_tests_that_are_gone(proje
     ]
 
 
+def test_a_test_that_is_repeated_has_the_limit_of_its_parameter(project):
+    project.write(
+        test_suite="""
+        @pytest.mark.parametrize("share", [0.0, 0.5])
+        def test_images(model, photo, share):
+            photo[:, 5:8, 5:8] = share
+            assert_attention_in_region(model, photo, LIT, layer="0", method="gradcam", target=1)
+        """
+    )
+    # What holds for all parameters would fail the second.
+    entry = '[[limit]]\ntest = "{}"\nnumber = 1\ncheck = "attention in box"\nmetric = "skill"\nat_least = {}\n'
+    ours = ("test_suite.py::test_images", 0.95), ("test_suite.py::test_images[0.5]", 0.5)
+    text = "".join(entry.format(*each) for each in ours)
+    (project.path / "cam_limits.toml").write_text(f"format = 1\n{text}")
+    project.repeat()
+
+    result = project.run("--cam-limits=cam_limits.toml")
+
+    result.assert_outcomes(passed=4)
+    result.stdout.no_fnmatch_line("*limits are of tests*")
+
+
 def test_run_that_calibrates_is_no_gate(project, monkeypatch, request):
     project.write(
         test_suite="""
