@@ -222,7 +222,8 @@ def test_an_exported_program_that_takes_no_single_image_says_so(picture: torch.T
     network = nn.Sequential(nn.Flatten(), nn.Linear(picture.numel(), 2)).eval()
     image = picture.reshape(picture.shape[-3:])
     program = torch.export.export(network, (torch.stack([image] * 4),)).module()
-    with pytest.raises(ModelError, match=r"takes no input of shape \(1, 3, 8, 8\): Guard failed.*dynamic_shapes"):
+    refused = r"takes no input of shape \(1, 3, 8, 8\): (Guard failed|Expected input at).*dynamic_shapes"
+    with pytest.raises(ModelError, match=refused):
         attend(program, image, method="occlusion")
 
 
