@@ -305,6 +305,7 @@ def test_block_in_inference_mode_is_an_error(model: Transformer, inputs: torch.T
     assert "the model runs block 'blocks.0' under torch.inference_mode" in found
 
 
+@pytest.mark.filterwarnings("ignore:.torch.cpu.amp.autocast")  # which torch 2.4 calls in there itself
 def test_checkpointed_block_is_an_error(model: Transformer, inputs: torch.Tensor) -> None:
     class Checkpointed(Transformer):
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:

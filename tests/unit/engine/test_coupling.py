@@ -197,7 +197,7 @@ def test_a_model_that_takes_no_batch_is_run_image_by_image(method: str, picture:
 def test_a_module_that_torch_export_made_for_one_image_is_explained(picture: torch.Tensor) -> None:
     model = Net(lambda seen: seen).eval()
     exported = torch.export.export(model, (picture[None],)).module()
-    with pytest.raises((AssertionError, RuntimeError), match="Guard failed|Expected input at"):
+    with pytest.raises((AssertionError, RuntimeError), match=r"Guard failed|Expected input at"):
         exported(torch.stack([picture, picture]))
     np.testing.assert_allclose(mapped(exported, picture, "occlusion"), mapped(model, picture, "occlusion"), atol=1e-6)
 

@@ -249,16 +249,17 @@ print([(each.category.__name__, str(each.message), each.filename) for each in gi
 
 def test_first_map_does_not_import_sympy() -> None:
     code = """
-import sys, torch
+import sys, torch.utils.checkpoint  # which does so itself in torch 2.4 to 2.6
 from torch import nn
+before = "sympy" in sys.modules
 from pytest_cam import attend
 model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval()
-before = "sympy" in sys.modules
 attend(model, torch.rand(1, 3, 8, 8), layer="0", target=1)
 print(before, "sympy" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False"]
+    before, after = done.stdout.split()
+    assert after == before
 
 
 @pytest.mark.parametrize(
