@@ -236,6 +236,12 @@ def with_article(name: str) -> str:
     return f"{'an' if name.startswith(('nd', *'aeioAEIO')) else 'a'} {name}"
 
 
+def percent_over(share: float, limit: float) -> str:
+    """Return a share in percent, with as many digits as it takes to tell it from the limit that it exceeds."""
+    digits = next((digits for digits in range(4) if round(share, digits + 2) > limit), 4)
+    return f"{share:.{digits}%}"
+
+
 def nearest(given: object, accepted: Iterable[str], count: int = 3) -> str:
     """Return "Did you mean ...?" with the names closest to the given one, or all of them if none is close.
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from pytest_cam.errors import PreprocessError, VacuousError, is_ours
+from pytest_cam.errors import PreprocessError, VacuousError, is_ours, percent_over
 from pytest_cam.images.applying import apply
 from pytest_cam.images.filling import filled
 from pytest_cam.images.fills import Fill
@@ -38,8 +38,9 @@ def require_hideable(region: Region, geometry: Geometry) -> float:
     covered = float(region.coverage(geometry).sum()) / shown
     if covered > 1 - _LEAST_REST:
         raise VacuousError(
-            f"vacuous: the region covers {covered:.0%} of what the model sees. Without it nothing is left to predict "
-            f"from, and with it nothing is missing, whatever the model does; accepted: at most {1 - _LEAST_REST:.0%}"
+            f"vacuous: the region covers {percent_over(covered, 1 - _LEAST_REST)} of what the model sees. Without it "
+            "nothing is left to predict from, and with it nothing is missing, whatever the model does; accepted: "
+            f"at most {1 - _LEAST_REST:.0%}"
         )
     return covered
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_cam.errors import LimitError, UnattainableError, VacuousError, is_ours
+from pytest_cam.errors import LimitError, UnattainableError, VacuousError, is_ours, percent_over
 from pytest_cam.measures.localization import METRICS, GridRegion, Metric
 from pytest_cam.running import RUNNING
 
@@ -247,8 +247,8 @@ def require_spread(metric: Metric, region: GridRegion) -> None:
     """
     if region.chance > _LARGEST_SHARE:
         raise VacuousError(
-            f"vacuous: the region covers {region.chance:.0%} of what the model sees, and more than half is no test: "
-            "a model that looks anywhere passes. Give a smaller region"
+            f"vacuous: the region covers {percent_over(region.chance, _LARGEST_SHARE)} of what the model sees, and "
+            "more than half is no test: a model that looks anywhere passes. Give a smaller region"
         )
     if metric is METRICS["pointing"]:
         share = float(region.hits.mean())

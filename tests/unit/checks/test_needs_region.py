@@ -169,6 +169,7 @@ def test_other_arguments_of_the_model_go_with_both_versions(model, image):
     ("given", "error", "text"),
     [
         ({"region": (0, 0, 16, 15)}, VacuousError, "the region covers 94% of what the model sees"),
+        ({"region": (0, 0, 16, 14.42)}, VacuousError, r"covers 90\.1% of what the model sees.*at most 90%"),
         ({"region": (11, 0, 15, 4)}, VacuousError, "hiding the region by 'inpaint' leaves the model's input as it is"),
         ({"region": (0, 0, 99, 99)}, RegionError, "lies outside the image"),
         ({"region": Box(*LIT).dilate(1)}, RegionError, "no map is made here, so there are no cells to widen it by"),
