@@ -126,8 +126,8 @@ def _too_large(what: str, unit_bytes: int, error: Exception) -> MemoryShortError
     said = (str(error).splitlines() or [type(error).__name__])[0]
     return MemoryShortError(
         f"memory ran out with one of the {what} at a time, which takes about {max(1, round(unit_bytes / 2**20))} MiB. "
-        "Free memory (other processes, fewer xdist workers), take a smaller input, a later layer, or a device with "
-        f"more memory: device='cpu', for instance. What the allocator said: {said}"
+        "Free memory (other processes, fewer xdist workers), take a smaller input or a later layer, or move the model "
+        f"to a device with more memory, such as from a GPU to the CPU. What the allocator said: {said}"
     )
 
 

@@ -72,6 +72,8 @@ def test_shortage_while_samples_are_made_counts() -> None:
 def test_sample_that_does_not_fit_alone_is_named_with_its_size() -> None:
     with pytest.raises(MemoryShortError, match=r"one of the masked inputs .* about 3 MiB\. .*can't allocate") as error:
         Runner(most=0).all(4, unit_bytes=3 * MIB)
+    # `device=` moves no model: where it differs from the model's, it is an error itself.
+    assert "or move the model to a device with more memory" in str(error.value)
     assert isinstance(error.value, CamError)
     assert isinstance(error.value, MemoryError)
 
