@@ -90,7 +90,9 @@ def _made(place: str) -> Any:
     try:
         module = import_module(module_name)
     except Exception as error:
-        raise SettingError(f"--cam-list-layers: {module_name} does not import ({_told(error)})") from error
+        dotted = module_name.removesuffix(".py").replace("/", ".").lstrip(".")
+        meant = "" if dotted == module_name else f". Did you mean {dotted}:{name}, by the name of the module?"
+        raise SettingError(f"--cam-list-layers: {module_name} does not import ({_told(error)}){meant}") from error
     factory = getattr(module, name, None)
     if isinstance(factory, nn.Module):
         return factory

@@ -94,6 +94,8 @@ def test_without_an_input_one_of_a_usual_size_is_made(project: pytest.Pytester) 
     [
         ("models", "accepted: module:factory"),
         ("nowhere:small", "nowhere does not import (ModuleNotFoundError: No module named 'nowhere')"),
+        ("models.py:small", ". Did you mean models:small, by the name of the module?"),
+        ("./networks/models.py:small", ". Did you mean networks.models:small, by the name of the module"),
         ("models:smal", "models has no callable 'smal'. Did you mean 'small'?"),
         ("models:number", f"models:number returned an int; accepted: {ACCEPTED}"),
         ("models:three", f"models:three returned a tuple; accepted: {ACCEPTED}"),
