@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from pytest_cam.engine.asking import Found
+from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.explaining import explain
 from pytest_cam.engine.layers import LayersLike
 from pytest_cam.engine.methods import Method
@@ -39,7 +40,8 @@ def smoothed(
     """Return what `explain` does, each map the mean over six versions of the input.
 
     They are the input, 0.9 times and 1.1 times it, and the three mirrored from left to right, whose maps are mirrored
-    back: the test-time augmentation that is usual for class activation maps. All explain the class of the input.
+    back: the test-time augmentation that is usual for class activation maps. All explain the class of the input, and of
+    a segmenter the pixels that are predicted as it in the input.
 
     Args:
         subject: As for `explain`.
@@ -51,9 +53,9 @@ def smoothed(
         options: As for `explain`.
     """
     found = explain(subject, inputs, layer, methods, targets, seed=seed, options=options)
-    # The classes that the input itself is predicted as.
+    # The classes that the input itself is predicted as, and the places where it is predicted so.
     fixed = [
-        [given if what.target is None else what.target for given, what in zip(each, one.explained, strict=True)]
+        [_fixed(given, what) for given, what in zip(each, one.explained, strict=True)]
         for each, one in zip(targets, found, strict=False)
     ]
     totals = [one.maps.astype(np.float64) for one in found]
@@ -71,6 +73,13 @@ def smoothed(
             total += one.maps[..., ::-1] if mirrored else one.maps
     count = len(_VERSIONS) + 1
     return [replace(one, maps=(total / count).astype(np.float32)) for one, total in zip(found, totals, strict=True)]
+
+
+def _fixed(given: Target, what: Explained) -> Target:
+    # What a version has lost would have a score of zero there, and that no gradient: its own error says more.
+    may_be_lost = isinstance(given, ReadyTarget) and not given.is_in_all_versions
+    fixed: Target = given if may_be_lost else what.for_versions(given)
+    return fixed
 
 
 def _mirrored(target: Target, width: int) -> Target:

@@ -113,6 +113,7 @@ class DetectionBox(ReadyTarget):
     """
 
     reads_row: ClassVar[bool] = False
+    is_in_all_versions: ClassVar[bool] = False
     box: Any
     label: int | str | None = None
     # The way from the image to the input; None as long as they are the same.

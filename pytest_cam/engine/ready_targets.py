@@ -28,10 +28,12 @@ class ReadyTarget(ABC):
         reads_row: Whether it is given the image's row of the one tensor (B, K) in the output, wherever that is, and
             not all of the image's own part.
         compares_classes: Whether that row holds class scores, of which the highest is the prediction.
+        is_in_all_versions: Whether the score is there in other versions of the image, too.
     """
 
     reads_row: ClassVar[bool] = True
     compares_classes: ClassVar[bool] = True
+    is_in_all_versions: ClassVar[bool] = True
 
     @abstractmethod
     def named(self, class_names: Sequence[str] | None) -> str:

@@ -484,6 +484,22 @@ def test_smoothing_mirrors_what_lies_in_the_image() -> None:
         assert not found.map[:, 4:].any()
 
 
+def test_smoothing_explains_the_pixels_that_the_image_was_predicted_at() -> None:
+    # Class 1 is about 1 everywhere, and class 0 is the brightness: 0.95 at the left, 2 at the right. So the left is of
+    # class 1 in the image as it is, and no pixel is in a brighter version.
+    segmenter = nn.Sequential(nn.Conv2d(3, 1, 1, bias=False), nn.Conv2d(1, 2, 1))
+    for parameter, values in zip(segmenter.parameters(), ([1 / 3] * 3, [1.0, 0.01], [0.0, 0.99]), strict=True):
+        parameter.data = torch.tensor(values).view(parameter.shape)
+    image = torch.full((1, 3, 8, 8), 2.0)
+    image[..., :4] = 0.95
+    given: dict[str, Any] = {"layer": "0", "method": "hirescam"}
+    found = attend(segmenter, image, target=SegmentationMask(1), smooth=True, **given)
+    mask = np.zeros((8, 8), bool)
+    mask[:, :4] = True
+    expected = attend(segmenter, image, target=SegmentationMask(1, mask), smooth=True, **given)
+    np.testing.assert_allclose(found.map, expected.map, rtol=1e-6)
+
+
 def test_ablation_goes_on_where_two_images_do_not_fit(classifier: nn.Sequential, picture: torch.Tensor) -> None:
     class Short(nn.Module):
         def __init__(self) -> None:
