@@ -88,7 +88,8 @@ def _drawn(module: nn.Module, name: str, weight: torch.Tensor, generator: torch.
         scale = float(weight.float().square().mean().sqrt())
     else:
         scale = (2 * weight.shape[0] / weight.numel()) ** 0.5
-    return (torch.randn(weight.shape, generator=generator) * scale).to(weight)
+    drawn = torch.randn(weight.shape, generator=generator, device="cpu", dtype=torch.float32)
+    return (drawn * scale).to(weight)
 
 
 def stages(names: tuple[str, ...], most: int) -> Iterator[tuple[str, ...]]:

@@ -75,7 +75,8 @@ def _made_by(place: str) -> tuple[nn.Module, torch.Tensor]:
     if not isinstance(model, nn.Module):
         raise _refusal(f"{place} returned {kind_of(made)}")
     if inputs is None:
-        inputs = torch.randn(1, *_size(model), generator=torch.Generator().manual_seed(0))
+        generator = torch.Generator().manual_seed(0)
+        inputs = torch.randn(1, *_size(model), generator=generator, device="cpu")
     if not isinstance(inputs, torch.Tensor) or inputs.ndim != 4:
         raise _refusal(f"the input from {place} is {inputs!r:.80}")
     return model, inputs

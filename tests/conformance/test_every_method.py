@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -100,3 +102,25 @@ def test_the_model_is_left_as_it_was(pointwise: nn.Module, images: torch.Tensor,
     assert all(parameter.requires_grad and parameter.grad is None for parameter in pointwise.parameters())
     assert not any(module._forward_hooks for module in pointwise.modules())
     assert torch.is_grad_enabled()
+
+
+@contextmanager
+def default_type(kind: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(kind)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+# A tensor that is made on the meta device without a word on where takes no generator of the CPU, and has no numbers.
+@pytest.mark.parametrize("other", [lambda: torch.device("meta"), lambda: default_type(torch.float64)])
+@pytest.mark.parametrize("method", OF_NETWORKS)
+def test_a_map_is_the_same_with_another_default_device_or_type(
+    pointwise: nn.Module, images: torch.Tensor, method: str, other: Callable[[], AbstractContextManager[Any]]
+) -> None:
+    expected = attend(pointwise, images[0], target=2, **asked(method)).map
+    with other():
+        found = attend(pointwise, images[0], target=2, **asked(method)).map
+    assert relative_error(found, expected) < 1e-6

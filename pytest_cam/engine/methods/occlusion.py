@@ -66,6 +66,6 @@ def occlusion(
 
 def _spans(length: int, side: int, step: int) -> torch.Tensor:
     """Return which of `length` places each window covers, (windows, length)."""
-    starts = torch.tensor([*range(0, length - side, step), length - side])
-    places = torch.arange(length)
+    starts = torch.tensor([*range(0, length - side, step), length - side], device="cpu")
+    places = torch.arange(length, device="cpu")
     return (places >= starts[:, None]) & (places < starts[:, None] + side)

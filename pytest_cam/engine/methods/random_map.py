@@ -18,5 +18,5 @@ def random_map(activations: torch.Tensor, generator: torch.Generator) -> torch.T
         The maps (B, h, w), >= 0, not normalised.
     """
     batch, _, height, width = activations.shape
-    noise = torch.rand(batch, height, width, generator=generator)
+    noise = torch.rand(batch, height, width, generator=generator, device="cpu", dtype=torch.float32)
     return noise.to(activations.dtype).to(activations.device)

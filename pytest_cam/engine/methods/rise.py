@@ -52,7 +52,8 @@ def rise(
     count = whole("rise", "masks", masks)
     height, width = int(inputs.shape[2]), int(inputs.shape[3])
     side = whole("rise", "cells", cells, at_most=min(height, width), why=f"the input is {height} x {width} pixels")
-    kept = torch.rand(count, 1, side, side, generator=generator) < share("rise", "keep", keep)
+    chances = torch.rand(count, 1, side, side, generator=generator, device="cpu", dtype=torch.float32)
+    kept = chances < share("rise", "keep", keep)
     drawn = _masks(kept.to(inputs.device), height, width, generator)
 
     def make(start: int, stop: int) -> torch.Tensor:
@@ -76,7 +77,8 @@ def _masks(kept: torch.Tensor, height: int, width: int, generator: torch.Generat
     """Return what gives masks `start` to `stop`, (n, 1, height, width), from grids (count, 1, side, side)."""
     side = kept.shape[-1]
     cell = math.ceil(height / side), math.ceil(width / side)
-    rows, columns = (torch.randint(size, (len(kept),), generator=generator).tolist() for size in cell)
+    places = [torch.randint(size, (len(kept),), generator=generator, device="cpu") for size in cell]
+    rows, columns = (each.tolist() for each in places)
 
     def masks(start: int, stop: int) -> torch.Tensor:
         size = ((side + 1) * cell[0], (side + 1) * cell[1])

@@ -49,15 +49,20 @@ def smoothgradcam_plus_plus(
     count = whole("smoothgradcam++", "samples", samples)
     deviation = from_zero("smoothgradcam++", "noise", noise) * float(inputs.max() - inputs.min())
     # A seed a copy: a copy is the same in whatever batch it is made, and however often.
-    seeds = torch.randint(2**62, (count,), generator=generator).tolist()
+    seeds = torch.randint(2**62, (count,), generator=generator, device="cpu").tolist()
 
     def make(start: int, stop: int) -> torch.Tensor:
-        drawn = [torch.randn(inputs.shape[1:], generator=torch.Generator().manual_seed(s)) for s in seeds[start:stop]]
+        drawn = [_noise(inputs.shape[1:], seed) for seed in seeds[start:stop]]
         return inputs + deviation * torch.stack(drawn).to(inputs)
 
     gradients = trace_inputs(count, make)[1].to(activations.device, widest(activations))
     weights = _weights(gradients, activations.sum(dim=(2, 3), keepdim=True, dtype=gradients.dtype))
     return (weights.to(activations.dtype) * activations).sum(dim=1).relu()
+
+
+def _noise(shape: torch.Size, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, device="cpu", dtype=torch.float32)
 
 
 def _weights(gradients: torch.Tensor, total: torch.Tensor) -> torch.Tensor:

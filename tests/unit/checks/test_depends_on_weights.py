@@ -52,6 +52,13 @@ def test_a_map_made_of_weights_falls_apart() -> None:
     assert stage.name == "all"
 
 
+def test_weights_are_drawn_on_the_cpu_whatever_the_default_device() -> None:
+    model = Columns()
+    expected = assert_attention_depends_on_weights(model, GREY, **HOW).pearson
+    with torch.device("meta"):  # which takes no generator of the CPU
+        assert assert_attention_depends_on_weights(model, GREY, **HOW).pearson == expected
+
+
 def test_no_target_is_put_to_a_method_that_ignores_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explaining, "_told", set())  # a warning is an error here
     assert abs(assert_attention_depends_on_weights(Columns(), GREY, layer="look", method="eigencam").pearson) < 0.4
