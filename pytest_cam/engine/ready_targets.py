@@ -176,6 +176,11 @@ class ContrastiveLogit(ReadyTarget):
 
     def __call__(self, part: torch.Tensor) -> torch.Tensor:
         """Return the difference, from the logits (K,)."""
+        if part.numel() == 1:
+            raise TargetError(
+                "ContrastiveLogit compares the logits of classes, and this model has a single one; accepted: target=1 "
+                "for what speaks for it, target=0 for what speaks against"
+            )
         others = torch.stack([_pick(part, other) for other in self._others])
         return _pick(part, self.class_) - others.mean()
 

@@ -76,6 +76,13 @@ def test_probability_of_a_single_logit_is_its_sigmoid() -> None:
     assert explain(ClassProbability(0), single).score == pytest.approx(0.25)
 
 
+def test_a_single_logit_has_no_other_to_be_compared_with() -> None:
+    message = "ContrastiveLogit compares the logits of classes, and this model has a single one; accepted: target=1 for"
+    for single in (torch.tensor([[0.5]]), torch.tensor([0.5])):
+        with pytest.raises(TargetError, match=message):
+            explain(ContrastiveLogit(1, versus=0), single)
+
+
 def test_ready_targets_are_plain_callables_too() -> None:
     row = LOGITS[0]
     assert float(ClassLogit(1)(row)) == pytest.approx(math.log(2))
