@@ -26,7 +26,8 @@ def occlusion(
     """Return relu(d), d being a pixel's mean drop of the score over the windows that cover it.
 
     A square window slides over the input, filled with the baseline in all channels. The last one of a row or column
-    ends at the border, so that all have the same size and no pixel is left out.
+    ends at the border, so that all have the same size and no pixel is left out. Where there is nothing but the baseline
+    anyway a window changes nothing, and is not tried.
 
     Args:
         inputs: The image, (1, C, H, W).
@@ -50,16 +51,20 @@ def occlusion(
     step = whole("occlusion", "stride", step, at_most=side, why="a longer one would leave pixels out")
     fill = within("occlusion", "baseline", real("occlusion", "baseline", baseline), inputs.dtype)
     rows, columns = (_spans(length, side, step).to(inputs.device) for length in (height, width))
-    count = len(rows) * len(columns)
+    down, across = rows.to(widest(inputs)), columns.to(widest(inputs))
+    changed = down @ (inputs[0] != fill).any(dim=0).to(down) @ across.T
+    tried = changed.flatten().nonzero().flatten()
 
     def make(start: int, stop: int) -> torch.Tensor:
-        chosen = torch.arange(start, stop, device=inputs.device)
+        chosen = tried[start:stop]
         covered = rows[chosen // len(columns), None, :, None] & columns[chosen % len(columns), None, None, :]
         return inputs.masked_fill(covered, fill)
 
-    drops = (score - score_inputs(count, make).double()).to(widest(inputs)).to(inputs.device)
-    down, across = rows.to(drops), columns.to(drops)
-    summed = down.T @ drops.view(len(rows), len(columns)) @ across
+    drops = torch.zeros_like(changed)
+    if len(tried):
+        lower = score - score_inputs(len(tried), make).double()
+        drops.view(-1)[tried] = lower.to(drops.dtype).to(drops.device)
+    summed = down.T @ drops @ across
     covering = torch.outer(down.sum(dim=0), across.sum(dim=0))
     return (summed / covering).relu().unsqueeze(0).to(torch.promote_types(inputs.dtype, torch.float32))
 

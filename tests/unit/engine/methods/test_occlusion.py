@@ -41,6 +41,28 @@ def test_the_baseline_fills_the_window_in_all_channels(scored: Scored) -> None:
     assert occlusion(image, 60.0, scored(total), window=1, baseline=4.0).tolist() == [[[3.0, 3.0], [3.0, 3.0]]]
 
 
+@pytest.mark.parametrize(
+    ("column", "tried", "expected"),
+    [(None, 0, [0.0, 0.0, 0.0, 0.0, 0.0]), (2, 2, [0.0, 0.8125, 1.625, 0.8125, 0.0])],
+)
+def test_a_window_over_nothing_but_the_baseline_is_not_tried(
+    column: int | None, tried: int, expected: list[float]
+) -> None:
+    # Of four windows of 2 x 2 two cover the pixel that is brighter than the baseline, where there is one, and lower
+    # the score by 1.5. What is run in a batch comes out 1/8 lower yet, as by rounding, if a great one.
+    image, counts = torch.full((1, 3, 2, 5), 4.0), [0]
+    if column is not None:
+        image[:, :, 0, column] = 5.0
+
+    def scores(count: int, make: Make) -> torch.Tensor:
+        counts.append(count)
+        return total(make(0, count)) / 2 - 0.125
+
+    found = occlusion(image, float(total(image)) / 2, scores, window=2, baseline=4.0)
+    assert counts[-1] == tried
+    assert found[0].tolist() == [expected, expected]
+
+
 def test_window_and_stride_follow_the_input() -> None:
     # Shorter side 28: windows of 4 by 2, 13 of them down and 19 across.
     counts = []
