@@ -313,6 +313,14 @@ def test_parameters_made_under_inference_mode_are_refused(picture: torch.Tensor)
         attend(model, picture)
 
 
+@pytest.mark.parametrize("method", ["gradcam++", "occlusion"])
+def test_parameters_that_hold_no_values_are_refused(picture: torch.Tensor, method: str) -> None:
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    with pytest.raises(ModelError, match=r"parameters are on the meta device, which holds no values.*load them"):
+        attend(model, picture, method=method)
+
+
 def test_device_is_that_of_the_first_parameter(classifier: nn.Sequential) -> None:
     assert ModelState(nn.Sequential(nn.ReLU(), nn.Linear(1, 1, device="meta"), classifier)).device.type == "meta"
     assert ModelState(nn.ReLU()).device.type == "cpu"
