@@ -19,6 +19,8 @@ _WIDEST, _MOST_COLUMNS = 1240, 5
 _MOST_HEAD = 4  # lines
 _NARROWEST = 96  # of a column, so that titles have room for a few letters in a line
 _LEAST_SIDE = 48  # of a picture, so that outlines and what is in them can be told apart
+# Dashes and quotation marks of typesetters, as a keyboard has them.
+_PLAIN = str.maketrans("\u2010\u2013\u2014\u2018\u2019\u201c\u201d", "---''\"\"")
 _Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _Ink: TypeAlias = tuple[int, int, int]
 _INK, _SOFT, _PAPER = (24, 24, 27), (95, 95, 105), (255, 255, 255)
@@ -134,7 +136,7 @@ def _drawable(text: str) -> str:
     # Pillow's own font is the only one that is everywhere, and it has no letters beyond ASCII. A question mark in their
     # place would give two classes, or two files, one name.
     shown = []
-    for letter in unicodedata.normalize("NFC", text):
+    for letter in unicodedata.normalize("NFC", text.translate(_PLAIN)):
         plain = "".join(part for part in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(part))
         shown.append(plain if plain.isascii() else letter.encode("ascii", "backslashreplace").decode())
     return "".join(shown)

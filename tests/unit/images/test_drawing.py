@@ -165,8 +165,11 @@ def test_letters_that_the_font_has_not_are_told_apart(one: str, other: str) -> N
     assert not np.array_equal(first, second)
 
 
-@pytest.mark.parametrize(("composed", "plain"), [("Łódź", r"\u0141odz"), ("crème", "creme"), ("개", r"\uac1c")])
-def test_accents_are_left_out_however_a_file_system_writes_them(composed: str, plain: str) -> None:
+@pytest.mark.parametrize(
+    ("composed", "plain"),
+    [("Łódź", r"\u0141odz"), ("crème", "creme"), ("개", r"\uac1c"), ("l\u2019\u00e9t\u00e9 \u2013 1", "l'ete - 1")],
+)
+def test_accents_and_typesetting_are_left_out_however_a_file_system_writes_them(composed: str, plain: str) -> None:
     tile = np.zeros((100, 100, 3), np.uint8)
     texts = [unicodedata.normalize(form, composed) for form in ("NFC", "NFD")] + [plain]
     first, second, third = (panel([Tile("", tile)], "", [text]) for text in texts)
