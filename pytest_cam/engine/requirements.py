@@ -78,11 +78,6 @@ def require_differentiable(
             "the model has lazy modules whose parameters do not exist yet, and making them would change the model; "
             "run it once before"
         )
-    if parameter is not None and parameter.is_meta:
-        raise ModelError(
-            "the model's parameters are on the meta device, which holds no values: it was made there, or its weights "
-            "are kept elsewhere between passes; load them into the model first"
-        )
     if parameter is not None and parameter.is_inference():
         raise ModelError(
             "the model's parameters were made under torch.inference_mode, and autograd cannot use them; make or "

@@ -166,10 +166,21 @@ class Subject:
         return Reader(self.module, inputs, self.said("reshape"), None if kept is None else kept.layouts)
 
     def placed(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Return inputs where the model is, and in half precision where its weights are."""
+        """Return inputs where the model is, and in half precision where its weights are.
+
+        Raises:
+            ModelError: The model is on the meta device.
+        """
         placed = inputs.detach()
         fits = placed.dtype == self.state.dtype and placed.device == self.state.device  # as a rule, and faster to ask
-        return placed if fits else placed.to(self.state.device, self.state.dtype)
+        if fits:
+            return placed
+        if self.state.device.type == "meta":
+            raise ModelError(
+                "the model's parameters are on the meta device, which holds no values: it was made there, or its "
+                "weights are kept elsewhere between passes; load them into the model first"
+            )
+        return placed.to(self.state.device, self.state.dtype)
 
 
 def _repeated(value: Any, image: int, batch: int, count: int) -> Any:
