@@ -180,6 +180,10 @@ def _tv_image_to_array(img: torch.Tensor) -> RGB:
 
 
 def _from_tensor(tensor: torch.Tensor) -> SourceImage:
+    if tensor.is_nested or tensor.is_meta or tensor.layout is not torch.strided:
+        kind = "nested" if tensor.is_nested else "meta" if tensor.is_meta else str(tensor.layout)
+        dense = "" if tensor.is_nested or tensor.is_meta else ": img.to_dense()"
+        raise ImageError(f"img is a {kind} tensor; accepted: a dense one that holds values{dense}")
     shape = tuple(tensor.shape)
     if not tensor.is_floating_point():
         raise ImageError(

@@ -156,6 +156,12 @@ def _text(folder: Path) -> Path:
         (lambda _: torch.zeros(3, 8, 64, 64), ["batch of 3", "attend_batch", "a clip (C, T, H, W) is no image"]),
         (lambda _: torch.zeros(4, 4), ["(4, 4)", "(C, H, W)"]),
         (lambda _: torch.zeros(3, 0, 4), ["(3, 0, 4)"]),
+        (lambda _: torch.zeros(3, 4, 4).to_sparse(), ["img is a torch.sparse_coo tensor", "img.to_dense()"]),
+        (lambda _: torch.zeros(3, 4, 4, device="meta"), ["img is a meta tensor", "that holds values"]),
+        (
+            lambda _: torch.nested.nested_tensor([torch.zeros(4, 4)] * 3, layout=torch.jagged),
+            ["img is a nested tensor", "dense"],
+        ),
         (lambda _: Image.new("RGB", (0, 4)), ["no pixels", "0 x 4"]),
         (lambda _: "", ["empty path"]),
         (lambda _: Image.new("I;16", (2, 2)), ["8 bits", "I;16"]),
