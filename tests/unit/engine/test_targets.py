@@ -37,6 +37,7 @@ def test_nothing_asked_explains_the_prediction() -> None:
     explained = explain(LOGITS, None, ["cat", "dog"])
     assert (explained.target, explained.name, explained.predicted, explained.predicted_name) == (1, "dog", 1, "dog")
     assert (explained.score, explained.probability) == pytest.approx((math.log(3), 0.75))
+    assert "likelihood=0.75" in repr(explained)  # worked out by now, and no object at an address
     assert explained.is_predicted
 
 
