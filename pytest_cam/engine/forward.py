@@ -157,7 +157,21 @@ def _uncompiled() -> AbstractContextManager[object]:
     if "torch._dynamo" not in sys.modules:
         return nullcontext()
     stance = getattr(torch.compiler, "set_stance", None)
-    return nullcontext() if stance is None else stance("force_eager")
+    return _without_frames() if stance is None else stance("force_eager")
+
+
+@contextmanager
+def _without_frames() -> Iterator[None]:
+    """Do what `torch.compiler.set_stance("force_eager")` does, which came with torch 2.6."""
+    home: Any = sys.modules["torch._dynamo.eval_frame"]
+    # What a compiled function calls to have frames compiled, or replaced by what was compiled before.
+    name = "set_eval_frame" if hasattr(home, "set_eval_frame") else "_maybe_set_eval_frame"
+    kept = getattr(home, name)
+    try:
+        setattr(home, name, lambda callback: None)
+        yield
+    finally:
+        setattr(home, name, kept)
 
 
 class _NoCheckpoint:

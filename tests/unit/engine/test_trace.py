@@ -304,6 +304,19 @@ def test_compiled_model_that_has_run_before(classifier: nn.Sequential, picture: 
     assert same_map(attend(model, picture, layer=layer), expected)
 
 
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("runs", [0, 2])
+def test_compiled_model_whose_layer_is_found(
+    classifier: nn.Sequential, picture: torch.Tensor, runs: int, grad: bool
+) -> None:
+    model = torch.compile(classifier, backend="eager")
+    expected = attend(classifier, picture)
+    with torch.set_grad_enabled(grad):
+        for _ in range(runs):
+            model(picture)
+    assert same_map(attend(model, picture), expected)
+
+
 def test_input_written_to_by_the_model_stays_as_it_was(classifier: nn.Sequential, picture: torch.Tensor) -> None:
     before = picture.clone()
     attend(Wrapped(classifier, lambda net, images: net.classify(net.layer(net.stem(images.sub_(1))))), picture)
