@@ -83,6 +83,16 @@ def test_large_picture_is_filled_as_a_small_one(fill):
     np.testing.assert_allclose(changed[8::16, 8::16], filled(small, share, fill), atol=0.03)
 
 
+@pytest.mark.parametrize("start", [0, 1, 2])
+def test_inpainting_reads_nothing_that_is_hidden_near_the_edges_of_the_image(start):
+    pixels = np.zeros((16, 16, 1), dtype=np.float32)
+    share = np.zeros((16, 16))
+    share[start : start + 4, start : start + 4] = 1
+    pixels[share == 1] = 1.0
+
+    assert not filled(pixels, share, "inpaint").any()
+
+
 def test_nothing_to_inpaint_from_is_an_error():
     with pytest.raises(VacuousError, match=r"nothing is around it here\. Take fill='blur' or fill='mean'"):
         filled(np.zeros((8, 8, 3), dtype=np.float32), np.ones((8, 8)), "inpaint")
