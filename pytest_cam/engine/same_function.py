@@ -31,7 +31,7 @@ def is_same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
     if code is None or now is None:
         return True
     if code is now:
-        return _are_alike(one, other, set())
+        return _are_alike(one, other, {})
     return _line_of(one) == _line_of(other) or _has_moved(code, now)
 
 
@@ -64,13 +64,13 @@ def _has_moved(before: Any, now: Any) -> bool:
     return lines == [now.co_firstlineno] != [before.co_firstlineno]
 
 
-def _are_alike(one: Any, other: Any, seen: set[tuple[int, int]]) -> bool:
+def _are_alike(one: Any, other: Any, seen: dict[tuple[int, int], tuple[Any, Any]]) -> bool:
     """Return whether two values, made one after the other, stand for the same; what leads back to itself does."""
     if one is other or (id(one), id(other)) in seen:
         return True
     if type(one) is not type(other):
         return False
-    seen.add((id(one), id(other)))
+    seen[id(one), id(other)] = one, other  # kept, since the id of what is gone is soon that of another
     if isinstance(one, (tuple, list)):
         return len(one) == len(other) and all(_are_alike(*each, seen) for each in zip(one, other, strict=True))
     if isinstance(one, dict):

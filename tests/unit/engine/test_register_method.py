@@ -483,6 +483,18 @@ def times(by: int) -> Callable[..., Any]:
     return decorator
 
 
+def multiplied_by(numbers: list[int]) -> Callable[..., torch.Tensor]:
+    def part(by: int) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda activations: activations * by
+
+    parts = list(map(part, numbers))
+
+    def ours(activations: torch.Tensor) -> torch.Tensor:
+        return sum(part(activations) for part in parts).sum(dim=1)
+
+    return ours
+
+
 def decorated(decorator: Callable[..., Any]) -> Callable[..., torch.Tensor]:
     @decorator
     def ours(activations: torch.Tensor) -> torch.Tensor:
@@ -498,6 +510,7 @@ def decorated(decorator: Callable[..., Any]) -> Callable[..., torch.Tensor]:
         (weighted, torch.ones(4, 1, 1), torch.zeros(4, 1, 1)),
         (scaled, 1, 2),
         (lambda owner: owner.ours, Channel(0), Channel(1)),
+        (multiplied_by, [1] * 10, [1] * 9 + [2]),
         (lambda number: Channel(number).ours, 0, 1),
         (decorated, halved, doubled),
         (decorated, halved, lambda function: function),
