@@ -238,7 +238,8 @@ def with_article(name: str) -> str:
 
 def percent_over(share: float, limit: float) -> str:
     """Return a share in percent, with as many digits as it takes to tell it from the limit that it exceeds."""
-    digits = next((digits for digits in range(4) if round(share, digits + 2) > limit), 4)
+    # As it is written: 0.505 rounded to two digits is 0.51, and in percent 50.5, of which formats make 50.
+    digits = next((digits for digits in range(4) if round(share * 100, digits) > limit * 100), 4)
     return f"{share:.{digits}%}"
 
 

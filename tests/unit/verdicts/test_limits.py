@@ -115,6 +115,8 @@ def test_region_of_more_than_half_the_input_is_vacuous() -> None:
         require_spread(metric, region((8, 8), (64, 64), (0, 0, 64, 30)))
         with pytest.raises(VacuousError, match=r"covers 50\.1% of what the model sees, and more than half"):
             require_spread(metric, region((10, 10), (1000, 1000), (0, 0, 1000, 501)))
+        with pytest.raises(VacuousError, match=r"covers 50\.5% of what the model sees, and more than half"):
+            require_spread(metric, region((10, 10), (200, 200), (0, 0, 101, 200)))
 
 
 @pytest.mark.parametrize("size", [(336, 336), (518, 518), (300, 300), (100, 200), (299, 299), (224, 224)])
