@@ -22,6 +22,8 @@ _ACCEPTED = (
     "module:factory, a function without arguments that returns a torch.nn.Module, or (model, input) with an input "
     "(B, C, H, W) that the model takes; or such a module itself"
 )
+# A fixture that is called, pytest.skip and scripts that read the command line raise what is no Exception.
+_FAILURES = (Exception, SystemExit, pytest.fail.Exception, pytest.skip.Exception)
 
 
 def layers_table(place: str) -> str:
@@ -90,8 +92,8 @@ def _made(place: str) -> Any:
         )
     try:
         module = import_module(module_name)
-    except Exception as error:
-        dotted = module_name.removesuffix(".py").replace("/", ".").lstrip(".")
+    except _FAILURES as error:
+        dotted = module_name.removesuffix(".py").replace("\\", "/").replace("/", ".").lstrip(".")
         meant = "" if dotted == module_name else f". Did you mean {dotted}:{name}, by the name of the module?"
         raise SettingError(f"--cam-list-layers: {module_name} does not import ({_told(error)}){meant}") from error
     factory = getattr(module, name, None)
@@ -102,8 +104,7 @@ def _made(place: str) -> Any:
         raise SettingError(f"--cam-list-layers: {module_name} has no callable {name!r}. {nearest(name, known)}")
     try:
         return factory()
-    # A fixture that is called, and pytest.skip, raise what is no Exception.
-    except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
+    except _FAILURES as error:
         raise _refusal(f"{place}() raised {_told(error)}") from error
 
 

@@ -57,6 +57,7 @@ ACCEPTED = (
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
     pytester.makepyfile(models=MODELS, broken="1 / 0", test_one="def test_one(): assert False")
+    pytester.makepyfile(lacking="import pytest; pytest.importorskip('nowhere')", script="raise SystemExit")
     pytester.syspathinsert()
     return pytester
 
@@ -96,6 +97,7 @@ def test_without_an_input_one_of_a_usual_size_is_made(project: pytest.Pytester) 
         ("nowhere:small", "nowhere does not import (ModuleNotFoundError: No module named 'nowhere')"),
         ("models.py:small", ". Did you mean models:small, by the name of the module?"),
         ("./networks/models.py:small", ". Did you mean networks.models:small, by the name of the module"),
+        (r".\networks\models.py:small", ". Did you mean networks.models:small, by the name of the module"),
         ("models:smal", "models has no callable 'smal'. Did you mean 'small'?"),
         ("models:number", f"models:number returned an int; accepted: {ACCEPTED}"),
         ("models:three", f"models:three returned a tuple; accepted: {ACCEPTED}"),
@@ -109,6 +111,8 @@ def test_without_an_input_one_of_a_usual_size_is_made(project: pytest.Pytester) 
         ("models:model", f"; accepted: {ACCEPTED}"),
         ("models:absent", f"models:absent() raised Skipped: no weights here; accepted: {ACCEPTED}"),
         ("broken:small", "broken does not import (ZeroDivisionError: division by zero)"),
+        ("lacking:small", "lacking does not import (Skipped: could not import 'nowhere': No module named 'nowhere')"),
+        ("script:small", "script does not import (SystemExit: )"),
     ],
 )
 def test_wrong_place_is_a_usage_error(project: pytest.Pytester, place: str, words: str) -> None:
