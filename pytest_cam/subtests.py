@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unittest
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ContextDecorator
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -26,18 +27,22 @@ def tell_of_subtests(item: Any) -> None:
 
 
 def _told(opened: Callable[..., AbstractContextManager[Any]]) -> Callable[..., _Told]:
-    return lambda *args, **kwargs: _Told(opened(*args, **kwargs))
+    return lambda *args, **kwargs: _Told(partial(opened, *args, **kwargs))
 
 
-class _Told:
-    """A subtest of which the run is told. No generator: that would stand in the traceback of what fails in it."""
+class _Told(ContextDecorator):
+    """A subtest of which the run is told, and a decorator, as unittest's is.
 
-    def __init__(self, subtest: AbstractContextManager[Any]) -> None:
-        self._subtest = subtest
+    No generator: that would stand in the traceback of what fails in it.
+    """
+
+    def __init__(self, opened: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._opened = opened
 
     def __enter__(self) -> Any:
         __tracebackhide__ = True
         RUNNING.begin_subtest()
+        self._subtest = self._opened()  # another one at each call of what it decorates
         return self._subtest.__enter__()
 
     def __exit__(

@@ -578,6 +578,25 @@ def test_subtests_that_one_that_failed_left_out_leave_the_checks_after_it_their_
     assert broken.ret == pytest.ExitCode.TESTS_FAILED
 
 
+def test_subtest_of_unittest_may_be_a_decorator(pytester):
+    pytester.makepyfile(
+        """
+        import unittest
+
+        from pytest_cam.running import RUNNING
+
+        class Test(unittest.TestCase):
+            def test_steps(self):
+                @self.subTest("a step")
+                def step():
+                    return RUNNING.subtests
+
+                assert [step(), step(), RUNNING.subtests] == [[0, 0], [1, 0], [2]]
+        """
+    )
+    pytester.runpytest().assert_outcomes(passed=1)
+
+
 def test_key_is_what_tables_say():
     assert str(Key("a.py::b", 2, "attention in box", "skill")) == "a.py::b #2 attention in box, skill"
 
