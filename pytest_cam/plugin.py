@@ -201,10 +201,15 @@ def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
     """Take what a fixture of several tests checks for no test's own: first and last depend on order and workers."""
-    if fixturedef.scope == "function":
-        return (yield)
-    with fixture_of_several(request):
-        return (yield)
+    if fixturedef.scope != "function":
+        with fixture_of_several(request):
+            return (yield)
+    made = yield
+    if fixturedef.argname == "subtests":  # a test may ask for it while it runs
+        from pytest_cam.subtests import tell_of_fixture
+
+        tell_of_fixture(made)
+    return made
 
 
 @pytest.hookimpl(wrapper=True)
@@ -212,13 +217,11 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Note the hooks that the models within a test's reach have when the test itself begins; see its subtests."""
     cam = item.stash.get(CAM_KEY, None)
     if cam is not None:
-        for owner in (getattr(item, name, None) for name in ("module", "cls", "instance")):
-            cam.watch.see_all(getattr(owner, "__dict__", {}))
-        cam.watch.see_all(getattr(item, "funcargs", {}))
-    if "subtests" in getattr(item, "funcargs", {}) or hasattr(getattr(item, "instance", None), "subTest"):
-        from pytest_cam.subtests import tell_of_subtests
+        cam.watch.see_reached_by(item)
+    if hasattr(getattr(item, "instance", None), "subTest"):
+        from pytest_cam.subtests import tell_of_unittest
 
-        tell_of_subtests(item)
+        tell_of_unittest(item)
     return (yield)
 
 

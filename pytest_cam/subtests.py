@@ -12,16 +12,15 @@ from typing import Any
 from pytest_cam.running import RUNNING
 
 
-def tell_of_subtests(item: Any) -> None:
-    """Have the run told of the subtests that a test opens.
-
-    Args:
-        item: The test, its fixtures set up.
-    """
-    opener: Any = getattr(item, "funcargs", {}).get("subtests")
+def tell_of_fixture(opener: Any) -> None:
+    """Have the run told of each subtest that a test opens with the value of the fixture `subtests`."""
     if type(opener).__name__.lower() == "subtests":  # pytest's own, or that of pytest-subtests before pytest 9
         opener.test = _told(opener.test)
-    instance = getattr(item, "instance", None)
+
+
+def tell_of_unittest(item: Any) -> None:
+    """Have the run told of each subtest that a test of unittest opens."""
+    instance = item.instance
     if isinstance(instance, unittest.TestCase):
         instance.subTest = _told(instance.subTest)  # type: ignore[method-assign]  # of this test alone
 

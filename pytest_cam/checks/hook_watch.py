@@ -35,7 +35,13 @@ class ModelWatch:
         if issubclass(type(model), nn.Module) and all(known() is not model for known, _ in self._models):
             self._models.append((ref(model), set(hooks_on(model))))
 
-    def see_all(self, named: Mapping[str, Any]) -> None:
+    def see_reached_by(self, test: Any) -> None:
+        """Note the hooks of the models that a test can reach: in its module, its class, its instance, its fixtures."""
+        for owner in (getattr(test, name, None) for name in ("module", "cls", "instance")):
+            self._see_all(getattr(owner, "__dict__", {}))
+        self._see_all(getattr(test, "funcargs", {}))
+
+    def _see_all(self, named: Mapping[str, Any]) -> None:
         """Note the hooks of the models among these values, and among the items of lists, tuples and dicts there."""
         for value in list(named.values()):
             self.see(value)

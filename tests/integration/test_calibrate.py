@@ -597,6 +597,22 @@ def test_subtest_of_unittest_may_be_a_decorator(pytester):
     pytester.runpytest().assert_outcomes(passed=1)
 
 
+@pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="this pytest has no subtests")
+def test_subtests_of_a_fixture_that_is_asked_for_while_the_test_runs(pytester):
+    pytester.makepyfile(
+        """
+        from pytest_cam.running import RUNNING
+
+        def test_steps(request):
+            for _ in range(2):
+                with request.getfixturevalue("subtests").test():
+                    pass
+            assert RUNNING.subtests == [2]
+        """
+    )
+    pytester.runpytest().assert_outcomes(passed=1)
+
+
 def test_key_is_what_tables_say():
     assert str(Key("a.py::b", 2, "attention in box", "skill")) == "a.py::b #2 attention in box, skill"
 
