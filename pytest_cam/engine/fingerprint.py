@@ -18,7 +18,7 @@ from torch import nn
 from pytest_cam.engine.bits import checksum
 from pytest_cam.engine.glances import Glances
 from pytest_cam.engine.places import Places
-from pytest_cam.engine.reach import NUMBERS, Reach
+from pytest_cam.engine.reach import Reach, holds_numbers, types_in
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.ways_in import UnreadableError
 
@@ -60,7 +60,7 @@ class Fingerprint:
     is_known: bool
     modules: object
     attributes: list[Any]
-    numbers: list[tuple[dict[str, Any], str, type]]
+    numbers: list[tuple[dict[str, Any], str, Any]]
     tables: list[dict[str, torch.Tensor | None]]
     of_kinds: list[Any]
     lists: list[tuple[list[Any], list[Any]]]
@@ -131,7 +131,7 @@ class Fingerprint:
             and self.modules == state.tree.identity
             and self.surroundings == _surroundings(state.flags)
             and _are_same(self.attributes, state.tree.own if self.is_known else attributes)
-            and all(type(held[name]) is kind for held, name, kind in self.numbers)
+            and all(types_in(held[name]) == kind for held, name, kind in self.numbers)
             and _are_same(self.tables, _tables(attributes))
             and _are_same(self.of_kinds, _of_kinds(state))
             and self.versions == list(map(_version, self.glances.partly))
@@ -148,10 +148,10 @@ class Fingerprint:
         return list(map(checksum, self.tensors))
 
 
-def _numbers(state: ModelState) -> list[tuple[dict[str, Any], str, type]]:
+def _numbers(state: ModelState) -> list[tuple[dict[str, Any], str, Any]]:
     kinds = set(state.tree.other_kinds)
     users = [vars(module) for module in state.modules if type(module) in kinds]
-    return [(held, name, type(held[name])) for held in users for name in held if type(held[name]) in NUMBERS]
+    return [(held, name, types_in(held[name])) for held in users for name in held if holds_numbers(held[name])]
 
 
 def _tables(attributes: list[dict[str, Any]]) -> list[dict[str, torch.Tensor | None]]:

@@ -32,7 +32,7 @@ from pytest_cam.engine.ways_in import GENERATORS, UnreadableError, refused, slot
 _MOST, _OF_A_MODULE = 20_000, 60
 
 # What may be equal and of another type.
-NUMBERS = frozenset({bool, int, float})
+_NUMBERS = frozenset({bool, int, float})
 # What never changes, and what never holds something else than it does.
 _FIXED = {str, bytes, bool, int, float, complex, type(None), torch.dtype, torch.device, torch.Size}
 _FROZEN = (tuple, frozenset, MethodType, staticmethod, classmethod, property, partial)
@@ -43,7 +43,6 @@ _NAMESPACES = (SimpleNamespace, Namespace)
 _OF_EACH_MODULE = frozenset(vars(nn.Module()))
 
 
-_in_table = operator.methodcaller("values")
 _parts_of = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
 
 
@@ -139,7 +138,7 @@ class Reach:
             [list(map(known.get, names)) for known, names in self._globals],
             list(map(_parts_of, self._functions)),
             [closure_of(function) for function in self._functions if function.__closure__],
-            [list(map(type, read(holder))) for read, holder in self._numbers],
+            [list(map(types_in, read(holder))) for read, holder in self._numbers],
         ]
 
     def _note(self, value: Any, read: Callable[[Any], Iterable[Any]]) -> None:
@@ -183,12 +182,16 @@ class Reach:
     def _note_numbers(self) -> None:
         """Note what holds numbers: 1, 1.0 and True are equal, and a model may tell them apart."""
         holders: list[tuple[Callable[[Any], Iterable[Any]], Any]] = [*self._others]
-        holders += [(_in_table, table) for table in self._tables]
         holders += [(iter, values) for values in self._lists]
-        holders += [(partial(map, known.get), names) for known, names in self._globals]
-        holders += [(closure_of, function) for function in self._functions if function.__closure__]
+        holders += [(_closed_over, function) for function in self._functions if function.__closure__]
         holders += [(_defaults_of, function) for function in self._functions]
-        self._numbers.extend(each for each in holders if any(type(value) in NUMBERS for value in each[0](each[1])))
+        self._numbers.extend(each for each in holders if any(map(holds_numbers, each[0](each[1]))))
+        tables: list[tuple[Mapping[str, Any], list[str]]] = [(table, list(table)) for table in self._tables]
+        tables += [
+            (known, [name for name in names if not _may_count(known.get(name))]) for known, names in self._globals
+        ]
+        for table, names in tables:
+            self._numbers.append((partial(map, table.get), [name for name in names if holds_numbers(table.get(name))]))
 
     def _follow(self, seen: set[int], most: int) -> None:
         """Note what functions read outside of themselves, and what they call there: from closures, or by name."""
@@ -215,6 +218,15 @@ class Reach:
                 refused(value)
 
 
+def _may_count(value: Any) -> bool:
+    # As passes are in a list outside of the model, which changes with each.
+    return isinstance(value, list)
+
+
+def _closed_over(function: FunctionType) -> Iterable[Any]:
+    return [value for value in closure_of(function) if not _may_count(value)]
+
+
 def _defaults_of(function: FunctionType) -> Iterable[Any]:
     return (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
 
@@ -232,6 +244,20 @@ def _may_be_called(value: Any) -> bool:
 def _at(holder: Any, key: Any) -> Any:
     # A dict that makes what it lacks would, if it was asked with brackets.
     return holder[key] if isinstance(holder, list) else holder.get(key)
+
+
+def holds_numbers(value: Any, depth: int = 3) -> bool:
+    """Return whether a value is a number, or a tuple or list with numbers in it."""
+    if type(value) in (tuple, list) and depth:
+        return any(holds_numbers(each, depth - 1) for each in value)
+    return type(value) in _NUMBERS or isinstance(value, np.generic)
+
+
+def types_in(value: Any, depth: int = 3) -> Any:
+    """Return the type of a value, with those of what a tuple or a list holds: what is equal may be of another one."""
+    if type(value) in (tuple, list) and depth:
+        return type(value), [types_in(each, depth - 1) for each in value]
+    return type(value)
 
 
 def _is_fixed(value: Any, depth: int = 3) -> bool:

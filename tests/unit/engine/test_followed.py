@@ -261,10 +261,11 @@ def test_what_a_model_holds_is_followed(what: str, picture: torch.Tensor) -> Non
     assert after == attend(model, picture, layer="look", target=1).score != before
 
 
-def test_a_number_of_another_type_is_another_one(picture: torch.Tensor) -> None:
-    model = Holding(1, lambda thing, seen: seen * (2 if thing is True else 1)).eval()
+@pytest.mark.parametrize("held", [lambda number: number, lambda number: (0, number), lambda number: [0, (number,)]])
+def test_a_number_of_another_type_is_another_one(picture: torch.Tensor, held: Callable[[Any], Any]) -> None:
+    model = Holding(held(1), lambda thing, seen: seen * (2 if "True" in repr(thing) else 1)).eval()
     before = attend(model, picture, layer="look", target=1).score
-    model.thing = True
+    model.thing = held(True)
     assert attend(model, picture, layer="look", target=1).score != before
 
 
@@ -289,6 +290,12 @@ IN_CONTAINERS: dict[str, tuple[Any, Callable[[Any], int], Callable[[Any], Any]]]
     "a list": ([0, 1], lambda thing: _is_true(thing[1]), lambda thing: thing.__setitem__(1, True)),
     "a deque": (deque([1.0]), lambda thing: _is_true(thing[0]), lambda thing: thing.__setitem__(0, True)),
     "a config": (SimpleNamespace(on=1), lambda thing: _is_true(thing.on), lambda thing: setattr(thing, "on", True)),
+    "a tuple": ({"on": (0, 1)}, lambda thing: _is_true(thing["on"][1]), lambda thing: thing.update(on=(0, True))),
+    "NumPy's": (
+        {"on": np.float32(3)},
+        lambda thing: thing["on"].itemsize,
+        lambda thing: thing.update(on=np.float64(3)),
+    ),
     "a default": (_switched, lambda thing: thing(), lambda thing: setattr(thing, "__defaults__", (True,))),
     "a closure": (_closed(1), lambda thing: thing[0](), lambda thing: thing[1]()),
     "a global": (None, lambda thing: _is_true(FACTOR), lambda thing: globals().update(FACTOR=True)),
