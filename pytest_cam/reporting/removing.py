@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_cam.reporting.naming import folder_name
+from pytest_cam.running import sendable
 
 MANIFEST = "attention.json"
 FILES = (
@@ -38,7 +39,7 @@ def remove_earlier(directory: Path, tests: Iterable[str], kept: Collection[str])
     Args:
         directory: The artifacts directory.
         tests: The node ids of those tests.
-        kept: The folders of this run.
+        kept: The folders of this run, as reports name them.
 
     Returns:
         How many artifacts that were, and why others could not be removed.
@@ -48,7 +49,7 @@ def remove_earlier(directory: Path, tests: Iterable[str], kept: Collection[str])
     for folder in directory.iterdir():
         # The second artifact of a test has "-2" after its name.
         name = folder.name if folder.name in names else folder.name.rpartition("-")[0]
-        if name not in names or str(folder) in kept or folder.is_symlink():
+        if name not in names or sendable(str(folder)) in kept or folder.is_symlink():
             continue
         if _manifest(folder).get("test") == names[name]:
             try:

@@ -14,6 +14,7 @@ from pytest_cam.reporting import artifacts
 from pytest_cam.reporting.artifacts import write_artifact
 from pytest_cam.reporting.naming import folder_name
 from pytest_cam.reporting.removing import FILES, files_in, remove_artifact, remove_earlier
+from pytest_cam.running import sendable
 
 CONTEXT = {"test": "test_model.py::test_dog", "phase": "call", "outcome": "failed"}
 
@@ -152,6 +153,16 @@ def test_only_what_a_test_that_ran_left_is_removed(tmp_path, evidence):
 
     assert set(names(tmp_path)) == {own, other, f"{own}-3", f"{own}-4", f"{own}-5", "elsewhere"}
     assert names(tmp_path / "elsewhere") == sorted(FILES)
+
+
+def test_what_this_run_wrote_stays_whatever_bytes_the_directory_is_named_with(tmp_path, evidence):
+    test, directory = CONTEXT["test"], tmp_path / "k\udcc3\udcbcnstlich"
+    for number in range(2):
+        write_artifact(directory / folder_name(test, number), evidence, CONTEXT)
+
+    assert remove_earlier(directory, [test], {sendable(str(directory / folder_name(test, 0)))}) == (1, [])
+
+    assert names(directory) == [folder_name(test, 0)]
 
 
 def test_removing_leaves_what_others_put_there(tmp_path, evidence):
