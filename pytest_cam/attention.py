@@ -19,6 +19,7 @@ from pytest_cam.images.loading import RGB, SourceImage
 from pytest_cam.images.regions import Box, Region
 from pytest_cam.images.style import Normalization, Style
 from pytest_cam.measures.localization import metric_named
+from pytest_cam.running import sendable
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.likeness import LikenessLimits, Mode, rule
@@ -63,8 +64,8 @@ class Attention:
     _observer: Observer | None = field(default=None)
 
     def __repr__(self) -> str:
-        rows, columns = self.map.shape
-        return f"<Attention {self.method} {self.layer} {rows} x {columns}, {self.explained.name}, {self.image.name}>"
+        grid = " x ".join(map(str, self.map.shape))
+        return sendable(f"<Attention {self.method} {self.layer} {grid}, {self.explained.name}, {self.image.name}>")
 
     @property
     def target(self) -> int | None:
@@ -208,8 +209,7 @@ class Attention:
             RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             EmptyMapError: The map is zero everywhere.
         """
-        found = metric_named(metric)
-        given = self._region(region, frame)
+        found, given = metric_named(metric), self._region(region, frame)
         check = f"attention in {given.kind}"
         limits = limits_for(found, at_least, at_most, IN_REGION, check)
         self._ask(check, given, metric, limits)
@@ -234,8 +234,7 @@ class Attention:
             RegionError: The region is malformed, empty, outside the image, or outside what the model saw.
             EmptyMapError: The map is zero everywhere.
         """
-        found = metric_named(metric)
-        given = self._region(region, frame)
+        found, given = metric_named(metric), self._region(region, frame)
         check = f"attention not in {given.kind}"
         limits = limits_for(found, None, at_most, NOT_IN_REGION, check)
         self._ask(check, given, metric, limits, widen=True)

@@ -19,6 +19,7 @@ from pytest_cam.labels import facts, labels, require_one_image
 from pytest_cam.measures import similarity
 from pytest_cam.measures.alignment import Aligned, align
 from pytest_cam.measures.localization import tied_cells
+from pytest_cam.running import sendable
 from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.likeness import LikenessLimits, Mode, likeness
@@ -145,7 +146,7 @@ class Comparison:
 
     def __repr__(self) -> str:
         figures = f"cosine {self.cosine:.2f}, Pearson {self.pearson:.2f}, peaks {self.peak_distance:.0f} px apart"
-        return f"<Comparison {_headline(self)}: {figures}>"
+        return sendable(f"<Comparison {_headline(self)}: {figures}>")
 
     def __str__(self) -> str:
         lines = [

@@ -22,6 +22,7 @@ from pytest_cam.images.hiding import hidden, require_hideable
 from pytest_cam.images.loading import RGB, SourceImage
 from pytest_cam.images.preprocessing import PreparedImage
 from pytest_cam.images.regions import Region
+from pytest_cam.running import sendable
 
 __tracebackhide__ = is_ours
 
@@ -55,7 +56,8 @@ class Intervention:
     def __repr__(self) -> str:
         how = "all but the region hidden" if self.keeps else "region hidden"
         what = self.before.explained.name
-        return f"<Intervention {how} by {self.fill}, {what} {self.value_before:.3g} to {self.value_after:.3g}>"
+        values = f"{self.value_before:.3g} to {self.value_after:.3g}"
+        return sendable(f"<Intervention {how} by {self.fill}, {what} {values}>")
 
     @property
     def predicted_before(self) -> int | None:

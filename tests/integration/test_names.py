@@ -25,6 +25,23 @@ def test_ids_that_look_alike_or_are_too_long_have_folders_of_their_own(project):
     assert all(folder.isascii() and len(folder) < 100 for folder in folders)
 
 
+def test_name_that_is_no_utf_8_ends_no_run_where_a_plain_assert_shows_it(project):
+    # As of an image whose file was named in another encoding.
+    project.write(
+        test_asserts="""
+        def test_asserts(cam, model, photo):
+            attention = cam(model, photo, class_names=["dark", "caf\\udce9"])
+            assert attention.skill_in(DARK) > 0.9
+        """
+    )
+
+    result = project.run("--showlocals")
+
+    assert result.ret == 1
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*<Attention gradcam++ 0 8 x 8, caf?udce9, input tensor>*"])
+
+
 def test_tests_outside_of_the_root_that_pytest_names_alike_are_told_apart(project):
     (project.path / "shared").mkdir()
     (project.path / "shared" / "pytest.ini").write_text("[pytest]\n")

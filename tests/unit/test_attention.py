@@ -79,6 +79,11 @@ def test_attention_is_short_in_the_output_of_a_failing_assert(model: Mirror) -> 
     assert repr(attend(model, spot(4, 4))) == "<Attention gradcam++ look 32 x 32, class 1, input tensor>"
 
 
+def test_attention_in_the_output_of_a_failing_assert_can_be_sent_whatever_its_names_hold(model: Mirror) -> None:
+    attention = attend(model, spot(4, 4), class_names=["dark", "caf\udce9"])
+    assert repr(attention) == "<Attention gradcam++ look 32 x 32, caf\\udce9, input tensor>"
+
+
 def test_numbers_by_hand(model: Mirror) -> None:
     attention = attend(model, spot(4, 4))
     # Half of the 8 x 8 spot lies in this box of 4 x 8; chance is 32 / 1024, and the ceiling of a pixel grid is 1.

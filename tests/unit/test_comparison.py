@@ -86,6 +86,14 @@ def test_text_has_the_numbers_and_what_differs() -> None:
     assert repr(found).startswith("<Comparison look, 24 x 24 against pool, 12 x 12: cosine 0.")
 
 
+def test_comparison_in_the_output_of_a_failing_assert_can_be_sent_whatever_its_names_hold() -> None:
+    one, other = (
+        attend(Rolled(), spot(4, 6), layer="look", target=1, class_names=["dark", name])
+        for name in ("tea", "caf\udce9")
+    )
+    assert repr(one.compare(other)).startswith("<Comparison tea against caf\\udce9: cosine 1.")
+
+
 def test_shared_peak_is_told() -> None:
     even = looked(img=torch.ones(1, 24, 24))
     assert "(0, 0) (shared by 576 cells)" in str(even.compare(even))

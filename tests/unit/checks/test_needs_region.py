@@ -52,6 +52,12 @@ def test_hiding_what_is_read_changes_the_prediction(model, image, fill):
     assert found.picture().shape == (16, 16, 3)
 
 
+def test_intervention_in_the_output_of_a_failing_assert_can_be_sent_whatever_its_names_hold(model, image):
+    found = assert_prediction_needs_region(model, image, LIT, class_names=["dark", "caf\udce9"])
+
+    assert repr(found).startswith("<Intervention region hidden by blur, caf\\udce9 ")
+
+
 def test_figures_are_those_of_a_calculation_by_hand(model, image):
     found = assert_prediction_needs_region(model, image, LIT, fill="mean")
 
