@@ -38,7 +38,8 @@ class CollectedAttentionError(AttentionError):
         exceptions: What each of them would have raised, in the order in which they ran; each carries its own evidence.
     """
 
-    def __init__(self, message: str, exceptions: Iterable[CamError]) -> None:
+    # Another process makes it of the message alone, and then sets its attributes.
+    def __init__(self, message: str, exceptions: Iterable[CamError] = ()) -> None:
         super().__init__(message)
         self.exceptions = tuple(exceptions)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import pickle
 import unittest
 
 import pytest
@@ -64,6 +65,18 @@ def test_all_checks_run_and_their_failures_come_together(attention) -> None:
     assert raised.value.exceptions == block.failures
     assert texts(raised.value) == ["attention in box", "attention not in box"]
     assert block.checks == 3
+
+
+def test_failures_come_out_of_another_process_with_all_that_they_carry(attention) -> None:
+    with pytest.raises(CollectedAttentionError) as raised, soft():
+        attention.assert_in_region(DARK)
+        attention.assert_not_in_region(LIT)
+
+    found = pickle.loads(pickle.dumps(raised.value))
+
+    assert str(found) == str(raised.value)
+    assert list(map(str, found.exceptions)) == list(map(str, raised.value.exceptions))
+    assert texts(found) == ["attention in box", "attention not in box"]
 
 
 def test_each_failure_says_where_it_was_asked_for(attention) -> None:
