@@ -6,7 +6,6 @@ import operator
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain
 from types import FunctionType
 from typing import Any
@@ -43,7 +42,10 @@ class Fingerprint:
         attributes: Their attributes.
         numbers: Where the modules of the user's classes have numbers, and of which type: 1, 1.0 and True are equal.
         tables: Their parameters and buffers.
-        of_kinds: What the modules' classes hold.
+        classes: What shows, now and later, what the modules' classes hold, such as their methods, which a test may
+            replace. As long as the modules are the same ones, so are their classes.
+        of_kinds: What they hold.
+        of_users: As `classes`, of the user's own classes alone.
         lists: The lists among the attributes of known modules, and what those hold.
         notes: The attributes of the parameters and buffers of a model that is not known, as they are and as they were.
         reach: What is reached from the attributes of such a model, from these, and from its own classes.
@@ -62,7 +64,9 @@ class Fingerprint:
     attributes: list[Any]
     numbers: list[tuple[dict[str, Any], str, Any]]
     tables: list[dict[str, torch.Tensor | None]]
+    classes: list[Mapping[str, Any]]
     of_kinds: list[Any]
+    of_users: list[Mapping[str, Any]]
     lists: list[tuple[list[Any], list[Any]]]
     notes: tuple[list[dict[str, Any]], list[dict[str, Any]]]
     reach: Reach
@@ -88,7 +92,9 @@ class Fingerprint:
         attributes = state.tree.attributes
         tables = _tables(attributes)
         notes = [] if state.is_known else _notes(tables)
-        reach = Reach([]) if state.is_known else Reach.of([*_roots(attributes, state), *notes], state.modules)
+        # Of their common base too: a spy may take the place of what it has, though it is nobody's to be looked into.
+        classes, of_users = [*_held_by(state.tree.kinds), vars(nn.Module)], _held_by(state.tree.other_kinds)
+        reach = Reach([]) if state.is_known else Reach.of([*attributes, *of_users, *notes], state.modules)
         held = chain(_read_in(tables) if state.is_known else _all_in(tables), reach.values)
         tensors = list({id(value): value for value in held if isinstance(value, torch.Tensor)}.values())
         if any(tensor.layout != torch.strided or tensor.is_inference() for tensor in tensors):
@@ -105,7 +111,9 @@ class Fingerprint:
             state.tree.own if state.is_known else list(map(dict, attributes)),
             _numbers(state),
             list(map(dict, tables)),
-            _of_kinds(state),
+            classes,
+            _all_in(classes),
+            of_users,
             _lists(attributes) if state.is_known else [],
             (notes, list(map(dict, notes))),
             reach,
@@ -133,12 +141,12 @@ class Fingerprint:
             and _are_same(self.attributes, state.tree.own if self.is_known else attributes)
             and all(types_in(held[name]) == kind for held, name, kind in self.numbers)
             and _are_same(self.tables, _tables(attributes))
-            and _are_same(self.of_kinds, _of_kinds(state))
+            and _are_same(self.of_kinds, _all_in(self.classes))
             and self.versions == list(map(_version, self.glances.partly))
             and self.places.hold()
             and all(_are_same(before, now) for now, before in self.lists)
             and _are_same(*self.notes)
-            and (self.is_known or self.reach.is_unchanged(_roots(attributes, state)))
+            and (self.is_known or self.reach.is_unchanged([*attributes, *self.of_users]))
             and all(_bytes_of(each) == before for each, before in self.arrays)
             and self.glances.hold()
         )
@@ -163,11 +171,6 @@ def _read_in(tables: list[dict[str, torch.Tensor | None]]) -> list[torch.Tensor 
     return [tensor for table in tables for name, tensor in table.items() if name != "num_batches_tracked"]
 
 
-def _of_kinds(state: ModelState) -> list[Any]:
-    # Of their common base too: a spy may take the place of what it has, though it is nobody's to be looked into.
-    return _all_in([*_held_by(state.tree.kinds), vars(nn.Module)])
-
-
 def _notes(tables: list[dict[str, torch.Tensor | None]]) -> list[dict[str, Any]]:
     return [vars(tensor) for tensor in _all_in(tables) if tensor is not None]
 
@@ -180,10 +183,6 @@ def _is_patched(state: ModelState) -> bool:
     # Of decorators some are from elsewhere.
     known = ("torch.", "torchvision.", "typing_extensions", "warnings")
     return not all(str(function.__globals__.get("__name__")).startswith(known) for function in functions)
-
-
-def _roots(attributes: list[dict[str, Any]], state: ModelState) -> list[Mapping[str, Any]]:
-    return [*attributes, *_held_by(state.tree.other_kinds)]
 
 
 def _lists(attributes: list[dict[str, Any]]) -> list[tuple[list[Any], list[Any]]]:
@@ -202,9 +201,7 @@ def _all_in(tables: Iterable[Mapping[str, Any]]) -> list[Any]:
     return list(chain.from_iterable(map(_in_table, tables)))
 
 
-@lru_cache(maxsize=16)
-def _held_by(kinds: tuple[type, ...]) -> list[Mapping[str, Any]]:
-    """Return what shows, now and later, what some classes hold, such as their methods, which a test may replace."""
+def _held_by(kinds: Iterable[type]) -> list[Mapping[str, Any]]:
     bases = dict.fromkeys(base for kind in kinds for base in kind.__mro__)
     return [vars(base) for base in bases if base not in (nn.Module, object)]
 

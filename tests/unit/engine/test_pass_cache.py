@@ -102,6 +102,13 @@ def test_assertions_on_one_image_share_one_pass(model: Counted, picture: torch.T
     assert len(_passes) == 1
 
 
+def test_models_of_many_classes_that_take_turns_are_all_answered(picture: torch.Tensor) -> None:
+    models = [type(f"Counted{number}", (Counted,), {})().eval() for number in range(20)]
+    assert passes(lambda: [attend(each, picture, layer="look") for each in models]) == 20
+    SHARING.test += 1
+    assert passes(lambda: [attend(each, picture, layer="look") for each in models]) == 0
+
+
 def test_single_calls_are_answered_from_lists(model: Counted, picture: torch.Tensor) -> None:
     attend(model, picture, layer=["look", "norm"], target=[0, 1, ClassLogit(2)])
     assert passes(lambda: attend(model, picture, layer="norm", target=1, method="gradcam")) == 0
