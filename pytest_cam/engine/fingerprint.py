@@ -49,7 +49,6 @@ class Fingerprint:
         lists: The lists among the attributes of known modules, and what those hold.
         notes: The attributes of the parameters and buffers of a model that is not known, as they are and as they were.
         reach: What is reached from the attributes of such a model, from these, and from its own classes.
-        leads_back: Whether the model itself is among that, so that this keeps it alive.
         tensors: The parameters, the buffers, and the tensors among the attributes.
         versions: Those of the ones that are not looked at whole.
         places: Where their memory is, and how it is read.
@@ -70,7 +69,6 @@ class Fingerprint:
     lists: list[tuple[list[Any], list[Any]]]
     notes: tuple[list[dict[str, Any]], list[dict[str, Any]]]
     reach: Reach
-    leads_back: bool
     tensors: list[torch.Tensor]
     versions: list[int]
     places: Places
@@ -117,7 +115,6 @@ class Fingerprint:
             _lists(attributes) if state.is_known else [],
             (notes, list(map(dict, notes))),
             reach,
-            any(value is state.model for value in reach.values),
             tensors,
             list(map(_version, glances.partly)),
             Places.of(tensors),

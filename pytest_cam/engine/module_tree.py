@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils.hooks import RemovableHandle
 
+from pytest_cam.engine.alive import Idleness, leads_to
 from pytest_cam.engine.hooks import HOOK_KINDS
 
 _KNOWN = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.")
@@ -48,6 +49,7 @@ class ModuleTree:
         if kept is not None:
             modules = [model, *kept.below]
             if kept.is_of(modules):
+                kept.idleness.note_use(_CLOCK.now)
                 return cls(modules, True, (), kept)
         modules = modules_of(model)
         kinds = list(map(type, modules))
@@ -55,7 +57,7 @@ class ModuleTree:
         if not known or lazy or any(map(_has_other_methods, modules)) or _leads_back(model, modules):
             _KEPT.pop(model, None)
             return cls(modules, known, lazy, None)
-        kept = _KEPT[model] = _Kept.of(modules, kinds)
+        kept = _keep(model, _Kept.of(modules, kinds))
         return cls(modules, known, lazy, kept)
 
     # A small network feels each step over all modules: there are few, and they run in C. The attributes of a known
@@ -136,6 +138,7 @@ class _Kept:
         hooked: Whether there were any.
         layouts: How outputs of layers were read.
         spares_inputs: Whether a pass has shown that the model does not write to its input.
+        idleness: When the model was last used, counted in models that came newly.
     """
 
     below: list[nn.Module]
@@ -152,6 +155,7 @@ class _Kept:
     hooked: bool = True
     layouts: dict[Hashable, Any] = field(default_factory=dict)
     spares_inputs: bool = False
+    idleness: Idleness = field(default_factory=Idleness)
 
     @classmethod
     def of(cls, modules: list[nn.Module], kinds: list[type]) -> _Kept:
@@ -180,8 +184,27 @@ class _Kept:
         )
 
 
-# What is kept must not keep the model alive: nothing is of those that refer to themselves.
+@dataclass
+class _Clock:
+    now: int = 0
+
+
+_CLOCK = _Clock()
+# What is kept must not keep the model alive: nothing is of those that refer to themselves when they come.
 _KEPT: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
+
+
+def _keep(model: nn.Module, kept: _Kept) -> _Kept:
+    """Keep something of a model, and let go of those that have come to refer to themselves since they were used."""
+    _CLOCK.now += 1
+    for reference in _KEPT.keyrefs():  # a list, as other threads may add to it
+        other = reference()
+        held = None if other is None else _KEPT.get(other)
+        if other is not None and held is not None and held.idleness.is_due(_CLOCK.now) and leads_to(held, other):
+            del _KEPT[other]
+    kept.idleness.note_use(_CLOCK.now)
+    _KEPT[model] = kept
+    return kept
 
 
 def _each_once(kinds: Iterable[type]) -> tuple[type, ...]:

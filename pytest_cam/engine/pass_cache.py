@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.utils import _python_dispatch
 
+from pytest_cam.engine.alive import Idleness, leads_to
 from pytest_cam.engine.fingerprint import Fingerprint
 from pytest_cam.engine.hooks import function_mode
 from pytest_cam.engine.layers import AUTO, LayerLike, name_of
@@ -74,7 +75,7 @@ class _Shelf:
         test: The last test in which they were compared with that.
         changed: In how many states in a row, this one included, the last pass has changed the model.
         entries: By a few of the input's values.
-        used_in: The last test in which the model was explained.
+        idleness: When the model was last explained, counted in tests.
     """
 
     fingerprint: Fingerprint
@@ -82,7 +83,7 @@ class _Shelf:
     test: int
     changed: int
     entries: dict[Hashable, list[_Entry]] = field(default_factory=dict)
-    used_in: int = 0
+    idleness: Idleness = field(default_factory=Idleness)
 
 
 # None for a model that cannot be followed, or changes with each pass.
@@ -199,14 +200,14 @@ def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf | None:
     except Exception:  # tensors of kinds of their own may refuse any question, and objects any comparison
         shelf = _SHELVES[model] = None
     if shelf is not None:
-        shelf.used_in = SHARING.test
+        shelf.idleness.note_use(SHARING.test)
     return shelf
 
 
 def _let_go() -> None:
     """Let go of models that were not used in this test, nor in the one before, and that their shelf keeps alive."""
     for model, shelf in list(_SHELVES.items()):
-        if shelf is not None and shelf.fingerprint.leads_back and shelf.used_in < SHARING.test - 1:
+        if shelf is not None and shelf.idleness.is_due(SHARING.test) and leads_to(shelf, model):
             del _SHELVES[model]
 
 
