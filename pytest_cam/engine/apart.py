@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import nn
@@ -131,11 +131,11 @@ def _is_same_twice(subject: Subject, inputs: torch.Tensor, target: Target, expla
 
 
 def _settings(state: State) -> list[Any]:
-    """Return the plain values among the attributes of a model's modules, and their kinds."""
+    """Return the plain values among the attributes of a model's modules, and their kinds, which may go with a test."""
     if not isinstance(state, ModelState) or state.is_known:
         return []
     return [
-        (type(module), *((name, value) for name, value in vars(module).items() if type(value) in _PLAIN))
+        (ref(type(module)), *((name, value) for name, value in vars(module).items() if type(value) in _PLAIN))
         for module in state.modules
     ]
 

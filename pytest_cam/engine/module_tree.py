@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from itertools import chain
 from types import FunctionType
 from typing import Any
@@ -53,7 +53,7 @@ class ModuleTree:
                 return cls(modules, True, (), kept)
         modules = modules_of(model)
         kinds = list(map(type, modules))
-        known, lazy = _traits(frozenset(kinds))
+        known, lazy = _traits(set(kinds))
         if not known or lazy or any(map(_has_other_methods, modules)) or _leads_back(model, modules):
             _KEPT.pop(model, None)
             return cls(modules, known, lazy, None)
@@ -255,8 +255,7 @@ def _is_theirs(kind: type) -> bool:
     return kind.__module__.startswith(_KNOWN)
 
 
-@lru_cache(maxsize=256)
-def _traits(kinds: frozenset[type[nn.Module]]) -> tuple[bool, tuple[type[LazyModuleMixin], ...]]:
+def _traits(kinds: set[type[nn.Module]]) -> tuple[bool, tuple[type[LazyModuleMixin], ...]]:
     """Return whether all kinds are torch's and torchvision's own and draw no random numbers, and the lazy ones."""
     known = all(map(_is_theirs, kinds)) and kinds.isdisjoint(_RANDOM)
     return known, tuple(kind for kind in kinds if issubclass(kind, LazyModuleMixin))

@@ -108,7 +108,7 @@ class Reach:
                 raise UnreadableError(f"more than {most} values are reached from the attributes")
             inner: list[Any] = []
             for value in level:
-                read = way_into(type(value))  # type: ignore[arg-type]  # mypy takes no type for hashable
+                read = way_into(type(value))
                 if read is not None and id(value) not in seen:
                     seen.add(id(value))
                     self._note(value, read)
@@ -155,7 +155,7 @@ class Reach:
                 self._note_places(vars(value), vars(value))
         elif has_attributes(value):
             self._note_attributes(value)
-            if slots_of(type(value)):  # type: ignore[arg-type]  # as above
+            if slots_of(type(value)):
                 self._others.append((read, value))
         else:
             self._others.append((read, value))
@@ -238,7 +238,7 @@ def _may_be_called(value: Any) -> bool:
     if isinstance(value, (type, ModuleType)):
         return isinstance(value, type) and is_of_the_user(value)
     kind = type(value)
-    return is_of_the_user(kind) and bool(has_attributes(value) or slots_of(kind))  # type: ignore[arg-type]  # as above
+    return is_of_the_user(kind) and bool(has_attributes(value) or slots_of(kind))
 
 
 def _at(holder: Any, key: Any) -> Any:

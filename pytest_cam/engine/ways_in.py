@@ -7,7 +7,7 @@ import operator
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from io import IOBase
 from types import (
     BuiltinFunctionType,
@@ -21,7 +21,8 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ _ENDS = (
     *(ClassMethodDescriptorType, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType),
     *(WrapperDescriptorType, GenericAlias, logging.Logger),
 )
+Answer = TypeVar("Answer")
 GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 
 
@@ -42,7 +44,20 @@ class UnreadableError(Exception):
     """A model holds something whose changes cannot be followed."""
 
 
-@lru_cache(maxsize=4096)
+def _kept_by_kind(answer: Callable[[type], Answer]) -> Callable[[type], Answer]:
+    """Return a function of a class that answers once for each: a class of a test, and what its methods hold, may go."""
+    kept: WeakKeyDictionary[type, Answer] = WeakKeyDictionary()
+
+    def of_kind(kind: type) -> Answer:
+        try:
+            return kept[kind]
+        except KeyError:
+            return kept.setdefault(kind, answer(kind))
+
+    return of_kind
+
+
+@_kept_by_kind
 def way_into(kind: type) -> Callable[[Any], Iterable[Any]] | None:
     """Return what gives the values that an object of some type holds, or None where it holds none."""
     if issubclass(kind, _ENDS):
@@ -69,10 +84,10 @@ def way_into(kind: type) -> Callable[[Any], Iterable[Any]] | None:
         return lambda value: (value.__func__,)
     if issubclass(kind, partial):
         return operator.attrgetter("func", "args", "keywords")
-    return partial(_attributes, slots=slots_of(kind))  # type: ignore[arg-type]  # mypy takes no type for hashable
+    return partial(_attributes, slots=slots_of(kind))
 
 
-@lru_cache(maxsize=4096)
+@_kept_by_kind
 def slots_of(kind: type) -> list[str]:
     """Return the names of the slots that objects of some type have."""
     slots = [name for base in kind.__mro__ for name in _names(vars(base).get("__slots__", ()))]

@@ -6,12 +6,13 @@ import gc
 import weakref
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from pytest_cam import attend
+from pytest_cam import attend, attend_batch
 from pytest_cam.engine import alive, pass_cache
 from pytest_cam.engine.alive import leads_to
 from pytest_cam.running import SHARING
@@ -101,6 +102,42 @@ def test_a_model_that_is_changed_while_it_is_not_used_is_let_go_in_time(
             del model
     gc.collect()
     assert gone() is None
+
+
+def test_a_class_that_a_test_makes_is_let_go_with_what_its_methods_hold(
+    make: Callable[[], nn.Module], picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SHARING, "is_on", True)
+
+    def explained() -> list[Any]:
+        backbone = make()
+
+        class Settings:
+            def models(self) -> list[nn.Module]:
+                return [backbone]
+
+        class Headed(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.settings = Settings()
+                self.look = nn.Conv2d(3, 3, 1)
+
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
+                assert model.look is self.look
+                scores: torch.Tensor = backbone(self.look(images))
+                return scores
+
+        model = Headed().eval()
+        attend(model, picture, layer="look", target=0)
+        attend_batch(model, torch.cat([picture, picture / 2]), layer="look", target=0)
+        return [weakref.ref(each) for each in (model, backbone, Headed, Settings)]
+
+    gone = explained()
+    for _ in range(2):
+        SHARING.test += 1
+        attend(make(), picture, layer="0", target=0)
+    gc.collect()
+    assert [each() for each in gone] == [None] * 4
 
 
 def test_what_lies_in_a_module_leads_nowhere() -> None:
