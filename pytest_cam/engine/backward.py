@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 from weakref import ref
 
 import torch
+from torch.utils.checkpoint import CheckpointError
 
 from pytest_cam.engine.graph import comes_from, nodes_behind
+from pytest_cam.engine.memory import is_shortage
 from pytest_cam.engine.targets import Scores
+from pytest_cam.errors import ModelError, is_ours
+
+__tracebackhide__ = is_ours
 
 # A tensor and what each of its values counts in the sum that is differentiated; None counts each as 1.
 Term: TypeAlias = tuple[torch.Tensor, torch.Tensor | None]
@@ -27,6 +33,10 @@ def gradients_at(
         scores: The scores of the B images.
         keep_graph: Whether the graph will be used again.
         differentiable: Whether the gradients themselves will be differentiated.
+
+    Raises:
+        ModelError: An operation on the way has no gradient, where these will not be differentiated.
+        RuntimeError: The same, where they will.
     """
     terms: list[Term] = [(score, None) for score in scores.called if score.requires_grad]
     if scores.classes and scores.logits is not None and scores.logits.requires_grad:
@@ -34,7 +44,30 @@ def gradients_at(
     if not terms:
         return [None] * len(places)
     tensors, weights = zip(*terms, strict=True)
-    return _gradients(tensors, places, weights, keep_graph=keep_graph or differentiable, differentiable=differentiable)
+    if differentiable:
+        return _gradients(tensors, places, weights, differentiable=True)
+    try:
+        return _gradients(tensors, places, weights, keep_graph=keep_graph)
+    except CheckpointError:
+        raise
+    except RuntimeError as error:
+        if is_shortage(error):
+            raise
+        raise without_gradient(error) from error
+
+
+def without_gradient(error: RuntimeError) -> ModelError:
+    """Return the error of a model that runs only where no gradients are asked for.
+
+    Args:
+        error: What torch says where they are.
+    """
+    reason = re.split(r"(?<=\w)\.(?: |$)", " ".join(str(error).split()))[0][:300]
+    return ModelError(
+        f"the model runs without gradients, and with them it does not: {reason}. What comes after the explained layer "
+        "must be differentiable: NumPy, out=, and writing in place to what is still needed (inplace=True) are not. "
+        "Accepted: a layer after that operation, or a method that needs no gradient, such as scorecam or ablationcam"
+    )
 
 
 def weighted_gradients_at(place: torch.Tensor, logits: torch.Tensor, weights: torch.Tensor) -> torch.Tensor | None:

@@ -13,10 +13,11 @@ from torch import nn
 from torch.utils import checkpoint as checkpointing
 from torch.utils.hooks import RemovableHandle
 
-from pytest_cam.engine.backward import has_graph
+from pytest_cam.engine.backward import has_graph, without_gradient
 from pytest_cam.engine.black_box import State
 from pytest_cam.engine.hooks import HookManager
 from pytest_cam.engine.last_tap import LastTap
+from pytest_cam.engine.memory import is_shortage
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.tap import Prelude, Taps
 from pytest_cam.engine.targets import Scores
@@ -53,10 +54,42 @@ class Run:
 
         Args:
             place: Places the taps by hooks.
+
+        Raises:
+            ModelError: The model runs without gradients, and not with them.
         """
         if not self.differentiates:
+            return self._without_gradients(place)
+        try:
+            return self._with_gradients(place)
+        except RuntimeError as error:
+            if is_shortage(error) or not self._runs_plainly():
+                raise
+            raise without_gradient(error) from error
+
+    def _without_gradients(self, place: Callable[[HookManager, Prelude], AnyTaps]) -> tuple[AnyTaps, list[Scores]]:
+        """Run the model with a graph, which tells what became of a layer, or without where it stands none."""
+        try:
             with torch.no_grad():
                 return self._forward(place, nullcontext)
+        except RuntimeError as error:
+            if is_shortage(error):
+                raise
+        self.state.rewind()
+        with torch.no_grad():
+            return self._forward(place, nullcontext, with_graph=False)
+
+    def _runs_plainly(self) -> bool:
+        """Return whether the model runs, and its scores are found, where there are no gradients."""
+        self.state.rewind()
+        try:
+            with plainly(self.state), torch.no_grad():
+                self.read(self.call())
+        except Exception:
+            return False
+        return True
+
+    def _with_gradients(self, place: Callable[[HookManager, Prelude], AnyTaps]) -> tuple[AnyTaps, list[Scores]]:
         if not self.state.runs_users_code():
             try:
                 return self._first_way(place, torch.inference_mode)
@@ -98,16 +131,20 @@ class Run:
         self.state.rewind()
 
     def _forward(
-        self, place: Callable[[HookManager, Prelude], AnyTaps], mode: Callable[[], AbstractContextManager[object]]
+        self,
+        place: Callable[[HookManager, Prelude], AnyTaps],
+        mode: Callable[[], AbstractContextManager[object]],
+        *,
+        with_graph: bool = True,
     ) -> tuple[AnyTaps, list[Scores]]:
-        with HookManager() as hooks, plainly(self.state), Prelude(mode()) as prelude:
+        with HookManager() as hooks, plainly(self.state), Prelude(mode(), with_graph=with_graph) as prelude:
             first = RemovableHandle.next_id
             taps = place(hooks, prelude)
             self.state.own_hooks_since(first)
             output = self.call()
         taps.seen()  # a layer that never ran is named before anything else is asked of the output
         # The model may have left gradients switched off, although its output has one.
-        torch.set_grad_enabled(True)
+        torch.set_grad_enabled(with_graph)
         return taps, self.read(output)
 
 

@@ -124,7 +124,7 @@ class LastTap:
             if self._without_gradient:
                 return None
             self.others.pop(name, None)  # so that it comes after what has run since
-            kept, passed_on = cut(tensor, module, args, anew=True)
+            kept, passed_on = cut(tensor, module, args, anew=True, with_graph=self._prelude.with_graph)
             self.others[name] = _Cut(Layer(name, module), ref(kept))
             self._note(layout, kept)
             self._seen = Seen(name, layout, self._calls[name], self._calls[name], kept, kept._version)

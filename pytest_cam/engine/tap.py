@@ -57,9 +57,14 @@ class Prelude:
 
     Args:
         mode: The mode, which is left at the first tap, or else when the `with` block ends.
+        with_graph: Whether gradients are on after it.
+
+    Attributes:
+        with_graph: The same.
     """
 
-    def __init__(self, mode: AbstractContextManager[object]) -> None:
+    def __init__(self, mode: AbstractContextManager[object], *, with_graph: bool = True) -> None:
+        self.with_graph = with_graph
         self._mode = mode
         self._tail: Any = nullcontext()
         self._outer = function_mode()
@@ -85,7 +90,7 @@ class Prelude:
 class Taps:
     """Cuts the graph at the first of some layers, and keeps the outputs of all of them.
 
-    Gradients are on from that output onwards, and off before it.
+    Gradients are on from that output onwards, unless the model stands none, and off before it.
 
     Args:
         layers: The layers to explain.
@@ -173,7 +178,7 @@ class Taps:
                 self._without_gradient.add(layer.name)
                 return None
             self._without_gradient.discard(layer.name)
-            kept, passed_on = cut(tensor, module, args)
+            kept, passed_on = cut(tensor, module, args, with_graph=self._prelude.with_graph)
             self._seen[layer.name] = Seen(layer.name, layout, call, call, kept, kept._version)
             return with_tensor(output, tensor, passed_on)
 
@@ -187,7 +192,7 @@ def _leaf(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def cut(
-    tensor: torch.Tensor, module: nn.Module, args: tuple[Any, ...], *, anew: bool = False
+    tensor: torch.Tensor, module: nn.Module, args: tuple[Any, ...], *, anew: bool = False, with_graph: bool = True
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a layer's output as gradients are taken at it, and as it goes on through the model.
 
@@ -196,8 +201,9 @@ def cut(
         module: The layer.
         args: What the layer was called with, which the output may share memory with.
         anew: Make a leaf of it also where it has a graph.
+        with_graph: Whether gradients are on from here.
     """
-    torch.set_grad_enabled(True)
+    torch.set_grad_enabled(with_graph)
     shares = tensor._is_view() or any(
         isinstance(arg, torch.Tensor) and arg.data_ptr() == tensor.data_ptr() for arg in args
     )

@@ -120,6 +120,73 @@ def test_model_that_switches_gradients_off_has_the_same_map(
     assert same_map(found, expected)
 
 
+def written_to_a_view(net: Any, images: torch.Tensor) -> torch.Tensor:
+    features = net.layer(net.stem(images))
+    for channel in features.unbind(1):
+        channel.relu_()
+    return net.classify(features)
+
+
+def written_to_what_is_needed(net: Any, images: torch.Tensor) -> torch.Tensor:
+    features = net.layer(net.stem(images)).sigmoid()
+    return net.classify(features.mul_(2))
+
+
+def written_to_given_memory(net: Any, images: torch.Tensor) -> torch.Tensor:
+    features = net.layer(net.stem(images))
+    return net.classify(torch.clamp(features, min=0, out=torch.empty_like(features)))
+
+
+def through_numpy(net: Any, images: torch.Tensor) -> torch.Tensor:
+    return net.classify(torch.from_numpy(net.layer(net.stem(images)).numpy()).relu())
+
+
+def rectified(net: Any, images: torch.Tensor) -> torch.Tensor:
+    return net.classify(net.layer(net.stem(images)).relu())
+
+
+NOT_DIFFERENTIABLE = {
+    "view": (written_to_a_view, "is a view and is being modified inplace"),
+    "needed": (written_to_what_is_needed, "has been modified by an inplace operation.*expected version 0 instead"),
+    "out": (written_to_given_memory, "don't support automatic differentiation, but one of the arguments requires grad"),
+    "numpy": (through_numpy, r"Can't call numpy\(\) on Tensor that requires grad"),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("kind", NOT_DIFFERENTIABLE)
+def test_model_that_runs_only_without_gradients_is_an_error(
+    kind: str, classifier: nn.Sequential, picture: torch.Tensor, layer: str | None
+) -> None:
+    run, words = NOT_DIFFERENTIABLE[kind]
+    with pytest.raises(ModelError, match=rf"runs without gradients, and with them it does not: .*{words}\. .*scorecam"):
+        attend(Wrapped(classifier, run), picture, layer=layer)
+    assert not torch.is_inference_mode_enabled()
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("method", ["eigencam", "scorecam", "ablationcam"])
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("run", [written_to_a_view, written_to_given_memory, through_numpy])
+def test_method_without_gradients_explains_a_model_that_has_none(
+    run: Any, layer: str | None, method: str, classifier: nn.Sequential, picture: torch.Tensor
+) -> None:
+    expected = attend(Wrapped(classifier, rectified), picture, layer=layer, method=method)
+    found = attend(Wrapped(classifier, run), picture, layer=layer, method=method)
+    assert found.layer == expected.layer
+    assert same_map(found, expected)
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("method", ["gradcam", "eigencam"])
+def test_error_of_the_model_itself_stays_its_own(method: str, classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    def run(net: Any, images: torch.Tensor) -> torch.Tensor:
+        return net.head(net.layer(net.stem(images)))
+
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        attend(Wrapped(classifier, run), picture, layer="layer", method=method)
+
+
 def test_second_pass_for_a_frozen_backbone_starts_where_the_first_did(
     classifier: nn.Sequential, picture: torch.Tensor
 ) -> None:
