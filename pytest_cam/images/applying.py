@@ -118,8 +118,9 @@ def _applied(preprocess: Preprocess, *args: Any, **kwargs: Any) -> torch.Tensor:
 
 def _nearest(preprocess: Any) -> str:
     """Return what was meant where this is no preprocess, but what one is made by."""
-    if callable(getattr(preprocess, "transforms", None)):
-        return f". Did you mean {preprocess}.transforms()?"
+    for weights in (preprocess, getattr(preprocess, "DEFAULT", None)):  # some weights, or all that there are of a model
+        if callable(getattr(weights, "transforms", None)):
+            return f". Did you mean {weights}.transforms()?"
     made_by = preprocess.func if isinstance(preprocess, partial) else preprocess
     if isinstance(made_by, type):
         return f". It makes {made_by.__name__}s: did you mean what it returns when called, as weights.transforms()?"

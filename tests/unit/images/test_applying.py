@@ -185,6 +185,7 @@ def test_what_cannot_be_called_is_named() -> None:
     ("given", "words"),
     [
         (ResNet18_Weights.DEFAULT, r"_Weights; .*Did you mean ResNet18_Weights.IMAGENET1K_V1.transforms\(\)\?$"),
+        (ResNet18_Weights, r"no input either\. Did you mean ResNet18_Weights.IMAGENET1K_V1.transforms\(\)\?$"),
         (ResNet18_Weights.DEFAULT.transforms, r"makes ImageClassifications: did you mean .*weights.transforms\(\)\?$"),
         (v2.ToImage, r"makes ToImages: did you mean what it returns when called"),
     ],
