@@ -47,7 +47,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
     try:
         # As `pytest --version`: before there is a terminal reporter, and instead of a run.
-        sys.stdout.write(f"{layers_table(place)}\n")
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(f"{layers_table(place)}\n".encode(encoding, "backslashreplace").decode(encoding))
     except CamError as error:
         raise pytest.UsageError(str(error)) from None
     return 0

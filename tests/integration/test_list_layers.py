@@ -85,6 +85,25 @@ def test_model_itself_stands_for_a_function_that_returns_it(project: pytest.Pyte
     result.stdout.fnmatch_lines(["Sequential, input 1 x 1 x 224 x 224: 4 explainable layers"])
 
 
+def test_name_that_the_terminal_cannot_show_is_escaped(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.makepyfile(
+        named="""
+        from torch import nn
+
+        class Größe(nn.Conv2d):
+            pass
+
+        network = nn.Sequential(Größe(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        """
+    )
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    result = project.runpytest_subprocess("--cam-list-layers=named:network")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["-1     0      Gr?xf6?xdfe  NCHW, 222 x 222  4*"])
+
+
 def test_without_an_input_one_of_a_usual_size_is_made(project: pytest.Pytester) -> None:
     result = project.runpytest("--cam-list-layers=models:small")
     result.stdout.fnmatch_lines(["Sequential, input 1 x 1 x 224 x 224: 4 explainable layers", "*3 *<- auto"])
