@@ -110,6 +110,6 @@ def _number(path: Path) -> int | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text()
+        return os.fsdecode(path.read_bytes())  # paths of groups may be in any encoding
     except OSError:
         return ""

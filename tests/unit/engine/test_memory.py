@@ -42,6 +42,20 @@ def test_limit_of_a_group_of_version_2_counts_where_it_is_lower(tmp_path: Path) 
     assert available_bytes(root) == MIB + 500
 
 
+def test_limit_counts_whatever_bytes_the_group_is_named_with(tmp_path: Path) -> None:
+    group = os.fsdecode(b"caf\xe9")
+    root = machine(
+        tmp_path,
+        **{
+            f"sys__fs__cgroup__{group}__memory.max": f"{3 * MIB}\n",
+            f"sys__fs__cgroup__{group}__memory.current": f"{2 * MIB}\n",
+        },
+    )
+    (root / "proc/self").mkdir()
+    (root / "proc/self/cgroup").write_bytes(b"0::/caf\xe9\n")
+    assert available_bytes(root) == MIB
+
+
 def test_limit_of_a_group_of_version_1_counts_where_it_is_lower(tmp_path: Path) -> None:
     # The path is the host's, and in the container only the mount itself is there.
     root = machine(
