@@ -127,7 +127,7 @@ class _Probe:
         some = _some(self.input_size)
         self.black = _values(black, some)
         span = _values(white, some) - self.black
-        peak = (white - black).amax(dim=(1, 2)).double().cpu().numpy()[:, None]
+        peak = (white - black).amax(dim=(1, 2)).cpu().double().numpy()[:, None]
         usable = ((peak > 0) & (span >= 0.995 * peak)).all(axis=0)
         if usable.sum() < min(4, usable.size):
             self._refuse(

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torchvision.transforms as v1
 from PIL import Image
+from torch.overrides import TorchFunctionMode
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
@@ -13,6 +14,20 @@ from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.preprocessing import prepare
 
 PHOTO = Image.new("RGB", (12, 8), (10, 20, 30))
+
+
+class OnCpu(torch.Tensor):
+    """What a copy to the CPU gives, and all that is made of it."""
+
+
+class WithoutDoubles(TorchFunctionMode):
+    """Takes tensors for those of a device that has no float64, as Apple's MPS, until they are copied to the CPU."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is torch.Tensor.double and not isinstance(args[0], OnCpu):
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        result = func(*args, **(kwargs or {}))
+        return result.as_subclass(OnCpu) if func is torch.Tensor.cpu else result
 
 
 def test_image_without_a_preprocess_is_an_error_that_shows_how() -> None:
@@ -34,6 +49,16 @@ def test_image_goes_through_the_preprocess() -> None:
     assert prepared.tensor.shape == (3, 12, 16)
     assert prepared.geometry.matrix == ((1.0, 0.0, 2.0), (0.0, 1.0, 2.0))
     assert prepared.source.size == (12, 8)
+
+
+def test_preprocess_may_put_its_output_on_a_device_without_float64() -> None:
+    def preprocess(image: Image.Image) -> torch.Tensor:
+        return v1.functional.to_tensor(image)
+
+    with WithoutDoubles():
+        prepared = prepare(PHOTO, preprocess)
+
+    assert prepared.geometry.matrix == ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 
 
 def test_batch_dimension_of_one_is_taken_off() -> None:
