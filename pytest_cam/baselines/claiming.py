@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,7 +100,7 @@ class RunningTest:
 
     def command(self, update: Update) -> str:
         """Return what is to be typed, where pytest was started, to write this test's baselines."""
-        return f"pytest {shlex.quote(f'{self.shown(self.module)}::{self.name}')} --cam-update={update}"
+        return f"pytest {_quoted(f'{self.shown(self.module)}::{self.name}')} --cam-update={update}"
 
     def shown(self, path: Path) -> str:
         """Return a path relative to where pytest was started, with forward slashes."""
@@ -153,6 +154,12 @@ def two_claims(path: str, one: str, other: str) -> str:
         f"two tests claim the baseline {path}: {one} and {other}; accepted: one each. Leave name= out, or make it "
         "differ, with the parameter in it where the tests are one function's"
     )
+
+
+def _quoted(argument: str) -> str:
+    quoted = shlex.quote(argument)
+    # The shells of Windows have no quotes but double ones in common.
+    return f'"{argument}"' if sys.platform == "win32" and quoted != argument else quoted
 
 
 def shown(path: Path, start: Path) -> str:

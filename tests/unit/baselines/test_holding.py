@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -116,7 +117,14 @@ def test_failure_shows_expected_actual_and_difference_and_says_how_to_accept(run
     assert blue > red
     text = str(raised.value)
     assert re.search(r"^  baseline +attention_baselines/test_dogs/test-looks-a-b-[0-9a-f]{8}.json$", text, re.MULTILINE)
-    assert "accept its map: pytest 'test_dogs.py::test_looks[a b]' --cam-update=changed" in text
+    quote = '"' if sys.platform == "win32" else "'"
+    assert f"accept its map: pytest {quote}test_dogs.py::test_looks[a b]{quote} --cam-update=changed" in text
+
+
+@pytest.mark.parametrize(("name", "argument"), [("test_looks", "{}"), ("test_looks[a b]", '"{}"')])
+def test_command_can_be_typed_on_windows(running: MakeRunning, monkeypatch: pytest.MonkeyPatch, name, argument) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    assert running(name).command("missing") == f"pytest {argument.format(f'test_dogs.py::{name}')} --cam-update=missing"
 
 
 def test_missing_baseline_fails_with_the_map_and_the_command(running: MakeRunning, attention) -> None:
