@@ -24,6 +24,8 @@ from pytest_cam.engine.ways_in import UnreadableError
 _version = operator.attrgetter("_version")
 _parameters, _buffers = operator.itemgetter("_parameters"), operator.itemgetter("_buffers")
 _in_table = operator.methodcaller("values")
+# Not every version of torch knows of autocast on each.
+_AUTOCAST = tuple(kind for kind in ("cpu", "cuda", "mps", "xpu") if torch.amp.is_autocast_available(kind))
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +223,7 @@ def _bytes_of(value: Any) -> bytes:
 def _surroundings(flags: list[bool] | None) -> tuple[Any, ...]:
     return (
         flags,
-        *(torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) for kind in ("cpu", "cuda")),
+        *(torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) for kind in _AUTOCAST),
         torch.get_default_dtype(),
         torch.get_num_threads(),
         torch.are_deterministic_algorithms_enabled(),

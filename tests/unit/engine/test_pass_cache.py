@@ -389,6 +389,18 @@ def test_surroundings_count(model: Counted, picture: torch.Tensor) -> None:
         assert passes(lambda: attend(model, picture, layer="look")) == 1
 
 
+@pytest.mark.parametrize("kind", ["cuda", "mps", "xpu"])
+def test_autocast_of_other_devices_counts(model: Counted, picture: torch.Tensor, kind: str) -> None:
+    if not torch.amp.is_autocast_available(kind):
+        pytest.skip("this version of torch has none there")
+    attend(model, picture, layer="look")
+    torch.set_autocast_enabled(kind, True)
+    try:
+        assert passes(lambda: attend(model, picture, layer="look")) == 1
+    finally:
+        torch.set_autocast_enabled(kind, False)
+
+
 class Halving(TorchFunctionMode):
     """Halves what `Tensor.relu` gives."""
 
