@@ -23,15 +23,15 @@ class RandomState:
         """
         self._device = device
         self._cpu = torch.get_rng_state()
-        self._cuda = torch.cuda.get_rng_state(device) if device is not None and device.type == "cuda" else None
+        self._on_device = None if device is None else _state_on(device)
         self._python = random.getstate()
         self._numpy = np.random.get_state(legacy=False)
 
     def put_back(self) -> None:
         """Make the generators give again what they would have given."""
         torch.set_rng_state(self._cpu)
-        if self._cuda is not None:
-            torch.cuda.set_rng_state(self._cuda, self._device or "cuda")
+        if self._device is not None and self._on_device is not None:
+            _set_state_on(self._device, self._on_device)
         random.setstate(self._python)
         np.random.set_state(self._numpy)
 
@@ -40,11 +40,24 @@ class RandomState:
         return self._frozen() == RandomState(self._device)._frozen()
 
     def _frozen(self) -> bytes:
-        cuda = None if self._cuda is None else self._cuda.numpy()
-        return pickle.dumps((self._cpu.numpy(), cuda, self._python, self._numpy))
+        on_device = None if self._on_device is None else self._on_device.numpy()
+        return pickle.dumps((self._cpu.numpy(), on_device, self._python, self._numpy))
 
     def __enter__(self) -> RandomState:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.put_back()
+
+
+def _state_on(device: torch.device) -> torch.Tensor | None:
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.mps.get_rng_state() if device.type == "mps" else None
+
+
+def _set_state_on(device: torch.device, state: torch.Tensor) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.mps.set_rng_state(state)
