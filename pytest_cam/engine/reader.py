@@ -33,6 +33,7 @@ class Reader:
         inputs: The batch (B, C, H, W).
         reshape: From a layer's output tensor to (B, C, h, w), in place of all that is inferred here.
         known: What layers of this model were read as before, by all that it depends on; None where that may change.
+        settled: How the explained layer was read, which holds where its output reads in several ways.
 
     Attributes:
         batch: B.
@@ -44,12 +45,14 @@ class Reader:
         inputs: torch.Tensor,
         reshape: Reshape | None = None,
         known: dict[Hashable, Layout] | None = None,
+        settled: Layout | None = None,
     ) -> None:
         self._model = model
         self.batch = inputs.shape[0]
         self._size: Grid = (inputs.shape[2], inputs.shape[3])
         self._reshape = reshape
-        self._known = known if reshape is None else None
+        self._known = known if reshape is None and settled is None else None
+        self._settled = settled
         self._numbers: dict[str, int | None] = {}
 
     @property
@@ -99,6 +102,8 @@ class Reader:
             )
         if len(found) > 1:
             found = [reading for reading in found if self._agrees(reading, module)] or found
+        if self._settled in found:
+            return self._settled
         if len(found) > 1:
             raise LayerError(
                 f"layer {name!r} ({kind}) has an output {tuple(tensor.shape)} that reads in {len(found)} ways: "

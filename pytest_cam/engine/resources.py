@@ -243,7 +243,7 @@ class Resources:
 
         def both(inputs: torch.Tensor) -> torch.Tensor:
             subject.state.rewind()
-            repeated = subject.for_copies_of(self._index, len(inputs), found.call)
+            repeated = subject.for_copies_of(self._index, len(inputs), found.call, found.layout)
             try:
                 (traces,) = trace(repeated, inputs, found.layer, [[self._resolved] * len(inputs)], GRADIENTS)
             except IndependentScoreError as error:  # which names a version as an image of a batch

@@ -14,6 +14,7 @@ from pytest_cam.engine.arguments import tell_of_arguments
 from pytest_cam.engine.black_box import Model, State
 from pytest_cam.engine.class_names import as_names, names_of
 from pytest_cam.engine.further import Further, on_device
+from pytest_cam.engine.layouts import Layout
 from pytest_cam.engine.nested import tensors_in
 from pytest_cam.engine.outputs import Rows
 from pytest_cam.engine.reader import Reader
@@ -41,6 +42,7 @@ class Subject:
         further: See `Further`.
         rows: What its passes have shown of its outputs.
         is_shared: Whether every image goes with all rows of the other arguments, also where they are as many as images.
+        settled: How the explained layer was read before; None where it was not.
     """
 
     model: Model
@@ -50,6 +52,7 @@ class Subject:
     further: Further | None = None
     rows: Rows = field(default_factory=Rows)
     is_shared: bool = False
+    settled: Layout | None = None
 
     @property
     def module(self) -> nn.Module:
@@ -110,19 +113,22 @@ class Subject:
             tell_of_arguments(error, self.model, inputs, args, kwargs)
             raise
 
-    def for_copies_of(self, image: int, count: int, layer_call: int | None = None) -> Subject:
+    def for_copies_of(
+        self, image: int, count: int, layer_call: int | None = None, settled: Layout | None = None
+    ) -> Subject:
         """Return the same for a batch of copies of one image: the model's other arguments are repeated.
 
         Args:
             image: Which image of the batch.
             count: How many copies.
             layer_call: Which execution of the layer is explained; None for the last.
+            settled: How the explained layer was read; None where it was not.
         """
         args, kwargs = self.said("model_args"), self.said("model_kwargs")
         further: Further = {**(self.further or {}), "layer_call": layer_call}
         further["model_args"] = [self._own(value, image, count) for value in args or ()]
         further["model_kwargs"] = self._own(dict(kwargs or {}), image, count)
-        return replace(self, batch=count, further=further)
+        return replace(self, batch=count, further=further, settled=settled)
 
     def _other(self, value: Any, image: int | None, count: int) -> Any:
         placed = on_device(value, self.state.device)
@@ -163,7 +169,8 @@ class Subject:
     def reader(self, inputs: torch.Tensor) -> Reader:
         """Return how the outputs of the model's layers read for these inputs."""
         kept = self.module_state.tree.kept
-        return Reader(self.module, inputs, self.said("reshape"), None if kept is None else kept.layouts)
+        known = None if kept is None else kept.layouts
+        return Reader(self.module, inputs, self.said("reshape"), known, self.settled)
 
     def placed(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return inputs where the model is, and in half precision where its weights are.

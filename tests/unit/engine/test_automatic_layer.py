@@ -287,3 +287,29 @@ def test_part_that_is_torchscript_is_passed_over(layer: int | None) -> None:
 def test_layer_that_is_torchscript_is_an_error() -> None:
     with pytest.raises(LayerError, match=r"layer 'head' is TorchScript, .* accepted: a layer that torch.jit did not"):
         attend(Scripted().eval(), torch.rand(3, 16, 16), layer="head", target=1)
+
+
+class NormalisedLast(nn.Module):
+    """A model that norms the last axis: six channels of 8 x 8 cells also read as eight of 6 x 8."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.stem, self.norm = nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.LayerNorm(6)
+        self.act, self.head = nn.SiLU(), nn.Linear(6, 5)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        normed = self.norm(self.stem(images).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.head(self.act(normed.contiguous()).mean(dim=(2, 3)))
+
+
+def test_layer_that_reads_in_several_ways_is_read_alike_in_versions_of_the_input() -> None:
+    model, image = NormalisedLast().eval(), torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(1))
+    with pytest.raises(LayerError, match="reads in 2 ways"):
+        attend(model, image, layer="act", method="smoothgradcam++")
+    expected = attend(model, image, method="gradcam++")
+    found = attend(model, image, method="smoothgradcam++", method_options={"noise": 0.0, "samples": 1})
+    assert (found.layer, found.layout) == (expected.layer, expected.layout) == ("act", "NCHW, 8 x 8")
+    assert abs(found.map - expected.map).max() < 1e-5 * expected.map.max()
+    with pytest.raises(LayerError, match="reads in 2 ways"):
+        attend(model, image, layer="act", method="smoothgradcam++")
