@@ -23,8 +23,25 @@ from pytest_cam.randomness import RandomState
 
 __tracebackhide__ = is_ours
 
-# Hooks, training flags and buffers belong to the model: two threads that explain it take turns.
-_ONE_AT_A_TIME = threading.RLock()
+
+class _Turns:
+    """Whose turn it is: hooks, training flags and buffers belong to the model, and threads that explain it take turns.
+
+    Attributes:
+        lock: What the thread holds whose turn it is.
+    """
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Let nobody have the turn: of a process that is forked, the thread that had it is not there in the child."""
+        self.lock = threading.RLock()
+
+
+_TURNS = _Turns()
+if hasattr(os, "register_at_fork"):  # Windows forks nothing
+    os.register_at_fork(after_in_child=_TURNS.begin)
 # Whether the fast path of transformers uses the parameters of modules without calling these, also of those with hooks.
 _FAST_PATH_SKIPS_HOOKS = torch.__version__ < "2.5"
 
@@ -80,11 +97,12 @@ class ModelState:
         self.dtype = parameter.dtype if parameter is not None and parameter.is_floating_point() else None
 
     def __enter__(self) -> ModelState:
-        _ONE_AT_A_TIME.acquire()
+        self._turn = _TURNS.lock
+        self._turn.acquire()
         try:
             return self._entered()
         except BaseException:
-            _ONE_AT_A_TIME.release()
+            self._turn.release()
             raise
 
     def _entered(self) -> ModelState:
@@ -113,7 +131,7 @@ class ModelState:
             if _FAST_PATH_SKIPS_HOOKS:
                 torch.backends.mha.set_fastpath_enabled(self._has_fast_path)
             self._ordinary_mode.__exit__(*error)
-            _ONE_AT_A_TIME.release()
+            self._turn.release()
 
     def has_hooks(self) -> bool:
         """Return whether somebody placed a hook on a module, or on all modules of the process."""

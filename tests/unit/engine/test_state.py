@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import random
+import signal
+import threading
 import warnings
 import weakref
 from collections.abc import Callable
@@ -438,6 +441,31 @@ def test_hooks_of_the_user_are_noticed_whenever_they_come(picture: torch.Tensor)
         assert seen == [False]  # what is of inference mode could not be used for gradients by the user's hook
         assert not ModelState(model).runs_users_code()
         assert np.array_equal(attend(model, picture, layer="1", target=0).map, expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows forks nothing")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_while_another_thread_explains_explains_too() -> None:
+    began, forked = threading.Event(), threading.Event()
+
+    def explain() -> None:
+        with ModelState(Restless()):
+            began.set()
+            forked.wait()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(explain)
+        began.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)  # which ends a child that waits for a thread that it has not
+            try:
+                with ModelState(Restless()):
+                    os._exit(0)
+            finally:
+                os._exit(1)
+        forked.set()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_threads_that_explain_one_model_take_turns() -> None:
