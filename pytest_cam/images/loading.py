@@ -112,8 +112,7 @@ def _from_path(path: str) -> SourceImage:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(path)
     except FileNotFoundError as error:
-        looked = "" if os.path.isabs(path) else f", looked for in {os.getcwd()}"
-        raise ImageError(f"image file not found: {path}{looked}") from error
+        raise ImageError(f"image file not found: {path}{_looked_for(path)}") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"image file is unreadable: {path} is in no format that Pillow knows") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -125,6 +124,15 @@ def _from_path(path: str) -> SourceImage:
         raise ImageError(f"image file is unreadable: {path} ({error})") from error
     with image:
         return _from_pil(image, path)
+
+
+def _looked_for(path: str) -> str:
+    if os.path.isabs(path):
+        return ""
+    try:
+        return f", looked for in {os.getcwd()}"
+    except FileNotFoundError:
+        return ", looked for in the working directory, which is gone"
 
 
 def _from_pil(image: Image.Image, name: str) -> SourceImage:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextvars import ContextVar
-from pathlib import Path
 from threading import Lock
 from types import TracebackType
 
 from pytest_cam.errors import CamError, CollectedAttentionError, users_frame
+from pytest_cam.verdicts.message import short_path
 
 
 class Collection:
@@ -63,5 +63,4 @@ def _line(failure: CamError) -> str:
     where = failure.__traceback__
     if where is None:
         return ""
-    path, here = Path(where.tb_frame.f_code.co_filename), Path.cwd()
-    return f"{path.relative_to(here) if path.is_relative_to(here) else path}:{where.tb_lineno}: "
+    return f"{short_path(where.tb_frame.f_code.co_filename)}:{where.tb_lineno}: "

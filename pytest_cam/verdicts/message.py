@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,16 +157,17 @@ def explained(what: Explained) -> str:
 def image(name: str, geometry: Geometry) -> str:
     """Return which image was used and how large it and the model's input are."""
     width, height = geometry.image_size
-    text = f"{_short(name)}, {width} x {height}"
+    text = f"{short_path(name)}, {width} x {height}"
     if geometry.input_size == (width, height):
         return text
     return f"{text}; the model sees {geometry.input_size[0]} x {geometry.input_size[1]}"
 
 
-def _short(name: str) -> str:
+def short_path(name: str) -> str:
     """Return a path relative to the working directory where it lies below it."""
-    path, here = Path(name), Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else name
+    with suppress(OSError, ValueError):  # the working directory is gone, or the path lies elsewhere
+        return str(Path(name).relative_to(Path.cwd()))
+    return name
 
 
 def _apart(value: float, limit: float) -> str:

@@ -67,6 +67,16 @@ def test_all_checks_run_and_their_failures_come_together(attention) -> None:
     assert block.checks == 3
 
 
+def test_failures_come_together_where_the_working_directory_is_gone(attention, tmp_path, monkeypatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+    with pytest.raises(CollectedAttentionError), soft():
+        attention.assert_in_region(DARK)
+        attention.assert_not_in_region(LIT)
+
+
 def test_failures_come_out_of_another_process_with_all_that_they_carry(attention) -> None:
     with pytest.raises(CollectedAttentionError) as raised, soft():
         attention.assert_in_region(DARK)

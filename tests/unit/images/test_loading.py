@@ -177,6 +177,16 @@ def test_what_cannot_be_used_is_named(make, words: list[str], tmp_path: Path) ->
         assert word in str(raised.value)
 
 
+def test_path_that_is_relative_to_a_directory_that_is_gone_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ImageError, match=r"not found: dog.png, looked for in the working directory, which is gone"):
+        load("dog.png")
+
+
 @pytest.mark.parametrize("limit", [150, 50], ids=["pillow warns", "pillow raises"])
 def test_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     Image.new("RGB", (16, 16)).save(tmp_path / "bomb.png")

@@ -1,6 +1,7 @@
 """The text of a failure, read as someone at the end of a week would."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +72,21 @@ def test_whole_message(corner: Evidence) -> None:
         "  └───────────┗━━━━━━━━━━━━━┛┘",
         "  fuller is stronger, X is the peak, the heavy line is the region's edge",
     ]
+
+
+def test_path_is_short_below_the_working_directory_and_whole_where_that_is_elsewhere_or_gone(
+    corner: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    photo = tmp_path / "here" / "photos" / "horse.png"
+    named = replace(corner, image_name=str(photo))
+
+    monkeypatch.chdir(tmp_path)
+    assert f"image      {photo.relative_to(tmp_path)}, 64 x 64" in message(named)
+    monkeypatch.chdir(tmp_path / "here")
+    assert f"image      {Path('photos', 'horse.png')}, 64 x 64" in message(named)
+    (tmp_path / "here").rmdir()
+    assert f"image      {photo}, 64 x 64" in message(named)
 
 
 def test_value_next_to_its_limit_is_given_enough_digits(corner: Evidence) -> None:
