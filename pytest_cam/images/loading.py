@@ -120,7 +120,7 @@ def _from_path(path: str) -> SourceImage:
             f"image file looks like a decompression bomb: {path}: {error} If it is trusted, raise "
             "PIL.Image.MAX_IMAGE_PIXELS"
         ) from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ImageError(f"image file is unreadable: {path} ({error})") from error
     with image:
         return _from_pil(image, path)

@@ -164,6 +164,7 @@ def _text(folder: Path) -> Path:
         ),
         (lambda _: Image.new("RGB", (0, 4)), ["no pixels", "0 x 4"]),
         (lambda _: "", ["empty path"]),
+        (lambda _: "dog\0.png", ["unreadable: dog\0.png (embedded null"]),
         (lambda _: Image.new("I;16", (2, 2)), ["8 bits", "I;16"]),
         (lambda _: Image.new("F", (2, 2)), ["8 bits", "'F'"]),
         (lambda _: 7, ["int", "a path, a PIL image"]),
