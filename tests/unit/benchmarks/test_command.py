@@ -42,7 +42,7 @@ def test_quick_run_measures_every_kind(tmp_path: Path) -> None:
     report = (tmp_path / "results.md").read_text(encoding="utf-8")
     assert report == done.stdout.removesuffix("\n")
     assert "failed" not in report, report
-    assert report.count("\n## ") == 10
+    assert report.count("\n## ") == 11
     assert "resnet18" in report
     assert "no evidence" in report
 
