@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cam import hookspecs, options
-from pytest_cam.running import CLAIMING, RUNNING, SHARING, Running, begin_test, fixture_of_several, note_id
+from pytest_cam.running import CLAIMING, RUNNING, SHARING, Running, begin_test, fixture_of_several, note_id, sendable
 
 if TYPE_CHECKING:
     from pytest_cam.baselines.claiming import RunningTest
@@ -47,8 +47,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
     try:
         # As `pytest --version`: before there is a terminal reporter, and instead of a run.
-        encoding = sys.stdout.encoding or "utf-8"
-        sys.stdout.write(f"{layers_table(place)}\n".encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.write(f"{sendable(layers_table(place), sys.stdout.encoding)}\n")
     except CamError as error:
         raise pytest.UsageError(str(error)) from None
     return 0

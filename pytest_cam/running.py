@@ -282,6 +282,7 @@ def noted_id(report: Any, config: Any) -> str:
     return getattr(report, "cam_test", None) or plain_id(report.nodeid, config)
 
 
-def sendable(text: str) -> str:
-    """Return a text that gets through xdist: a path may hold bytes that are no UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()
+def sendable(text: str, encoding: str | None = None) -> str:
+    """Return a text that gets through xdist, or to a stream of some encoding: a path may hold what is no UTF-8."""
+    encoding = encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
