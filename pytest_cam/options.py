@@ -239,8 +239,8 @@ def given_by(config: pytest.Config, name: str) -> str:
 
 
 def path_of(config: pytest.Config, name: str, given: str) -> Path:
-    """Return where the given file or directory of a setting is: the ini file's is relative to that file."""
-    by_flag = given_by(config, name) == setting_named(name).flag
+    """Return where the given path of a setting leads: the ini file's is relative to that file, and "~" is home."""
+    by_flag = config.getoption(setting_named(name).flag) is not None
     base = config.invocation_params.dir if by_flag or config.inipath is None else config.inipath.parent
     return base / os.path.expanduser(given)  # the shell has not: the name stands behind a =
 
