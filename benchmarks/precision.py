@@ -6,7 +6,7 @@ of the same map by hand, without any check.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -19,10 +19,11 @@ from benchmarks.networks import Network, draw, networks_named
 from benchmarks.one_map import over_plain
 from benchmarks.ours import NAME, mapped, plain
 from benchmarks.setup import Setup
-from benchmarks.timing import interleaved
+from benchmarks.timing import Contender, interleaved
 
 KIND = "Other precision and layout: one map, last layer, over the model's own plain pass"
 LEAST = "Other precision and layout: the same map by hand, without any check, over the same pass"
+MAPPED: dict[str, Callable[[nn.Module, str], Contender]] = {KIND: mapped, LEAST: by_hand}
 KINDS = ("bfloat16", "channels-last")
 NETWORKS = ("resnet50", "mobilenet_v3_small")
 SECONDS = 6.0
@@ -33,7 +34,7 @@ def figures(setup: Setup) -> Iterator[Figure]:
     for device in setup.devices:
         for network in networks_named([NETWORKS[-1]] if setup.quick else list(NETWORKS)):
             for kind in KINDS:
-                for title in (KIND, LEAST):
+                for title in MAPPED:
                     blank = Figure(title, f"{network.name}, {kind}", device=device, network=network.name, batch=1)
                     yield attempted(blank, partial(_measured, setup, network, kind))
 
@@ -53,8 +54,7 @@ def _measured(setup: Setup, network: Network, kind: str, blank: Figure) -> Figur
         given = inputs()
         return given.to(memory_format=torch.channels_last) if kind == "channels-last" else given
 
-    ours = blank.kind == KIND
-    contenders = {"plain": plain(model), NAME: mapped(model, network.last) if ours else by_hand(model, network.last)}
+    contenders = {"plain": plain(model), NAME: MAPPED[blank.kind](model, network.last)}
     samples = interleaved(contenders, in_layout, setup.effort, SECONDS, blank.device)
     found = over_plain(blank, samples)
-    return found if ours else replace(found, limit=None)
+    return found if blank.kind == KIND else replace(found, limit=None)
