@@ -150,7 +150,9 @@ def _found(method: Method, maps: Any, part: Trace | None, explained: list[Explai
     if not math.isfinite(float(maps.sum())) and not bool(maps.isfinite().all()):
         where = _place_of(method) if part is None else f"layer {part.layer}"
         raise NonFiniteError(f"the {method.name} map at {where} is not finite although {_finite(method)}")
-    values = maps.numpy(force=True) if method.is_built_in else np.maximum(maps.numpy(force=True), 0)
+    values = maps.numpy(force=True)
+    if not method.is_built_in:
+        values = np.maximum(values, 0)
     if part is None:
         rows, columns = values.shape[1:]
         kind = "input" if _place_of(method) == NO_LAYER else "tokens"

@@ -26,7 +26,7 @@ ACCEPTED = (
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class SourceImage:
     """The image as the user gave it: regions are in its pixels, and pictures are drawn on it.
 

@@ -26,7 +26,7 @@ where `weights` is, for example, torchvision.models.ResNet50_Weights.DEFAULT; an
 image to a float tensor (C, H, W) will do, and so will Hugging Face's processors and albumentations."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class PreparedImage:
     """One image, ready for the model.
 
