@@ -7,21 +7,20 @@ same target, and only in sessions of pytest: see `running.Sharing`.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
-from itertools import count
 from types import NoneType
-from typing import Any, TypeAlias
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 from torch.utils import _python_dispatch
 
-from pytest_cam.engine.alive import Idleness, leads_to
+from pytest_cam.engine.alive import leads_to
 from pytest_cam.engine.fingerprint import Fingerprint
 from pytest_cam.engine.hooks import function_mode
 from pytest_cam.engine.layers import AUTO, LayerLike, name_of
 from pytest_cam.engine.ready_targets import BinaryLogit, ClassLogit, ClassProbability, ContrastiveLogit
+from pytest_cam.engine.shelf import Content, Entry, Shelf
 from pytest_cam.engine.state import ModelState
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Target
@@ -42,52 +41,10 @@ _MOST_CHANGED = 3
 _FIXED_TARGETS = (ClassLogit, ClassProbability, BinaryLogit, ContrastiveLogit)
 # The innermost dispatch mode that is entered, or None.
 _dispatch_mode: Callable[[], Any] = _python_dispatch._get_current_dispatch_mode
-_clock = count()
-Bits: TypeAlias = Any  # a tensor, or memory
-
-
-@dataclass(eq=False)
-class _Entry:
-    """An input of a model, and what was found for it.
-
-    Attributes:
-        bits: A copy of the input's memory.
-        test: The test in which it was made: there the weights were as the pass found them.
-        found: What was found, by what it depends on.
-        size: How many bytes all of this takes.
-        used: When it was last used.
-    """
-
-    bits: Bits
-    test: int
-    found: dict[Hashable, Any] = field(default_factory=dict)
-    size: int = 0
-    used: int = 0
-
-
-@dataclass(eq=False)
-class _Shelf:
-    """What is kept of one model in one state.
-
-    Attributes:
-        fingerprint: The state.
-        content: What the weights hold, to the bit.
-        test: The last test in which they were compared with that.
-        changed: In how many states in a row, this one included, the last pass has changed the model.
-        entries: By a few of the input's values.
-        idleness: When the model was last explained, counted in tests.
-    """
-
-    fingerprint: Fingerprint
-    content: list[int]
-    test: int
-    changed: int
-    entries: dict[Hashable, list[_Entry]] = field(default_factory=dict)
-    idleness: Idleness = field(default_factory=Idleness)
 
 
 # None for a model that cannot be followed, or changes with each pass.
-_SHELVES: WeakKeyDictionary[nn.Module, _Shelf | None] = WeakKeyDictionary()
+_SHELVES: WeakKeyDictionary[nn.Module, Shelf | None] = WeakKeyDictionary()
 
 
 class PassCache:
@@ -102,8 +59,8 @@ class PassCache:
     """
 
     def __init__(self, subject: Subject, inputs: torch.Tensor) -> None:
-        self._subject, self._inputs = subject, inputs
-        self._entry: _Entry | None = None
+        self._subject = subject
+        self._entry: Entry | None = None
         self._runs = 0
         shareable = SHARING.is_on and inputs.shape[0] == 1 and _is_shareable(subject)
         shelf = _shelf_of(subject.module, subject.module_state) if shareable else None
@@ -112,10 +69,8 @@ class PassCache:
             self._shelf = shelf
             said = [_plain(subject.said(name)) for name in ("output", "layer_call")]
             self._said = (*said, *(None if names is None else tuple(names) for names in subject.names()))
-            self._bits = _bits(inputs)
-            self._alike = _kind(inputs, self._bits)
-            entries = self._shelf.entries.get(self._alike, ())
-            self._entry = next((entry for entry in entries if _are_equal(entry.bits, self._bits)), None)
+            self._content = Content.of(inputs)
+            self._entry = shelf.entry_of(self._content)
 
     def get(self, layer: LayerLike, target: Target, *rest: Hashable) -> Any:
         """Return what is kept for a layer, a target and what else it depends on, or None."""
@@ -123,7 +78,7 @@ class PassCache:
         entry = self._entry
         if key is None or entry is None or key not in entry.found or not self._is_sure(entry):
             return None
-        entry.used = next(_clock)
+        self._shelf.note_use(entry)
         return entry.found[key]
 
     def put(self, found: Any, size: int, layer: LayerLike, target: Target, *rest: Hashable) -> None:
@@ -141,12 +96,9 @@ class PassCache:
         key = self._key(layer, target, rest)
         if key is None or not self._subject.module_state.is_untouched():
             return
-        if self._entry is None:
-            self._entry = _Entry(_kept(self._bits), SHARING.test, size=self._inputs.nbytes)
-            self._shelf.entries.setdefault(self._alike, []).append(self._entry)
-        self._entry.found[key] = found
-        self._entry.size += size
-        self._entry.used = next(_clock)
+        if self._entry is None or not self._shelf.holds(self._entry):
+            self._entry = self._shelf.add(self._content, SHARING.test)
+        self._shelf.put(self._entry, key, found, size)
         _make_room()
 
     def _leaves_the_state(self) -> bool:
@@ -168,7 +120,7 @@ class PassCache:
             return None
         return (self._said, _plain(AUTO if layer is None else layer), _plain(target), rest)
 
-    def _is_sure(self, entry: _Entry) -> bool:
+    def _is_sure(self, entry: Entry) -> bool:
         # A write to weights that nothing else shows goes unseen within one test; the next one looks at every value.
         if SHARING.test not in (entry.test, self._shelf.test):
             if not _holds(self._shelf):
@@ -187,16 +139,16 @@ def forget() -> None:
 
 def kept_bytes() -> int:
     """Return how many bytes are kept."""
-    return sum(entry.size for _, entry in _all_entries())
+    return sum(shelf.size for shelf in _shelves())
 
 
-def _shelf_of(model: nn.Module, state: ModelState) -> _Shelf | None:
+def _shelf_of(model: nn.Module, state: ModelState) -> Shelf | None:
     _let_go()
     try:
         shelf = _SHELVES.get(model)
         if model not in _SHELVES or (shelf is not None and not shelf.fingerprint.is_still_that_of(state)):
             now, changed = Fingerprint.of(state), 0 if shelf is None else shelf.changed
-            shelf = _SHELVES[model] = _Shelf(now, now.content(), SHARING.test, changed)
+            shelf = _SHELVES[model] = Shelf(now, now.content(), SHARING.test, changed)
     except Exception:  # tensors of kinds of their own may refuse any question, and objects any comparison
         shelf = _SHELVES[model] = None
     if shelf is not None:
@@ -211,44 +163,18 @@ def _let_go() -> None:
             del _SHELVES[model]
 
 
-def _is_of(shelf: _Shelf, state: ModelState) -> bool:
+def _is_of(shelf: Shelf, state: ModelState) -> bool:
     try:
         return shelf.fingerprint.is_still_that_of(state)
     except Exception:  # as above
         return False
 
 
-def _holds(shelf: _Shelf) -> bool:
+def _holds(shelf: Shelf) -> bool:
     try:
-        return shelf.fingerprint.content() == shelf.content
+        return shelf.fingerprint.content() == shelf.weights
     except Exception:  # as above; on a GPU memory may be short, too
         return False
-
-
-def _bits(inputs: torch.Tensor) -> Bits:
-    """Return the memory of a tensor: as bytes on the CPU, where they are compared at once, else as whole numbers."""
-    fixed = inputs.detach().resolve_neg()
-    if fixed.device.type != "cpu":
-        memory = fixed.contiguous().reshape(-1).view(torch.uint8)
-        return memory if memory.numel() % 8 else memory.view(torch.int64)
-    try:
-        return fixed.numpy().data.cast("B")
-    except TypeError:  # values that NumPy does not know, or that do not lie one after the other
-        return fixed.contiguous().reshape(-1).view(torch.uint8).numpy().data
-
-
-def _kept(bits: Bits) -> Bits:
-    return bits.clone() if isinstance(bits, torch.Tensor) else bytes(bits)
-
-
-def _kind(inputs: torch.Tensor, bits: Bits) -> Hashable:
-    few = bits[:: max(1, len(bits) // 8)]
-    return inputs.shape, inputs.dtype, inputs.device, *few.tolist()
-
-
-def _are_equal(kept: Bits, bits: Bits) -> bool:
-    # Of two of one size this is equality; it compares memory without making a copy first.
-    return torch.equal(kept, bits) if isinstance(kept, torch.Tensor) else bool(kept.startswith(bits))
 
 
 def _is_shareable(subject: Subject) -> bool:
@@ -277,10 +203,9 @@ def _plain(value: Any) -> Hashable:
 
 def _make_room() -> None:
     while kept_bytes() > MOST_BYTES:
-        entries, oldest = min(_all_entries(), key=lambda each: each[1].used)
-        entries.remove(oldest)
+        oldest = min((shelf for shelf in _shelves() if shelf.size), key=lambda shelf: shelf.oldest().used)
+        oldest.drop_oldest()
 
 
-def _all_entries() -> list[tuple[list[_Entry], _Entry]]:
-    shelves = [shelf for shelf in _SHELVES.values() if shelf is not None]
-    return [(entries, entry) for shelf in shelves for entries in shelf.entries.values() for entry in entries]
+def _shelves() -> list[Shelf]:
+    return [shelf for shelf in _SHELVES.values() if shelf is not None]

@@ -20,6 +20,7 @@ import pytest_cam.engine.methods as registry
 from pytest_cam import ClassLogit, ContrastiveLogit, attend, attend_batch, register_method
 from pytest_cam.engine import methods, pass_cache
 from pytest_cam.engine.fingerprint import Fingerprint
+from pytest_cam.engine.shelf import Content
 from pytest_cam.errors import CamError, ProbabilityWarning
 from pytest_cam.running import SHARING
 
@@ -630,6 +631,82 @@ def test_memory_is_bounded_and_the_oldest_goes_first(
     assert pass_cache.kept_bytes() <= pass_cache.MOST_BYTES
     assert passes(lambda: attend(model, picture, layer="look")) == 0
     assert passes(lambda: attend(model, second, layer="look")) == 1
+
+
+def calls(run: Callable[[], Any]) -> int:
+    """Return how many functions a call runs, each step of a generator counted."""
+    counted: list[str] = []
+    sys.setprofile(lambda frame, event, argument: counted.append(event))
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    return len(counted)
+
+
+def test_a_check_takes_no_longer_as_the_memory_fills(model: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = iter(np.random.default_rng(0).random((400, 1, 3, 8, 8), np.float32))
+
+    def ask() -> None:
+        attend(model, torch.from_numpy(next(pictures)), layer="look", target=1)
+
+    for _ in range(10):
+        ask()
+    few = calls(ask)
+    for _ in range(200):
+        ask()
+    assert calls(ask) == few
+    monkeypatch.setattr(pass_cache, "MOST_BYTES", pass_cache.kept_bytes())
+    ask()  # and one has to go
+    assert calls(ask) < few + 200
+
+
+def test_images_of_one_background_are_not_compared_one_by_one() -> None:
+    # Values as those of digits, which are sixteenths: the last two bytes of each are zero.
+    digits = np.random.default_rng(0).integers(0, 17, (300, 1, 1, 8, 8)).astype(np.float32) / 16
+    alike = {Content.of(torch.from_numpy(digit)).alike for digit in digits}
+    assert len(alike) == len(digits)
+
+
+def test_the_oldest_of_all_models_goes_first(picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Counted().eval(), Counted().eval()
+    attend(second, picture, layer="look")
+    attend(first, picture, layer="look")
+    attend(second, picture, layer="look")
+    monkeypatch.setattr(pass_cache, "MOST_BYTES", pass_cache.kept_bytes())
+    attend(second, picture + 1, layer="look")
+    assert passes(lambda: attend(second, picture, layer="look")) == 0
+    assert passes(lambda: attend(first, picture, layer="look")) == 1
+
+
+def test_what_was_let_go_of_is_kept_anew(
+    model: Counted, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attend(model, picture, layer="look")
+    room = pass_cache.kept_bytes()
+    attend(model, picture + 1, layer="look")
+    monkeypatch.setattr(pass_cache, "MOST_BYTES", room)
+    attend(model, picture + 2, layer="look")
+    assert pass_cache.kept_bytes() == room
+    assert passes(lambda: attend(model, picture, layer="look")) == 1
+    assert passes(lambda: attend(model, picture, layer="look")) == 0
+
+
+def test_more_than_there_is_room_for_is_not_kept(
+    model: Counted, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pass_cache, "MOST_BYTES", 1)
+    attend(model, picture, layer=["look", "norm"])
+    assert pass_cache.kept_bytes() == 0
+
+
+def test_weights_that_changed_leave_nothing_of_before(model: Counted, picture: torch.Tensor) -> None:
+    attend(model, picture, layer="look")
+    before = pass_cache.kept_bytes()
+    with torch.no_grad():
+        model.look.weight.mul_(2)
+    attend(model, picture, layer="look")
+    assert pass_cache.kept_bytes() == before
 
 
 def test_a_model_that_is_gone_leaves_nothing(picture: torch.Tensor) -> None:
