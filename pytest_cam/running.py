@@ -17,6 +17,8 @@ CheckRecord = dict[str, Any]
 
 # A test's id before "@group": it ends with a name or with its parameters.
 _WITH_GROUP = re.compile(r"(.*(?:\]|::[^\[\]@]*))@[^\]]*", re.DOTALL)
+# How the parameters begin that plugins give to tests to repeat them; a test may have others of its own with "__".
+_REPEATING = ("__pytest_", "__flakefinder_")
 
 
 class Key(NamedTuple):
@@ -243,16 +245,16 @@ def id_of(node: Any) -> str:
 
 
 def unrepeated(name: str, node: Any) -> str:
-    """Return a name or an id of a test without the number that pytest-repeat gives it: it is the same test each time.
+    """Return a name or an id of a test without the number that a plugin repeats it by: it is the same test each time.
 
     Args:
         name: It ends as the test's name does.
         node: The test; a class or a module has no number.
     """
-    # Its parameter comes last, and no test has an argument of such a name. pytest has no public name for ids.
+    # Its parameter comes last. pytest has no public name for ids.
     call: Any = getattr(node, "callspec", None)
     ids = getattr(call, "_idlist", ())
-    if not ids or not next(reversed(call.params), "").startswith("__"):
+    if not ids or not next(reversed(call.params), "").startswith(_REPEATING):
         return name
     before = name.removesuffix(f"{ids[-1]}]")
     return f"{before.removesuffix('-')}]" if before.endswith("-") else before.removesuffix("[")

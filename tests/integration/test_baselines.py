@@ -262,6 +262,28 @@ def test_a_test_that_is_repeated_claims_its_baselines_each_time(project):
     shared.stdout.fnmatch_lines(["*two tests claim the baseline attention_baselines/test_looks/plain-*.json: *"])
 
 
+def test_arguments_with_underscores_are_no_repetitions(project):
+    project.write(
+        test_looks=MOVABLE
+        + """
+        @pytest.fixture(params=["first", "second"])
+        def __photo(request):
+            return request.param
+
+        @pytest.mark.parametrize("__image", ["first", "second"])
+        def test_argument(__image):
+            matches()
+
+        def test_fixture(__photo):
+            matches()
+        """
+    )
+
+    project.run("--cam-update=missing").assert_outcomes(passed=4)
+
+    assert len(files(project)) == 4
+
+
 def test_fixture_that_tests_share_has_no_baseline(project):
     project.write(
         test_looks=MOVABLE
