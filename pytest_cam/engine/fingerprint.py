@@ -42,7 +42,8 @@ class Fingerprint:
         is_known: Whether it is made of torch's and torchvision's own modules, whose attributes are plain values.
         modules: What is equal to that of the same modules.
         attributes: Their attributes.
-        numbers: Where the modules of the user's classes have numbers, and of which type: 1, 1.0 and True are equal.
+        numbers: Where the modules of the user's classes have numbers, and of which type: 1, 1.0 and True are equal, as
+            are 0.0 and -0.0.
         tables: Their parameters and buffers.
         classes: What shows, now and later, what the modules' classes hold, such as their methods, which a test may
             replace. As long as the modules are the same ones, so are their classes.

@@ -31,8 +31,8 @@ from pytest_cam.engine.ways_in import GENERATORS, UnreadableError, refused, slot
 # How much may be reached beside what the modules themselves hold, and about how much each of these does.
 _MOST, _OF_A_MODULE = 20_000, 60
 
-# What may be equal and of another type.
-_NUMBERS = frozenset({bool, int, float})
+# What may be equal and of another type, or zero and of another sign.
+_NUMBERS = frozenset({bool, int, float, complex})
 # What never changes, and what never holds something else than it does.
 _FIXED = {str, bytes, bool, int, float, complex, type(None), torch.dtype, torch.device, torch.Size}
 _FROZEN = (tuple, frozenset, MethodType, staticmethod, classmethod, property, partial)
@@ -180,7 +180,7 @@ class Reach:
         self._places.extend((holder, key) for key in keys if not _is_fixed(holder[key]))
 
     def _note_numbers(self) -> None:
-        """Note what holds numbers: 1, 1.0 and True are equal, and a model may tell them apart."""
+        """Note what holds numbers: 1, 1.0 and True are equal, 0.0 and -0.0 too, and a model may tell them apart."""
         holders: list[tuple[Callable[[Any], Iterable[Any]], Any]] = [*self._others]
         holders += [(iter, values) for values in self._lists]
         holders += [(_closed_over, function) for function in self._functions if function.__closure__]
@@ -254,10 +254,14 @@ def holds_numbers(value: Any, depth: int = 3) -> bool:
 
 
 def types_in(value: Any, depth: int = 3) -> Any:
-    """Return the type of a value, with those of what a tuple or a list holds: what is equal may be of another one."""
+    """Return the type of a value, with those of what a tuple or a list holds: what is equal may be of another one.
+
+    With a zero goes its sign: 0.0 and -0.0 are equal, and what is divided by them is not.
+    """
     if type(value) in (tuple, list) and depth:
         return type(value), [types_in(each, depth - 1) for each in value]
-    return type(value)
+    is_signed = type(value) in (float, complex) or isinstance(value, np.inexact)
+    return (type(value), str(value)) if is_signed and not value else type(value)
 
 
 def _is_fixed(value: Any, depth: int = 3) -> bool:

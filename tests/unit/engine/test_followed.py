@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from array import array
 from collections import deque
@@ -266,6 +267,32 @@ def test_a_number_of_another_type_is_another_one(picture: torch.Tensor, held: Ca
     model = Holding(held(1), lambda thing, seen: seen * (2 if "True" in repr(thing) else 1)).eval()
     before = attend(model, picture, layer="look", target=1).score
     model.thing = held(True)
+    assert attend(model, picture, layer="look", target=1).score != before
+
+
+@pytest.mark.parametrize(
+    ("held", "change"),
+    [
+        (lambda: [0.0], lambda thing: operator.setitem(thing, 0, -0.0)),
+        (lambda: {"shift": (1, 0.0)}, lambda thing: operator.setitem(thing, "shift", (1, -0.0))),
+        (lambda: [np.float32(0)], lambda thing: operator.setitem(thing, 0, np.float32(-0.0))),
+        (lambda: SimpleNamespace(shift=0j), lambda thing: setattr(thing, "shift", -0j)),
+    ],
+    ids=["list", "tuple", "numpy", "complex"],
+)
+def test_a_zero_of_the_other_sign_is_another_number(
+    picture: torch.Tensor, held: Callable[[], Any], change: Callable[[Any], Any]
+) -> None:
+    model = Holding(held(), lambda thing, seen: seen / (2 if "-" in repr(thing) else 1)).eval()
+    before = attend(model, picture, layer="look", target=1).score
+    change(model.thing)
+    assert attend(model, picture, layer="look", target=1).score != before
+
+
+def test_an_attribute_that_becomes_minus_zero_is_another_number(picture: torch.Tensor) -> None:
+    model = Holding(0.0, lambda thing, seen: seen * (1 / torch.tensor(thing)).clamp(-2, 1)).eval()
+    before = attend(model, picture, layer="look", target=1).score
+    model.thing = -0.0
     assert attend(model, picture, layer="look", target=1).score != before
 
 
