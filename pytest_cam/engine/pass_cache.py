@@ -37,7 +37,7 @@ MOST_BYTES = 256 * 2**20
 # while one that keeps something of each pass never is in the same state again.
 _MOST_CHANGED = 3
 
-# Targets that mean the same when they are equal; what any other callable reads may have changed.
+# Targets that mean the same when they are equal; what any other callable reads may have changed, a subclass's too.
 _FIXED_TARGETS = (ClassLogit, ClassProbability, BinaryLogit, ContrastiveLogit)
 # The innermost dispatch mode that is entered, or None.
 _dispatch_mode: Callable[[], Any] = _python_dispatch._get_current_dispatch_mode
@@ -112,7 +112,7 @@ class PassCache:
         return self.is_on
 
     def _key(self, layer: LayerLike, target: Target, rest: tuple[Hashable, ...]) -> Hashable:
-        if not self.is_on or not (target is None or isinstance(target, (int, str, *_FIXED_TARGETS))):
+        if not self.is_on or not (isinstance(target, (int, str, NoneType)) or type(target) in _FIXED_TARGETS):
             return None
         if isinstance(layer, nn.Module):
             layer = name_of(self._subject.module, layer)

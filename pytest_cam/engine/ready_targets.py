@@ -172,7 +172,7 @@ class ContrastiveLogit(ReadyTarget):
     def with_names(self, class_names: Sequence[str] | None) -> ContrastiveLogit:
         """Return the target with its classes as indices."""
         others = [as_index(other, class_names) for other in self._others]
-        return ContrastiveLogit(as_index(self.class_, class_names), others)
+        return replace(self, class_=as_index(self.class_, class_names), versus=others)
 
     def __call__(self, part: torch.Tensor) -> torch.Tensor:
         """Return the difference, from the logits (K,)."""

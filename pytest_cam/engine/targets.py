@@ -163,7 +163,7 @@ def values_of(
 
 
 def _is_class(target: Target) -> bool:
-    return not callable(target) or isinstance(target, (ClassLogit, BinaryLogit))
+    return not callable(target) or type(target) in (ClassLogit, BinaryLogit)
 
 
 def _compares_classes(target: Target) -> bool:
@@ -178,9 +178,9 @@ def _explained_class(answer: Answer, index: int, target: Any, suspected: bool) -
     row = answer.require_classes()[index]
     multi_label = False
     if callable(target):  # which is faster to ask
-        if isinstance(target, ClassLogit):
+        if type(target) is ClassLogit:
             target, multi_label = target.class_, target.multi_label
-        elif isinstance(target, BinaryLogit):
+        elif type(target) is BinaryLogit:
             target = target.as_class(row)
     predicted = answer.predicted[index]
     chosen = predicted if target is None else require_class(as_index(target, answer.names), answer.count)

@@ -254,6 +254,21 @@ def test_what_a_pass_refuses_is_refused_from_the_cache(model: Counted, picture: 
         attend(model, picture, **given)
 
 
+class Doubled(ClassLogit):
+    factor = 2.0
+
+    def __call__(self, part: torch.Tensor) -> torch.Tensor:
+        return super().__call__(part) * self.factor
+
+
+def test_a_target_of_a_class_made_of_a_ready_one_is_asked_each_time(
+    model: Counted, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = attend(model, picture, layer="look", target=Doubled(1)).score
+    monkeypatch.setattr(Doubled, "factor", 4.0)
+    assert attend(model, picture, layer="look", target=Doubled(1)).score == 2 * before
+
+
 def test_a_target_that_holds_a_list_is_kept_too(model: Counted, picture: torch.Tensor) -> None:
     for count in (1, 0):
         assert passes(lambda: attend(model, picture, layer="look", target=ContrastiveLogit(1, [2, 3]))) == count

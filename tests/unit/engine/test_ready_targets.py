@@ -65,6 +65,14 @@ def test_classes_may_be_named() -> None:
     assert explain(ClassProbability("dog"), names=NAMES).score == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize(
+    ("kind", "classes"), [(ClassLogit, [2]), (ContrastiveLogit, [2, 0]), (ClassLogit, ["cow"])], ids=str
+)
+def test_a_class_made_of_a_ready_target_is_what_it_says(kind: Any, classes: list[Any]) -> None:
+    doubled = type("Doubled", (kind,), {"__call__": lambda self, part: 2 * kind.__call__(self, part)})
+    assert explain(doubled(*classes), names=NAMES).score == pytest.approx(2 * math.log(5))
+
+
 def test_ready_targets_read_the_scores_wherever_they_are() -> None:
     explained = explain(ContrastiveLogit(2, 0), {"logits": LOGITS, "features": torch.zeros(1, 9)})
     assert explained.score == pytest.approx(math.log(5))
