@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from pytest_cam.engine.layouts import Layout
-from pytest_cam.errors import IndependentScoreError
+from pytest_cam.errors import IndependentScoreError, MethodError
 
 STAYS = "it stays exactly what it is with other values at"  # a sign, as for `independent`
 
@@ -67,6 +67,20 @@ def independent_of_input(score: str, of_image: str = "") -> IndependentScoreErro
         f"{score_of(score)} does not depend on the input{of_image}: {STAYS} all its pixels (a head of zeros, as "
         "torchvision's transformers have before they are trained; a saturated or dead unit; or a change too small for "
         "the score's precision). Explain a logit, not a probability, or load the trained weights"
+    )
+
+
+def of_zeros(method: str, of_image: str = "") -> MethodError:
+    """Return the error of an input that no mask changes, since it is zero everywhere.
+
+    Args:
+        method: The method that masks it.
+        of_image: Of which image it is, or "" where there is one.
+    """
+    return MethodError(
+        f"{method} compares what the model says of the input under masks, and the input is zero everywhere{of_image}: "
+        "each mask leaves it as it is, and a map would say nothing. Accepted: an input with other values, as a "
+        "normalisation makes it of a black image, or a method of gradients, such as gradcam++"
     )
 
 

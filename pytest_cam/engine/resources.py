@@ -18,7 +18,7 @@ from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import not_finite, of_batch
 from pytest_cam.engine.forward import laid_out, plainly
 from pytest_cam.engine.hooks import HookManager, works_in_place
-from pytest_cam.engine.independent import STAYS, independent, independent_of_input, is_one
+from pytest_cam.engine.independent import STAYS, independent, independent_of_input, is_one, of_zeros
 from pytest_cam.engine.memory import is_shortage
 from pytest_cam.engine.methods.resources import Make, checked
 from pytest_cam.engine.replay import Replay
@@ -134,7 +134,7 @@ class Resources:
             make: Returns those from start to stop, (stop - start, C, H, W), on the model's device.
 
         Raises:
-            MethodError: The count is no number from 1, or it makes no tensor of so many.
+            MethodError: The count is no number from 1, or it makes no tensor of so many; or the input is zero.
             IndependentScoreError: A layer is explained, and the score does not depend on the input.
             NonFiniteError: A score is not finite.
             CamError: As for `in_batches` and `values_of`.
@@ -142,7 +142,7 @@ class Resources:
         count, make = self._counted("score_inputs", count), checked(make, self._name, "score_inputs")
 
         def score(inputs: torch.Tensor) -> torch.Tensor:
-            return self._values(self._subject.call(inputs, self._index), inputs)
+            return self._subject.values(self._subject.call(inputs, self._index), self._resolved, len(inputs))
 
         def made(start: int, stop: int) -> torch.Tensor:
             versions = make(start, stop)
@@ -150,9 +150,11 @@ class Resources:
             return versions if self._found is None else laid_out(versions, self._subject.module_state)
 
         scores = self._in_batches(score, count, made, "inputs")
-        # Of a method without a layer the map is the score's own, and zero where nothing changes that.
-        if self._found is not None and is_one(scores) and self._is_independent(score, self.inputs):
-            raise independent_of_input(self._target_name, self._of_image)
+        if self._found is not None and is_one(scores):  # without a layer such a map is zero
+            if self._is_independent(score, self.inputs):
+                raise independent_of_input(self._target_name, self._of_image)
+            if not bool(self.inputs.any()):
+                raise of_zeros(self._name, self._of_image)
         return scores
 
     def score_activations(self, count: int, make: Make) -> torch.Tensor:
@@ -177,7 +179,7 @@ class Resources:
 
         def score(cells: torch.Tensor) -> torch.Tensor:
             changed = found.layout.off_grid(cells, output).to(output)
-            return self._values(run(changed), cells)
+            return subject.values(run(changed), self._resolved, len(cells))
 
         scores = self._in_batches(score, count, make, f"outputs of layer {found.layer}")
         if is_one(scores) and self._is_independent(score, found.activations[self._index : self._index + 1]):
@@ -186,12 +188,13 @@ class Resources:
 
     def _is_independent(self, score: Callable[[torch.Tensor], torch.Tensor], own: torch.Tensor) -> bool:
         """Return whether a score is the same to the bit for very different values in place of the image's own."""
+        own = own if bool(own.any()) else torch.ones_like(own)
         others = torch.cat([own, torch.zeros_like(own), own.neg()])
         try:
             values = self._scores(score, len(others), lambda start, stop: others[start:stop])
         except Exception:  # what the model does not take is no version that anybody asked for
             return False
-        return bool(own.any()) and bool((values == values[0]).all())
+        return bool((values == values[0]).all())
 
     def _replay(self, module: nn.Module) -> Replay | None:
         """Return what runs the model from a layer on; None where there is no memory for what it keeps."""
@@ -295,6 +298,3 @@ class Resources:
     def _batched(self, run: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make) -> torch.Tensor:
         what, state = f"inputs of {self._name}", self._subject.state
         return in_uncoupled_batches(run, make, count, state, what=what, input_bytes=self.inputs[0].nbytes)
-
-    def _values(self, output: Any, inputs: torch.Tensor) -> torch.Tensor:
-        return self._subject.values(output, self._resolved, len(inputs))

@@ -350,6 +350,21 @@ def test_a_score_that_depends_on_nothing_is_an_error(
         attend(classifier, picture, layer="layer", method=method, target=1)
 
 
+def test_masks_of_a_black_image_are_an_error(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    images = torch.cat([picture, torch.zeros_like(picture)])
+    with pytest.raises(MethodError, match=r"^scorecam compares .* is zero everywhere for image 1 of the batch: each"):
+        attend_batch(classifier, images, layer="layer", method="scorecam", target=1)
+
+
+@pytest.mark.parametrize("method", ["gradcam", "ablationcam", "scorecam"])
+def test_a_score_that_depends_on_nothing_is_an_error_on_a_black_image_too(
+    classifier: nn.Sequential, picture: torch.Tensor, method: str
+) -> None:
+    nn.init.zeros_(classifier.head.weight)
+    with pytest.raises(IndependentScoreError, match=r"^the score of class 1 does not depend on "):
+        attend(classifier, torch.zeros_like(picture), layer="layer", method=method, target=1)
+
+
 def test_masks_that_leave_one_channel_say_nothing_of_what_the_score_depends_on(
     classifier: nn.Sequential, picture: torch.Tensor
 ) -> None:
