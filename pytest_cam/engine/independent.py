@@ -56,6 +56,22 @@ def independent(
     )
 
 
+def of_copies(
+    error: IndependentScoreError, layer: str, layout: Layout, score: str, of_image: str
+) -> IndependentScoreError:
+    """Return the error of an image for what was found of copies of it, each of which has a place in a batch of its own.
+
+    Args:
+        error: What was found.
+        layer: The layer's dotted name.
+        layout: How its output reads.
+        score: What the score is called.
+        of_image: Of which image it is, or "" where there is one.
+    """
+    no_path = not_reached(layer, score)
+    return no_path if str(error) == str(no_path) else independent(layer, layout, score, of_image)
+
+
 def independent_of_input(score: str, of_image: str = "") -> IndependentScoreError:
     """Return the error of a score that does not depend on the model's input, and so on none of its layers.
 

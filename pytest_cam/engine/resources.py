@@ -18,7 +18,7 @@ from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.finite import not_finite, of_batch
 from pytest_cam.engine.forward import laid_out, plainly
 from pytest_cam.engine.hooks import HookManager, works_in_place
-from pytest_cam.engine.independent import STAYS, independent, independent_of_input, is_one, of_zeros
+from pytest_cam.engine.independent import STAYS, independent, independent_of_input, is_one, of_copies, of_zeros
 from pytest_cam.engine.memory import is_shortage
 from pytest_cam.engine.methods.resources import Make, checked
 from pytest_cam.engine.replay import Replay
@@ -250,7 +250,7 @@ class Resources:
             try:
                 (traces,) = trace(repeated, inputs, found.layer, [[self._resolved] * len(inputs)], GRADIENTS)
             except IndependentScoreError as error:  # which names a version as an image of a batch
-                raise independent(found.layer, found.layout, self._target_name, self._of_image) from error
+                raise of_copies(error, found.layer, found.layout, self._target_name, self._of_image) from None
             gradients = cast("torch.Tensor", traces[0].gradients)  # which GRADIENTS asks for
             return torch.stack([traces[0].activations, gradients], dim=1)
 

@@ -341,6 +341,20 @@ def test_noisy_copies_are_traced_at_the_execution_that_is_explained(
     np.testing.assert_allclose(found.map, plain.map, rtol=1e-4, atol=1e-7)
 
 
+class Detached(nn.Module):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features.detach()
+
+
+@pytest.mark.parametrize("method", ["gradcam", "shapleycam", "finercam", "smoothgradcam++"])
+def test_methods_of_gradients_say_alike_that_no_path_leads_to_the_score(
+    classifier: nn.Sequential, picture: torch.Tensor, method: str
+) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), Detached(), classifier).eval()
+    with pytest.raises(IndependentScoreError, match=r"^the score of class 1 does not depend on layer 0: no path leads"):
+        attend_batch(model, picture.expand(2, -1, -1, -1), layer="0", method=method, target=1)
+
+
 @pytest.mark.parametrize("method", ["gradcam", "ablationcam", "scorecam"])
 def test_a_score_that_depends_on_nothing_is_an_error(
     classifier: nn.Sequential, picture: torch.Tensor, method: str
