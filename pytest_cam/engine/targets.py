@@ -118,7 +118,13 @@ def scores_of(
             explained.append(_explained_class(answer, index, target, suspected))
         else:
             part = _part(answer, index, target)
-            score, fixed = _called(answer, part, target)
+            try:
+                score, fixed = _called(answer, part, target)
+            except TargetError as error:
+                if len(targets) == 1 or getattr(target, "reads_row", True):
+                    raise
+                # What one image shows another may not.
+                raise TargetError(f"image {index} of the batch: {error}") from None
             called.append(score)
             grids += grids_in(part)
             what = _explained_call(answer, index, target, float(score.detach()), suspected)

@@ -91,6 +91,15 @@ def test_class_that_is_predicted_nowhere_is_an_error() -> None:
         explain(SegmentationMask(2), MAPS[None])
 
 
+def test_image_of_a_batch_that_shows_no_such_thing_is_named() -> None:
+    said = r"^image 1 of the batch: no pixel is predicted as class 0; the classes that are: 1\."
+    second = torch.tensor([-1.0, 1.0])[:, None, None] * MAPS
+    with pytest.raises(TargetError, match=said):
+        scores_of(torch.stack([MAPS, second]), [SegmentationMask(0)] * 2, None)
+    with pytest.raises(TargetError, match=r"^image 1 of the batch: the model detects nothing in this image"):
+        scores_of([*CAT_AND_DOGS, *detections()], [DetectionBox((0, 0, 4, 4))] * 2, None)
+
+
 @pytest.mark.parametrize(
     ("output", "found"),
     [({"a": MAPS[None], "b": MAPS[None]}, r"'a' \(2, 2, 2\), 'b' \(2, 2, 2\)"), (torch.zeros(1, 5), "found none")],
