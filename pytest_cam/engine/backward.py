@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from weakref import ref
 
 import torch
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import CheckpointError
 
 from pytest_cam.engine.graph import comes_from, nodes_behind
@@ -16,6 +17,9 @@ from pytest_cam.engine.targets import Scores
 from pytest_cam.errors import ModelError, is_ours
 
 __tracebackhide__ = is_ours
+
+# What runs in place of each `backward` that is marked as differentiable once.
+_ONCE = once_differentiable(lambda ctx, gradient: gradient).__code__
 
 # A tensor and what each of its values counts in the sum that is differentiated; None counts each as 1.
 Term: TypeAlias = tuple[torch.Tensor, torch.Tensor | None]
@@ -83,12 +87,15 @@ def weighted_gradients_at(place: torch.Tensor, logits: torch.Tensor, weights: to
     return _gradients([logits], [place], [weights.to(logits)])[0]
 
 
-def curvatures_at(places: list[torch.Tensor], gradients: list[torch.Tensor | None]) -> list[torch.Tensor]:
+def curvatures_at(
+    places: list[torch.Tensor], gradients: list[torch.Tensor | None], scores: Scores
+) -> list[torch.Tensor]:
     """Return, for each layer, the Hessian of the score in the layer's output times that output; the graph is kept.
 
     Args:
         places: Layers' outputs, each (B, ...).
         gradients: Those of the scores there, differentiable; one that is None or has no graph is constant.
+        scores: The scores, with their graph.
 
     Raises:
         RuntimeError: An operation that they come through cannot be differentiated twice.
@@ -97,17 +104,27 @@ def curvatures_at(places: list[torch.Tensor], gradients: list[torch.Tensor | Non
     for place, gradient in zip(places, gradients, strict=True):
         product = None
         if gradient is not None and gradient.requires_grad:
-            _require_twice_differentiable(gradient)
+            _require_twice_differentiable(gradient, scores)
             (product,) = _gradients([gradient], [place], [place.detach()])
         found.append(torch.zeros_like(place) if product is None else product)
     return found
 
 
-def _require_twice_differentiable(gradient: torch.Tensor) -> None:
+def _require_twice_differentiable(gradient: torch.Tensor, scores: Scores) -> None:
     # What is marked as differentiable once leaves a node that raises when it is run, and nothing leads on from there:
-    # on the way to a layer it is not met.
+    # on the way to a layer it is not met. It does not say what it was; the graph of the scores does.
     if any(node.name() == "torch::autograd::Error" for node in nodes_behind(gradient)):
-        raise RuntimeError("an operation is marked with @once_differentiable, so it cannot be differentiated twice")
+        behind = (node for tensor in _explained(scores) for node in nodes_behind(tensor))
+        names = dict.fromkeys(node.name().removesuffix("Backward") for node in behind if _is_marked(node))
+        raise RuntimeError(
+            f"{' and '.join(names) or 'an operation'} is marked with @once_differentiable, so it cannot be "
+            "differentiated twice"
+        )
+
+
+def _is_marked(node: torch.autograd.graph.Node) -> bool:
+    made_by = getattr(type(node), "_forward_cls", None)  # the user's `torch.autograd.Function`
+    return getattr(getattr(made_by, "backward", None), "__code__", None) is _ONCE
 
 
 def _gradients(

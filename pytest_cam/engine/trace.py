@@ -221,7 +221,7 @@ def _twice(seen: list[Seen], scores: Scores, keep_graph: bool) -> tuple[list[tor
     places = [one.tensor for one in seen]
     try:
         gradients = gradients_at(places, scores, keep_graph=keep_graph, differentiable=True)
-        return gradients, curvatures_at(places, gradients)
+        return gradients, curvatures_at(places, gradients, scores)
     except RuntimeError as error:
         if is_shortage(error):
             raise
