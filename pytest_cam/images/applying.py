@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from inspect import signature
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -121,10 +122,21 @@ def _nearest(preprocess: Any) -> str:
     for weights in (preprocess, getattr(preprocess, "DEFAULT", None)):  # some weights, or all that there are of a model
         if callable(getattr(weights, "transforms", None)):
             return f". Did you mean {weights}.transforms()?"
-    made_by = preprocess.func if isinstance(preprocess, partial) else preprocess
-    if isinstance(made_by, type):
-        return f". It makes {made_by.__name__}s: did you mean what it returns when called, as weights.transforms()?"
+    if isinstance(preprocess, type):
+        return f". It is a class: did you mean an object of it, {preprocess.__name__}(...)?"
+    if isinstance(preprocess, partial) and isinstance(preprocess.func, type):
+        made = preprocess.func.__name__
+        return f". It makes {made}s: did you mean what it returns when called, as weights.transforms()?"
+    if callable(preprocess) and not _takes_anything(preprocess):
+        return f". It takes no image: did you mean what it returns when called, {name_of(preprocess)}()?"
     return ""
+
+
+def _takes_anything(preprocess: Preprocess) -> bool:
+    try:
+        return bool(signature(preprocess).parameters)
+    except (TypeError, ValueError):  # what is written in C may not tell
+        return True
 
 
 def _form_of(preprocess: Preprocess) -> str | None:
@@ -162,7 +174,10 @@ def as_input(output: Any, preprocess: Preprocess) -> torch.Tensor:
             found = found[0]
         if found.ndim == 3 and 0 not in found.shape:
             return found
-    raise PreprocessError(f"the preprocess {name_of(preprocess)} returned {_described(found)}")
+    hint = _nearest(preprocess)
+    if callable(found) and not hint:
+        hint = ". What it returned can be called: did you mean that, made once?"
+    raise PreprocessError(f"the preprocess {name_of(preprocess)} returned {_described(found)}{hint}")
 
 
 def _unwrapped(output: Any) -> Any:

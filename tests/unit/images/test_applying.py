@@ -181,13 +181,21 @@ def test_what_cannot_be_called_is_named() -> None:
         apply(3, PHOTO)  # type: ignore[arg-type]  # what a user may do
 
 
+class Photos:
+    def transforms(self) -> object:
+        return v1.ToTensor()
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
         (ResNet18_Weights.DEFAULT, r"_Weights; .*Did you mean ResNet18_Weights.IMAGENET1K_V1.transforms\(\)\?$"),
         (ResNet18_Weights, r"no input either\. Did you mean ResNet18_Weights.IMAGENET1K_V1.transforms\(\)\?$"),
         (ResNet18_Weights.DEFAULT.transforms, r"makes ImageClassifications: did you mean .*weights.transforms\(\)\?$"),
-        (v2.ToImage, r"makes ToImages: did you mean what it returns when called"),
+        (v2.ToImage, r"It is a class: did you mean an object of it, ToImage\(\.\.\.\)\?$"),
+        (v1.Compose, r"^the preprocess Compose returned a Compose; .*an object of it, Compose\(\.\.\.\)\?$"),
+        (lambda size: v1.ToTensor(), r"returned a ToTensor; .*What it returned can be called: did you mean that, made"),
+        (Photos().transforms, r"It takes no image: did you mean what it returns when called, transforms\(\)\?$"),
     ],
 )
 def test_what_makes_a_preprocess_is_told_from_one(given: Any, words: str) -> None:
