@@ -38,6 +38,29 @@ class BaselineSettings:
     update: Update | None
 
 
+class Claims:
+    """Which test claims which baseline, of all tests of one process."""
+
+    def __init__(self) -> None:
+        self._owners: dict[Path, str] = {}
+        # By test, since each test that begins forgets its own: a look at every claim would take longer with each.
+        self._paths: dict[str, list[Path]] = {}
+
+    def owner_of(self, path: Path) -> str | None:
+        """Return the node id of the test that claims a baseline, or None."""
+        return self._owners.get(path)
+
+    def add(self, path: Path, test: str) -> None:
+        """Let a test have a baseline that none claims."""
+        self._owners[path] = test
+        self._paths.setdefault(test, []).append(path)
+
+    def forget(self, test: str) -> None:
+        """Take a test's claims back."""
+        for path in self._paths.pop(test, ()):
+            del self._owners[path]
+
+
 @dataclass
 class RunningTest:
     """A test that runs, as far as baselines are concerned.
@@ -48,7 +71,7 @@ class RunningTest:
         name: The test within its module: "TestDogs::test_looks[3]".
         settings: What the run says.
         ask_variant: Asks the project's hook for the variant.
-        owners: Which test claims which baseline, of all tests of this process.
+        claims: Those of all tests of this process.
         tests: Which tests the module has, with each class that was not looked into; empty where that is not known.
         claimed: What this attempt of the test claims, and has not yet reported.
         notes: What became of those, and is not yet reported.
@@ -59,15 +82,14 @@ class RunningTest:
     name: str
     settings: BaselineSettings
     ask_variant: Callable[[], object]
-    owners: dict[Path, str]
+    claims: Claims
     tests: Collection[str] = ()
     claimed: list[Path] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
     def begin_attempt(self) -> None:
         """Forget what an earlier attempt of this test claims; a rerun claims it again."""
-        for path in [path for path, owner in self.owners.items() if owner == self.nodeid]:
-            del self.owners[path]
+        self.claims.forget(self.nodeid)
 
     def claim(self, name: str | None) -> Path:
         """Return the file of a baseline, which from now on is this test's.
@@ -80,7 +102,7 @@ class RunningTest:
         """
         directory = self._directory()
         path = directory / file_name(self.module, self.name, name, variant_from(self.ask_variant()))
-        owner = self.owners.get(path)
+        owner = self.claims.owner_of(path)
         if owner == self.nodeid:
             called = "without a name" if name is None else f"with the name {name!r}"
             raise BaselineError(
@@ -89,7 +111,7 @@ class RunningTest:
             )
         if owner is not None:
             raise BaselineError(two_claims(self.shown(path), owner, self.nodeid))
-        self.owners[path] = self.nodeid
+        self.claims.add(path, self.nodeid)
         self.claimed.append(path)
         return path
 

@@ -7,12 +7,11 @@ a test claims and did, and at a worker's end which tests there are.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_cam.baselines.claiming import BaselineSettings, RunningTest, variant_from
+from pytest_cam.baselines.claiming import BaselineSettings, Claims, RunningTest, variant_from
 from pytest_cam.baselines.keys import module_directory
 from pytest_cam.baselines.settings import settings_from
 from pytest_cam.running import plain_id, sendable, unrepeated
@@ -37,7 +36,7 @@ class BaselineSession:
         self.settings = settings
         self.modules: dict[str, dict[str, Any]] = {}
         self.places: dict[str, None] = {}
-        self._owners: dict[Path, str] = {}
+        self._claims = Claims()
 
     def see(self, collector: pytest.Collector, children: Iterable[pytest.Item | pytest.Collector]) -> None:
         """Write down which tests a module with baselines has, or that there are baselines in a directory of modules.
@@ -71,7 +70,7 @@ class BaselineSession:
                 name=_name(item),
                 settings=self.settings,
                 ask_variant=lambda: _asked(item),
-                owners=self._owners,
+                claims=self._claims,
                 tests=self.modules.get(sendable(str(item.path)), {}).get("tests", ()),
             )
         return test

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from pytest_cam import Attention, CamError, assert_attention_matches_baseline, attend_batch
-from pytest_cam.baselines.claiming import BaselineSettings, RunningTest
+from pytest_cam.baselines.claiming import BaselineSettings, Claims, RunningTest
 from pytest_cam.baselines.holding import hold_to_baseline
 from pytest_cam.baselines.model_identity import identity_of
 from pytest_cam.images.loading import load
@@ -49,7 +49,7 @@ def claim(tmp_path: Path) -> Iterator[Claim]:
 
     def begin(name: str, update=None) -> tuple[RunningTest, Path]:
         settings = BaselineSettings("attention_baselines", tmp_path, tmp_path, update)
-        test = RunningTest("test_a.py::test_a", tmp_path / "test_a.py", "test_a", settings, lambda: None, {})
+        test = RunningTest("test_a.py::test_a", tmp_path / "test_a.py", "test_a", settings, lambda: None, Claims())
         CLAIMING.claimant = lambda: test
         return test, Path(name)
 

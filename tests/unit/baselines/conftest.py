@@ -12,7 +12,7 @@ from torch import nn
 
 from pytest_cam import Attention, attend
 from pytest_cam.baselines.baseline import Baseline
-from pytest_cam.baselines.claiming import BaselineSettings, RunningTest
+from pytest_cam.baselines.claiming import BaselineSettings, Claims, RunningTest
 from pytest_cam.baselines.model_identity import identity_of
 
 VERSIONS = {"python": "3.12.0", "torch": "2.9"}
@@ -59,13 +59,13 @@ def baseline(attention: Attention) -> Baseline:
 @pytest.fixture
 def running(tmp_path: Path) -> Callable[..., RunningTest]:
     """Make a test that runs: running("test_looks", update="missing")."""
-    owners: dict[Path, str] = {}
+    claims = Claims()
 
     def make(
         name: str = "test_looks", update: Any = None, variant: object = None, root: Path = tmp_path
     ) -> RunningTest:
         settings = BaselineSettings("attention_baselines", root, tmp_path, update)
         module = tmp_path / "test_dogs.py"
-        return RunningTest(f"test_dogs.py::{name}", module, name, settings, lambda: variant, owners)
+        return RunningTest(f"test_dogs.py::{name}", module, name, settings, lambda: variant, claims)
 
     return make
