@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from pytest_cam.baselines.gone import Leftovers
 from pytest_cam.baselines.keys import file_name, is_variant, module_directory
 from pytest_cam.errors import BaselineError, is_ours
 from pytest_cam.running import CLAIMING
@@ -72,6 +73,7 @@ class RunningTest:
         settings: What the run says.
         ask_variant: Asks the project's hook for the variant.
         claims: Those of all tests of this process.
+        leftovers: What else may be the baseline that it misses.
         tests: Which tests the module has, with each class that was not looked into; empty where that is not known.
         claimed: What this attempt of the test claims, and has not yet reported.
         notes: What became of those, and is not yet reported.
@@ -83,6 +85,7 @@ class RunningTest:
     settings: BaselineSettings
     ask_variant: Callable[[], object]
     claims: Claims
+    leftovers: Leftovers = field(default_factory=Leftovers)
     tests: Collection[str] = ()
     claimed: list[Path] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)

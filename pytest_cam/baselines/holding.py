@@ -9,7 +9,7 @@ from pytest_cam.baselines.baseline import Baseline
 from pytest_cam.baselines.claiming import RunningTest, variant_from
 from pytest_cam.baselines.comparing import CHECK, distance, figures_of, findings, picture, rule_for
 from pytest_cam.baselines.files import read, text_of, write
-from pytest_cam.baselines.gone import former, namesake, owner
+from pytest_cam.baselines.gone import owner
 from pytest_cam.baselines.model_identity import ModelIdentity
 from pytest_cam.errors import BaselineError, FlatMapError, NewerBaselineError, is_ours
 from pytest_cam.measures.similarity import is_flat
@@ -88,9 +88,9 @@ class _Held:
 
     def _left_over(self) -> str:
         test = self._test
-        if left := namesake(self._path, test.name):
+        if left := test.leftovers.namesake(self._path, test.name):
             return f"{test.shown(left)} is of a module that no longer exists: was it renamed? "
-        if left := former(self._path, test.module, test.name, test.tests):
+        if left := test.leftovers.former(self._path, test.module, test.name, test.tests):
             return (
                 f"{test.shown(left)} is of {owner(left)[1]}, which {test.module.name} does not have: was it renamed? "
             )

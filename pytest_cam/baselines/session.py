@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_cam.baselines.claiming import BaselineSettings, Claims, RunningTest, variant_from
+from pytest_cam.baselines.gone import Leftovers
 from pytest_cam.baselines.keys import module_directory
 from pytest_cam.baselines.settings import settings_from
 from pytest_cam.running import plain_id, sendable, unrepeated
@@ -37,6 +38,7 @@ class BaselineSession:
         self.modules: dict[str, dict[str, Any]] = {}
         self.places: dict[str, None] = {}
         self._claims = Claims()
+        self._leftovers = Leftovers()
 
     def see(self, collector: pytest.Collector, children: Iterable[pytest.Item | pytest.Collector]) -> None:
         """Write down which tests a module with baselines has, or that there are baselines in a directory of modules.
@@ -71,6 +73,7 @@ class BaselineSession:
                 settings=self.settings,
                 ask_variant=lambda: _asked(item),
                 claims=self._claims,
+                leftovers=self._leftovers,
                 tests=self.modules.get(sendable(str(item.path)), {}).get("tests", ()),
             )
         return test
