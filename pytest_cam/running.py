@@ -212,21 +212,6 @@ def plain_id(nodeid: str, config: Any) -> str:
     return nodeid if found is None else found[1]
 
 
-def may_be_run_as(test: str, other: str) -> bool:
-    """Return whether a test is another one, or may be run as that: what repeats tests gives them further parameters.
-
-    Args:
-        test: A test as a limits file or a baseline names it.
-        other: A test of the run, named in the same way.
-    """
-    if test == other or other.startswith(f"{test}["):
-        return True
-    starts = (index for index, letter in enumerate(test, 1) if letter == "[")
-    return test.endswith("]") and any(
-        other.startswith(test[:start]) and f"-{test[start:-1]}-" in f"-{other[start:-1]}-" for start in starts
-    )
-
-
 def id_of(node: Any) -> str:
     """Return the id of a test, a class or a module as limits and artifacts name it.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_cam.reporting.attempts import Attempts
-from pytest_cam.running import Key, id_of, may_be_run_as, noted_id, sendable
+from pytest_cam.reporting.run_tests import RunTests
+from pytest_cam.running import Key, id_of, noted_id, sendable
 
 
 class AskedLimits:
@@ -24,7 +27,8 @@ class AskedLimits:
         self._keys = keys
         self._source = source
         self._attempts = Attempts()
-        self._asked: set[Key] = set()
+        # By the test that ran: an attempt that does not count takes back what it asked for.
+        self._asked: dict[str, set[Key]] = {}
         self._passed: set[str] = set()
         self._unfinished: set[str] = set()
         self._ended: set[str] = set()
@@ -38,16 +42,17 @@ class AskedLimits:
         tests = {sendable(id_of(item)) for item in items}
         files = {_file(test) for test in tests}
         known = {key.test for key in self._keys if _file(key.test) in files}
-        self._gone = {test for test in known - tests if not any(may_be_run_as(test, other) for other in tests)}
+        collected = RunTests(tests)
+        self._gone = {test for test in known if not collected.include(test)}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take over what a report says; the attributes are plain and survive xdist."""
         test = sendable(noted_id(report, self._config))
         if self._attempts.discard(report):
-            self._asked = {key for key in self._asked if key.test != test}
+            self._asked.pop(test, None)
             self._unfinished.discard(test)
             return
-        self._asked |= {Key(*key) for key in getattr(report, "cam_limits_asked", [])}
+        self._asked.setdefault(test, set()).update(Key(*key) for key in getattr(report, "cam_limits_asked", []))
         if report.when == "call" and report.passed:
             self._passed.add(test)
         if not report.passed or hasattr(report, "wasxfail"):
@@ -68,11 +73,11 @@ class AskedLimits:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         """Name the entries of checks that exist no more, and count those of tests that did not run."""
-        waiting = [key for key in sorted(self._keys) if key not in self._asked]
+        asked = set().union(*self._asked.values())
+        waiting = [key for key in sorted(self._keys) if key not in asked]
         if not waiting or config.option.collectonly:
             return
-        complete = self._passed & self._ended - self._unfinished
-        stale = {key: reason for key in waiting if (reason := self._reason(key, complete, config))}
+        stale = self._stale(waiting, asked, config.rootpath)
         terminalreporter.write_sep("-", f"attention: limits in {self._source}", yellow=bool(stale))
         for key, reason in stale.items():
             terminalreporter.write_line(f"no check asked for {key}: {reason}", yellow=True)
@@ -81,14 +86,24 @@ class AskedLimits:
         if others := len(waiting) - len(stale):
             terminalreporter.write_line(f"{others} of {len(self._keys)} limits are of tests that did not run through")
 
-    def _reason(self, key: Key, complete: set[str], config: pytest.Config) -> str:
-        if key.test in self._gone or not (config.rootpath / _file(key.test)).exists():
-            return "there is no such test"
-        if not any(test == key.test or test.startswith(f"{key.test}[") for test in complete):
-            return ""
-        # A baseline, for one, is held to other numbers where the model was trained again.
-        others = [asked.metric for asked in sorted(self._asked) if asked[:3] == key[:3]]
-        return f"that check asked for {', '.join(others)}" if others else "its test has no such check"
+    def _stale(self, waiting: list[Key], asked: set[Key], root: Path) -> dict[Key, str]:
+        """Return, of the entries that no check asked for, those of checks that exist no more, and why."""
+        complete = self._passed & self._ended - self._unfinished
+        # An entry without parameters stands for all of them.
+        ran = complete | {test[: found.start()] for test in complete for found in re.finditer(r"\[", test)}
+        files = {file for file in {_file(key.test) for key in waiting} if (root / file).exists()}
+        metrics: dict[tuple[str, int, str], list[str]] = {}
+        for key in sorted(asked):
+            metrics.setdefault(key[:3], []).append(key.metric)
+        stale = {}
+        for key in waiting:
+            if key.test in self._gone or _file(key.test) not in files:
+                stale[key] = "there is no such test"
+            elif key.test in ran:
+                # A baseline, for one, is held to other numbers where the model was trained again.
+                others = metrics.get(key[:3])
+                stale[key] = f"that check asked for {', '.join(others)}" if others else "its test has no such check"
+        return stale
 
 
 def _file(test: str) -> str:

@@ -17,7 +17,7 @@ from pytest_cam.baselines.session import BaselineSession, seen, session_of
 from pytest_cam.baselines.settings import unused_from
 from pytest_cam.options import from_config
 from pytest_cam.reporting.attempts import Attempts
-from pytest_cam.running import may_be_run_as
+from pytest_cam.reporting.run_tests import RunTests
 
 _NAME = "cam-baselines-summary"
 
@@ -51,7 +51,8 @@ class BaselinesSummary:
         self._told: dict[str, list[list[str]]] = {}
         self._owners: dict[str, set[str]] = {}
         self._attempts = Attempts()
-        self._outcomes: dict[tuple[str, str], _Outcome] = {}
+        # By the file of the module and the test in it.
+        self._outcomes: dict[str, dict[str, _Outcome]] = {}
         self._modules: dict[str, _Module] = {}
         self._places: set[str] = set()
         self._orphans: list[Path] = []
@@ -69,11 +70,11 @@ class BaselinesSummary:
             told = self._told.setdefault(name, [])
             if [what, why] not in told:
                 told.append([what, why])
-        key = said["module"], said["test"]
+        outcomes = self._outcomes.setdefault(said["module"], {})
         if is_discarded:
-            self._outcomes.pop(key, None)
+            outcomes.pop(said["test"], None)
             return
-        outcome = self._outcomes.setdefault(key, _Outcome())
+        outcome = outcomes.setdefault(said["test"], _Outcome())
         # What is expected to fail may end before it claims anything.
         outcome.passed &= report.outcome == "passed" and not hasattr(report, "wasxfail")
         outcome.called |= report.when == "call"
@@ -133,7 +134,7 @@ class BaselinesSummary:
 
     def _found(self, file: str, module: _Module, covered: list[Path]) -> list[Path]:
         """Return the baselines of a module that no test claims, where the module ran as a whole."""
-        outcomes = {test: outcome for (of, test), outcome in self._outcomes.items() if of == file}
+        outcomes = self._outcomes.get(file, {})
         # What has no test any more ran where the run was asked for its directory, as what is gone.
         is_asked_for = bool(module.tests) or any(map(Path(file).is_relative_to, covered))
         if not is_asked_for or not all(test in outcomes and outcomes[test].ended for test in module.tests):
@@ -148,7 +149,10 @@ class BaselinesSummary:
         ]
         # A test that did not get to its end may not have got to its claim; with --setup-only none does.
         waiting = {test for test, outcome in outcomes.items() if not (outcome.passed and outcome.called)}
-        return [path for path in unclaimed if not (waiting and _may_be_of(path, waiting, file, module.variant))]
+        if not waiting:
+            return unclaimed
+        unfinished = RunTests(waiting)
+        return [path for path in unclaimed if not _may_be_of(path, unfinished, file, module.variant)]
 
     def _of_gone_modules(self, covered: list[Path]) -> list[Path]:
         """Return the baselines of modules that are no longer there, in the directories that the run was asked for."""
@@ -158,14 +162,14 @@ class BaselinesSummary:
         return [path for path in found if str(path) not in self._owners]
 
     def _delete(self) -> None:
-        left = []
+        left = set()
         for path in self._orphans:
             try:
                 path.unlink()
                 path.with_suffix(".png").unlink(missing_ok=True)
             except OSError as error:
                 self._problems.append(f"{shown(path, self._start)} could not be deleted ({error.strerror or error})")
-                left.append(path)
+                left.add(path)
         for directory in {path.parent for path in self._orphans}:
             with suppress(OSError):  # something else is in it
                 directory.rmdir()
@@ -189,10 +193,10 @@ def begin_summary(config: pytest.Config) -> BaselinesSummary | None:
     return summary
 
 
-def _may_be_of(path: Path, tests: set[str], file: str, variant: str | None) -> bool:
+def _may_be_of(path: Path, tests: RunTests, file: str, variant: str | None) -> bool:
     """Return whether one of these tests of a module may claim a baseline: its own, or any that has a name."""
     test = owner(path)[1]
-    return any(may_be_run_as(test, other) for other in tests) or path.name != file_name(Path(file), test, None, variant)
+    return tests.include(test) or path.name != file_name(Path(file), test, None, variant)
 
 
 def _directories_asked_for(config: pytest.Config) -> list[Path]:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_cam.running import id_of, may_be_run_as, plain_id
+from pytest_cam.running import id_of, plain_id
 
 
 @pytest.mark.parametrize("options", [{"loadgroup": True}, {"dist": "loadgroup"}])
@@ -30,25 +30,6 @@ def test_the_group_of_a_test_is_taken_off_its_id(options: dict[str, object], giv
 
 def test_without_groups_an_id_is_what_it_is() -> None:
     assert plain_id("test_a.py::test_red@gpu", SimpleNamespace(option=SimpleNamespace())) == "test_a.py::test_red@gpu"
-
-
-@pytest.mark.parametrize(
-    ("test", "other", "expected"),
-    [
-        ("a.py::test_red", "a.py::test_red", True),
-        ("a.py::test_red", "a.py::test_red[1-2]", True),
-        ("a.py::test_red", "a.py::test_reddish", False),
-        ("a.py::test_red[dog]", "a.py::test_red[dog-1-2]", True),
-        ("a.py::test_red[dog]", "a.py::test_red[1-dog]", True),
-        ("a.py::test_red[dog]", "a.py::test_red[dogs-1]", False),
-        ("a.py::test_red[dog]", "a.py::test_red[cat]", False),
-        ("a.py::test_red[dog]", "a.py::test_red", False),
-        ("a[b]/c.py::test_red[d[o]g]", "a[b]/c.py::test_red[d[o]g-1]", True),
-        ("a[b]/c.py::test_red[d[o]g]", "a[b]/c.py::test_blue[d[o]g-1]", False),
-    ],
-)
-def test_a_test_that_is_repeated_has_further_parameters(test: str, other: str, expected: bool) -> None:
-    assert may_be_run_as(test, other) is expected
 
 
 @pytest.mark.parametrize(
