@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +34,8 @@ class Calibration:
         self._earlier = earlier
         self._margin = margin
         self._attempts = Attempts()
-        self._records: dict[Key, CheckRecord] = {}
+        # By the test that ran: an attempt that does not count takes back what it recorded.
+        self._records: dict[str, dict[Key, CheckRecord]] = {}
         self._failed: set[str] = set()
         self._ended: set[str] = set()
         self._problem = ""
@@ -47,10 +49,11 @@ class Calibration:
         """Take over what a report says; the attributes are plain and survive xdist."""
         test = sendable(noted_id(report, self._config))
         if self._attempts.discard(report):
-            self._records = {key: record for key, record in self._records.items() if key.test != test}
+            self._records.pop(test, None)
             self._failed.discard(test)
             return
-        self._records |= {key_of(record): record for record in getattr(report, "cam_checks", [])}
+        if checks := getattr(report, "cam_checks", []):
+            self._records.setdefault(test, {}).update((key_of(record), record) for record in checks)
         # What is expected to fail, or failed of another cause, says nothing of an accepted model.
         if not report.passed or hasattr(report, "wasxfail"):
             self._failed.add(test)
@@ -85,8 +88,11 @@ class Calibration:
             no_gate += "; since CI is set it ends with an exit status other than 0"
         terminalreporter.write_line(no_gate, red=_in_ci(), yellow=not _in_ci())
 
+    def _recorded(self) -> list[CheckRecord]:
+        return [record for records in self._records.values() for record in records.values()]
+
     def _accepted(self) -> list[CheckRecord]:
-        return [record for _, record in sorted(self._records.items()) if self._passed(record)]
+        return sorted((record for record in self._recorded() if self._passed(record)), key=key_of)
 
     def _passed(self, record: CheckRecord) -> bool:
         return record["test"] in self._ended and record["test"] not in self._failed
@@ -96,7 +102,7 @@ class Calibration:
         accepted = self._accepted()
         made = [propose(record, self._margin) for record in accepted]
         made += propose_over_parameters(accepted, self._margin)
-        made += [_of_failed(record) for record in self._records.values() if not self._passed(record)]
+        made += [_of_failed(record) for record in self._recorded() if not self._passed(record)]
         return sorted(made, key=lambda proposal: proposal.key)
 
     def _write(self) -> None:
@@ -104,7 +110,8 @@ class Calibration:
         tests = {record["test"] for record in accepted}
         # Where only some of a function's parameters passed, the file knows more of all of them than this run does.
         functions = {record["function"] for record in accepted}
-        partly = {each for each in functions if any(_is_parameter(key, each, tests) for key in self._earlier)}
+        others = {key.test for key in self._earlier} - tests
+        partly = {test[: found.start()] for test in others for found in re.finditer(r"\[", test)}
         anew = tests | functions - partly
         proposed = {each.key: _entry(each) for each in self._proposals() if each.is_made}
         kept = {key: entry for key, entry in self._earlier.items() if key.test not in anew}
@@ -117,11 +124,6 @@ class Calibration:
         self._said = f"wrote {count} limit{'' if count == 1 else 's'} to {self._path}, margin {self._margin:g}"
         if kept:
             self._said += f"; kept {len(kept)} of tests that did not pass in this run"
-
-
-def _is_parameter(key: Key, function: str, tests: set[str]) -> bool:
-    """Return whether an entry is of a parameter of the function, and of none of these tests."""
-    return key.test.startswith(f"{function}[") and key.test not in tests
 
 
 def _entry(proposal: Proposal) -> Entry:
