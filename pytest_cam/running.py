@@ -62,8 +62,8 @@ class Running:
         subtests: How many of its subtests have ended, then how many in the one that it is in, and so on inwards.
         is_calibrating: Whether limits are recorded and not applied.
         agreed: What the limits file gives.
-        records: What the checks of the test noted, until a report takes it.
-        asked: Which entries of the limits file they asked for, whether it has them or not, until a report takes it.
+        records: What the checks of the test noted, until its last report takes it.
+        asked: Which entries of the limits file they asked for, whether it has them or not, until then.
         terminal: The path of the terminal that pytest writes to, and what it writes with; None where there is none.
     """
 

@@ -77,8 +77,10 @@ def margin_from(config: pytest.Config) -> float:
 
 
 def note_checks(report: pytest.TestReport) -> None:
-    """Put on a report what the checks of the test noted until now. Never raises."""
-    # All of it on each report, since not every report of a test with subtests reaches those who listen.
+    """Put on the last report of a test what its checks noted. Never raises."""
+    # Not on each: a test may have thousands of subtests, whose reports are all kept until the run ends.
+    if report.when != "teardown":
+        return
     if RUNNING.records:
         report.cam_checks = list(RUNNING.records)  # type: ignore[attr-defined]  # plain, the way to the controller
     if RUNNING.asked:

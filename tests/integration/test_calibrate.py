@@ -531,6 +531,40 @@ def test_subtest_that_fails_leaves_the_checks_after_it_their_limits(project):
 
 
 @pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="this pytest has no subtests")
+def test_reports_of_subtests_do_not_each_tell_of_all_checks_until_then(project):
+    project.write(
+        test_suite=LOOKING
+        + """
+        def test_looks(cam, model, subtests):
+            for _ in range(10):
+                with subtests.test():
+                    cam.assert_attention_in_region(model, seen(), LIT, **SEEN)
+        """
+    )
+    with (project.path / "conftest.py").open("a") as conftest:
+        conftest.write(
+            """
+def pytest_runtest_logreport(report):
+    with open("told.txt", "a") as told:
+        for name in ("cam_checks", "cam_limits_asked"):
+            told.write("".join(f"{each}\\n" for each in getattr(report, name, [])))
+"""
+        )
+    strayed(project, 0.0)
+
+    def told(*args: str) -> int:
+        project.run(*args).assert_outcomes(passed=1)
+        path = project.path / "told.txt"
+        lines = path.read_text().splitlines()
+        path.unlink()
+        return len(lines)
+
+    # What xdist's workers send is told there and here.
+    assert told("--cam-calibrate") in (10, 20)
+    assert told("--cam-limits=cam_limits.toml") in (10, 20)
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="this pytest has no subtests")
 @pytest.mark.parametrize("opened", ["subtests.test()", "self.subTest()"])
 def test_subtests_that_one_that_failed_left_out_leave_the_checks_after_it_their_limits(project, opened):
     # Each check sees more beside the region than those before it, so that their limits fail it.
