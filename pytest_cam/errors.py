@@ -244,13 +244,12 @@ def percent_over(share: float, limit: float) -> str:
     return f"{share:.{digits}%}"
 
 
-def nearest(given: object, accepted: Iterable[str], count: int = 3) -> str:
-    """Return "Did you mean ...?" with the names closest to the given one, or all of them if none is close.
+def nearest(given: object, accepted: Iterable[str]) -> str:
+    """Return "Did you mean ...?" with the three names closest to the given one, or all of them if none is close.
 
     Args:
         given: What the user wrote.
         accepted: Every name that would have been valid.
-        count: The number of names to suggest, at most.
 
     Returns:
         One sentence, or an empty string where nothing is accepted at all.
@@ -259,9 +258,9 @@ def nearest(given: object, accepted: Iterable[str], count: int = 3) -> str:
     # Case, hyphens and blanks are what is mistaken most often.
     plain = {_plain(name): name for name in reversed(names)}
     same = plain.get(_plain(str(given)))
-    close = [same] if same is not None else difflib.get_close_matches(str(given), names, n=count, cutoff=0.6)
+    close = [same] if same is not None else difflib.get_close_matches(str(given), names, cutoff=0.6)
     if not close:
-        close = [plain[each] for each in difflib.get_close_matches(_plain(str(given)), plain, n=count, cutoff=0.6)]
+        close = [plain[each] for each in difflib.get_close_matches(_plain(str(given)), plain, cutoff=0.6)]
     if close:
         return f"Did you mean {' or '.join(repr(name) for name in close)}?"
     if not names:

@@ -43,7 +43,7 @@ _PROBABILITIES = (
 _told: set[str] = set()
 
 
-def methods_named(names: Any, options: Mapping[str, Any] | None = None) -> list[Method]:
+def methods_named(names: Any, options: Mapping[str, Any] | None) -> list[Method]:
     """Return the methods of some names, after checking that each option is one of theirs.
 
     Raises:

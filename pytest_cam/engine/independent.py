@@ -31,7 +31,7 @@ def not_reached(layer: str, score: str) -> IndependentScoreError:
 
 
 def independent(
-    layer: str, layout: Layout, score: str, of_image: str = "", sign: str = "its gradient is exactly zero at"
+    layer: str, layout: Layout, score: str, of_image: str, sign: str = "its gradient is exactly zero at"
 ) -> IndependentScoreError:
     """Return the error of a score that does not depend on a layer.
 
@@ -72,7 +72,7 @@ def of_copies(
     return no_path if str(error) == str(no_path) else independent(layer, layout, score, of_image)
 
 
-def independent_of_input(score: str, of_image: str = "") -> IndependentScoreError:
+def independent_of_input(score: str, of_image: str) -> IndependentScoreError:
     """Return the error of a score that does not depend on the model's input, and so on none of its layers.
 
     Args:
@@ -86,7 +86,7 @@ def independent_of_input(score: str, of_image: str = "") -> IndependentScoreErro
     )
 
 
-def of_zeros(method: str, of_image: str = "") -> MethodError:
+def of_zeros(method: str, of_image: str) -> MethodError:
     """Return the error of an input that no mask changes, since it is zero everywhere.
 
     Args:

@@ -82,10 +82,6 @@ class Rows:
         return any(self.are_in(item, batch, (*path, key)) for key, item in within)
 
 
-# What goes by the shapes of one pass alone; it sees none.
-BY_SHAPE = Rows()
-
-
 def _tensors(value: Any, path: _Path = ()) -> Iterator[tuple[_Path, torch.Tensor]]:
     if isinstance(value, torch.Tensor):
         yield path, value
@@ -94,7 +90,7 @@ def _tensors(value: Any, path: _Path = ()) -> Iterator[tuple[_Path, torch.Tensor
             yield from _tensors(item, (*path, key))
 
 
-def class_scores(output: Any, batch: int, rows: Rows = BY_SHAPE) -> torch.Tensor | None:
+def class_scores(output: Any, batch: int, rows: Rows) -> torch.Tensor | None:
     """Return the class scores (B, K) in a model's output, K = 1 for one logit an image, or None.
 
     They are the output itself, its `logits`, or the only tensor among its entries that is (B, K), or else (B,). None
@@ -104,7 +100,7 @@ def class_scores(output: Any, batch: int, rows: Rows = BY_SHAPE) -> torch.Tensor
     return next(iter(found.values())) if len(found) == 1 else None
 
 
-def no_class_scores(output: Any, batch: int, rows: Rows = BY_SHAPE) -> OutputError:
+def no_class_scores(output: Any, batch: int, rows: Rows) -> OutputError:
     """Return the error that says why there are no class scores in an output."""
     found = _candidates(output, batch, rows)
     if len(found) > 1:
@@ -120,7 +116,7 @@ def no_class_scores(output: Any, batch: int, rows: Rows = BY_SHAPE) -> OutputErr
     )
 
 
-def own_part(output: Any, index: int, batch: int, rows: Rows = BY_SHAPE) -> Any:
+def own_part(output: Any, index: int, batch: int, rows: Rows) -> Any:
     """Return one image's own part of a model's output.
 
     Of a tensor (B, ...) it is row `index`; of a dict, tuple or dataclass the same with this done to all that is in
@@ -176,7 +172,7 @@ def _hint(output: Any) -> str:
     return ""
 
 
-def _candidates(output: Any, batch: int, rows: Rows = BY_SHAPE) -> dict[Any, torch.Tensor]:
+def _candidates(output: Any, batch: int, rows: Rows) -> dict[Any, torch.Tensor]:
     if isinstance(output, torch.Tensor):
         found = _as_scores(output, batch)
         return {} if found is None else {"": found}
@@ -209,7 +205,7 @@ def _entries(output: Any) -> dict[Any, Any]:
     return dict(vars(output))
 
 
-def _is_one_part_each(output: Sequence[Any], batch: int, rows: Rows = BY_SHAPE) -> bool:
+def _is_one_part_each(output: Sequence[Any], batch: int, rows: Rows) -> bool:
     """Tell a list with one item for each image from a tuple of tensors (B, ...); both may have length B."""
     tensors = {key: item for key, item in enumerate(output) if isinstance(item, torch.Tensor)}
     batched = [key for key, item in tensors.items() if rows.are_in(item, batch, (key,))]

@@ -60,11 +60,6 @@ class Scores:
     grids: list[torch.Tensor]
 
     @property
-    def are_probabilities(self) -> bool:
-        """Whether class scores are explained that look like probabilities."""
-        return any(item.of_probabilities for item in self.explained)
-
-    @property
     def might_be_probabilities(self) -> bool:
         """Whether single scores in [0, 1] tell two classes apart, and no graph shows if a sigmoid gave them."""
         return (
@@ -136,10 +131,10 @@ def values_of(
     output: Any,
     target: Target,
     count: int,
-    selector: Selector = None,
-    class_names: Sequence[str] | None = None,
-    model_names: Sequence[str] | None = None,
-    rows: Rows | None = None,
+    selector: Selector,
+    class_names: Sequence[str] | None,
+    model_names: Sequence[str] | None,
+    rows: Rows,
 ) -> torch.Tensor:
     """Return one score for each of several inputs, without saying what they are.
 
@@ -161,7 +156,7 @@ def values_of(
     if callable(target):
         found = scores_of(output, [target] * count, class_names, model_names, selector, rows)
         return torch.stack(found.called).detach().cpu()
-    values = torch.from_numpy(Answer.of(selected(output, selector), count, rows or Rows()).require_classes())
+    values = torch.from_numpy(Answer.of(selected(output, selector), count, rows).require_classes())
     column = require_class(as_index(target, None), max(values.shape[1], 2))
     if values.shape[1] == 1:
         return values[:, 0] if column == 1 else -values[:, 0]
@@ -186,7 +181,7 @@ def _explained_class(answer: Answer, index: int, target: Any, suspected: bool) -
     if callable(target):  # which is faster to ask
         if type(target) is ClassLogit:
             target, multi_label = target.class_, target.multi_label
-        elif type(target) is BinaryLogit:
+        else:
             target = target.as_class(row)
     predicted = answer.predicted[index]
     chosen = predicted if target is None else require_class(as_index(target, answer.names), answer.count)

@@ -21,7 +21,7 @@ __tracebackhide__ = is_ours
 
 Colour: TypeAlias = tuple[int, int, int]
 
-LONGEST_SIDE = 1024
+_LONGEST_SIDE = 1024
 _DIMMED = 0.35
 _MORE: Colour = (202, 0, 32)
 _LESS: Colour = (5, 113, 176)
@@ -45,10 +45,10 @@ def opencv() -> ModuleType:
     return module
 
 
-def reduced(rgb: RGB, longest: int = LONGEST_SIDE) -> RGB:
-    """Return the picture with its longer side at most that many pixels."""
+def reduced(rgb: RGB) -> RGB:
+    """Return the picture with its longer side at most 1024 pixels."""
     height, width = rgb.shape[:2]
-    scale = longest / max(height, width)
+    scale = _LONGEST_SIDE / max(height, width)
     if scale >= 1:
         return rgb
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -256,11 +256,11 @@ def _dashes(
     return list(zip(ends[:-1:2], ends[1::2], strict=True))
 
 
-def ring(picture: RGB, centre: npt.NDArray[np.float64], colour: Colour, radius: int = 6) -> RGB:
+def ring(picture: RGB, centre: npt.NDArray[np.float64], colour: Colour) -> RGB:
     """Return the picture with a small ring drawn around a point (x, y), over a dark edge."""
     cv2 = opencv()
     drawn = np.ascontiguousarray(picture)
     point = tuple(int(value) for value in np.round(centre - 0.5))
     for colours, thickness in (((0, 0, 0), 4), (colour, 2)):
-        cv2.circle(drawn, point, radius, colours, thickness, cv2.LINE_AA)
+        cv2.circle(drawn, point, 6, colours, thickness, cv2.LINE_AA)
     return drawn

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -73,7 +71,7 @@ def hidden(
     else:
         picture = Image.fromarray(filled(np.array(source.pixels, dtype=np.uint8), share, fill))
         changed = SourceImage(source.name, source.size, picture)
-        with nullcontext() if preprocess is None else RandomState():
+        with RandomState():
             tensor = apply(preprocess, picture)  # type: ignore[arg-type]  # what is no tensor was preprocessed before
     if tensor.shape != prepared.tensor.shape:
         raise PreprocessError(

@@ -226,7 +226,7 @@ class _Own(Change):
 Perturbation: TypeAlias = Move | Change
 
 
-def perturbation(given: Any, seed: int = 0) -> Perturbation:
+def perturbation(given: Any, seed: int) -> Perturbation:
     """Return a perturbation from what a user passes.
 
     Args:

@@ -113,8 +113,8 @@ class Method:
         return self.function(*args, **kwargs)
 
 
-def _built_in(name: str, file: str, function: str | None = None) -> Method:
-    return Method(name, lambda: getattr(import_module(f"{__name__}.{file}"), function or file))
+def _built_in(name: str, file: str) -> Method:
+    return Method(name, lambda: getattr(import_module(f"{__name__}.{file}"), file))
 
 
 METHODS = {

@@ -17,8 +17,6 @@ from pytest_cam.images.regions.raster import Array, Bools, Lines
 
 __tracebackhide__ = is_ours
 
-Point = tuple[float, float]
-
 _ACCEPTED = "accepted: at least three (x, y) points in image pixels"
 
 

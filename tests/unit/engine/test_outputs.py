@@ -48,14 +48,14 @@ class Answer:
     ids=lambda output: type(output).__name__,
 )
 def test_class_scores_are_found(output: Any) -> None:
-    assert class_scores(output, 2) is LOGITS
+    assert class_scores(output, 2, Rows()) is LOGITS
 
 
 def test_hugging_face_output_is_read_by_its_logits() -> None:
     outputs = pytest.importorskip("transformers.modeling_outputs")
     output = outputs.ImageClassifierOutput(logits=LOGITS, hidden_states=(GRID, GRID))
-    assert class_scores(output, 2) is LOGITS
-    part = own_part(output, 1, 2)
+    assert class_scores(output, 2, Rows()) is LOGITS
+    part = own_part(output, 1, 2, Rows())
     assert part.logits.tolist() == [8, 16, 32]
     assert [state.shape for state in part.hidden_states] == [(3, 4, 4)] * 2
 
@@ -122,14 +122,14 @@ def test_own_part_of_a_dataclass_is_one_whatever_its_init_takes() -> None:
         def __post_init__(self, scale: float) -> None:
             object.__setattr__(self, "best", self.logits.argmax(dim=1) * scale)
 
-    part = own_part(Scored(LOGITS, 3.0), 1, 2)
+    part = own_part(Scored(LOGITS, 3.0), 1, 2, Rows())
     assert isinstance(part, Scored)
     assert (part.logits.tolist(), part.best.item()) == ([8, 16, 32], 6)
 
 
 def test_own_part_of_a_dict_has_a_row_of_each_batched_tensor() -> None:
     classes = torch.zeros(5, 3)
-    part = own_part({"logits": LOGITS, "deep": [GRID, {"grid": GRID}], "classes": classes, "loss": None}, 1, 2)
+    part = own_part({"logits": LOGITS, "deep": [GRID, {"grid": GRID}], "classes": classes, "loss": None}, 1, 2, Rows())
     assert part["logits"].tolist() == [8, 16, 32]
     assert (part["deep"][0].shape, part["deep"][1]["grid"].shape) == ((3, 4, 4), (3, 4, 4))
     assert part["classes"] is classes
@@ -141,14 +141,14 @@ def test_own_part_of_a_dict_has_a_row_of_each_batched_tensor() -> None:
 )
 def test_own_part_of_a_pair_of_tensors_is_a_pair(output: Any) -> None:
     # The length of the pair is that of the batch, and element 0 is not image 0's part for that.
-    part = own_part(output, 1, 2)
+    part = own_part(output, 1, 2, Rows())
     assert type(part) is type(output)
     assert part[0].tolist() == [8, 16, 32]
 
 
 @pytest.mark.parametrize("output", [[{"boxes": FEATURES}, {"boxes": GRID}], [torch.zeros(7, 4), torch.zeros(2, 4)]])
 def test_list_with_one_item_for_each_image_is_taken_apart(output: Any) -> None:
-    assert own_part(output, 1, 2) is output[1]
+    assert own_part(output, 1, 2, Rows()) is output[1]
 
 
 def test_what_has_as_many_rows_as_a_batch_by_chance_stays_whole() -> None:
@@ -165,13 +165,13 @@ def test_output_that_leads_back_to_itself_is_read() -> None:
     output = SimpleNamespace(scores=LOGITS)
     output.itself = output
     Rows().see(output, 2)
-    assert own_part(output, 1, 2).scores.tolist() == [8, 16, 32]
+    assert own_part(output, 1, 2, Rows()).scores.tolist() == [8, 16, 32]
 
 
 def test_types_with_names_keep_them() -> None:
-    assert own_part(Pair(LOGITS, FEATURES), 1, 2).first.tolist() == [8, 16, 32]
-    assert own_part(Answer(LOGITS, (FEATURES,)), 1, 2).hidden[0].shape == (3,)
-    assert own_part(SimpleNamespace(scores=LOGITS), 1, 2).scores.tolist() == [8, 16, 32]
+    assert own_part(Pair(LOGITS, FEATURES), 1, 2, Rows()).first.tolist() == [8, 16, 32]
+    assert own_part(Answer(LOGITS, (FEATURES,)), 1, 2, Rows()).hidden[0].shape == (3,)
+    assert own_part(SimpleNamespace(scores=LOGITS), 1, 2, Rows()).scores.tolist() == [8, 16, 32]
 
 
 @pytest.mark.parametrize(
