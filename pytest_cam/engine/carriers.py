@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 
-from pytest_cam.engine import nested
+from pytest_cam.engine.nested import tensors_in
 from pytest_cam.engine.outputs import with_each
-
-
-def tensors_in(output: Any) -> Iterator[torch.Tensor]:
-    """Return the tensors in a tuple, list or dict."""
-    items = output.values() if isinstance(output, Mapping) else output if isinstance(output, (tuple, list)) else ()
-    yield from (item for item in items if isinstance(item, torch.Tensor))
 
 
 def with_tensor(output: Any, old: torch.Tensor, new: torch.Tensor) -> Any:
@@ -28,4 +21,4 @@ def passes_on(outer: str, output: Any, inner: str, tensor: torch.Tensor) -> bool
     Only then all that reads the inner output reads the outer one: not where the outer module also returns it pooled,
     and not after a dropout beside it, which returns what it got.
     """
-    return inner.startswith(f"{outer}.") and all(held is tensor for held in nested.tensors_in(output))
+    return inner.startswith(f"{outer}.") and all(held is tensor for held in tensors_in(output))

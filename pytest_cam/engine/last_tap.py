@@ -10,14 +10,13 @@ import torch
 from torch import nn
 
 from pytest_cam.engine.backward import leads_to
-from pytest_cam.engine.batch_sizes import of_other_batch
 from pytest_cam.engine.carriers import passes_on, with_tensor
 from pytest_cam.engine.channel_axis import convolves, normalises_last_axis
 from pytest_cam.engine.graph import comes_from, is_joined_last
 from pytest_cam.engine.hooks import HookManager, takes_hooks
 from pytest_cam.engine.layers import Layer
 from pytest_cam.engine.layouts import Grid, Layout
-from pytest_cam.engine.reader import Reader
+from pytest_cam.engine.reader import Reader, of_other_batch
 from pytest_cam.engine.tap import Prelude, Seen, cut
 from pytest_cam.engine.targets import Scores
 from pytest_cam.errors import LayerError, ModelError, is_ours

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -11,8 +11,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_cam.engine.batch_sizes import of_other_batch
-from pytest_cam.engine.carriers import tensors_in
 from pytest_cam.engine.channel_axis import CHANNELS_FIRST, convolves, normalises_last_axis
 from pytest_cam.engine.layouts import Grid, Layout, Reshape, reshaped
 from pytest_cam.errors import LayerError, is_ours
@@ -69,7 +67,8 @@ class Reader:
         """Return the tensor of a layer's output that has a grid: itself, or the first one of a tuple, list or dict."""
         if isinstance(output, torch.Tensor):
             return output
-        tensors = list(tensors_in(output))
+        items = output.values() if isinstance(output, Mapping) else output if isinstance(output, (tuple, list)) else ()
+        tensors = [item for item in items if isinstance(item, torch.Tensor)]
         return next((tensor for tensor in tensors if self.readings(tensor)), tensors[0] if tensors else None)
 
     def read(self, tensor: torch.Tensor, module: nn.Module, name: str) -> Layout:
@@ -233,3 +232,12 @@ class Reader:
 
 def _rolls_back(module: nn.Module) -> bool:
     return type(module).__name__ == "Reroll" or callable(getattr(type(module), "reroll", None))
+
+
+def of_other_batch(name: str, shape: torch.Size, images: int) -> LayerError:
+    """Return the error about a layer with an output of that shape for a number of images."""
+    return LayerError(
+        f"layer {name!r} has an output {tuple(shape)} for {images} images, so which part belongs to which image is not "
+        f"known; accepted: ({images}, C, h, w), ({images}, h, w, C) or ({images}, tokens, C), or "
+        "reshape=<callable from this tensor to (B, C, h, w)>"
+    )
