@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from pytest_cam.engine.arrays import as_tensors
 from pytest_cam.engine.methods import Method, names_for_any_callable
+from pytest_cam.engine.outputs import with_each
 from pytest_cam.engine.state import ModelState
 from pytest_cam.errors import ModelError, is_ours, kind_of
 from pytest_cam.randomness import RandomState
@@ -22,6 +22,8 @@ __tracebackhide__ = is_ours
 
 # What a session of ONNX Runtime says of its input, where it is no other.
 _DTYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64}
+# Numbers that are longer than torch's longest, real and complex, and what they become: by NumPy's letters for them.
+_LONGEST = {"g": "d", "G": "D"}
 
 Model: TypeAlias = nn.Module | Callable[..., Any]
 
@@ -187,3 +189,17 @@ def _in_parts(
 
 def _has_rows(array: Any, rows: int) -> bool:
     return isinstance(array, np.ndarray) and array.ndim > 0 and len(array) == rows
+
+
+def as_tensors(output: Any) -> Any:
+    """Return an output with each array of numbers in it as a tensor."""
+    return with_each(output, lambda held: held if isinstance(held, torch.Tensor) else _as_tensor(held))
+
+
+def _as_tensor(array: npt.NDArray[Any]) -> Any:
+    if array.dtype.kind not in "biufc":
+        return array  # no numbers: the names of classes, perhaps
+    kind = _LONGEST.get(array.dtype.char, array.dtype.newbyteorder("="))
+    native = np.ascontiguousarray(array.astype(kind, copy=False)).reshape(array.shape)
+    # torch warns of arrays that cannot be written to, as those of JAX are.
+    return torch.from_numpy(native if native.flags.writeable else native.copy())

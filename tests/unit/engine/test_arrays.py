@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pytest_cam import attend
-from pytest_cam.engine.arrays import as_tensors
+from pytest_cam.engine.black_box import as_tensors
 from pytest_cam.errors import OutputError
 
 SCORES = np.array([[1.0, 2.0, 4.0]], dtype=np.float32)
