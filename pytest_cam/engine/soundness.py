@@ -11,36 +11,9 @@ from torch.nn.modules import module as module_hooks
 
 from pytest_cam.engine.buffers import same_bits
 from pytest_cam.engine.nested import tensors_in
-from pytest_cam.engine.recording import copied
 
 # By how much rows of a batch may differ from a batch of one, as a share of the largest value: kernels round otherwise.
 _ROUNDING = 1e-4
-
-
-class Buffers:
-    """The buffers of some modules, with copies of what they hold."""
-
-    def __init__(self, modules: list[nn.Module]) -> None:
-        self._tables = [
-            (
-                module,
-                {
-                    name: (buffer, None if buffer is None else copied(buffer))
-                    for name, buffer in module._buffers.items()
-                },
-            )
-            for module in modules
-        ]
-
-    def why_changed(self, names: dict[nn.Module, str]) -> str:
-        """Return which buffer is not what it was, in words, or ""."""
-        for module, table in self._tables:
-            for name in table.keys() | module._buffers.keys():
-                before, held = table.get(name, (None, None))
-                now = module._buffers.get(name)
-                if now is not before or (now is not None and held is not None and not is_same(now, held)):
-                    return f"a forward pass changes the buffer {name!r} of {names.get(module) or 'the model'!r}"
-        return ""
 
 
 def hooked(model: nn.Module) -> str:

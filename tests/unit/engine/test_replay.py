@@ -309,7 +309,7 @@ def _noisy() -> nn.Module:
     ("make", "why"),
     [
         (_noisy, "draws random numbers"),
-        (Counting, "changes the buffer 'passes' of 'the model'"),
+        (Counting, "changes its buffers"),
         (_hooked, "forward hooks on 'stem'"),
         (Wrapping, "'stem' returns a Opaque"),
     ],

@@ -563,11 +563,12 @@ def test_random_numbers_that_a_function_of_the_user_draws_come_back(given: str) 
     ],
     ids=["quantised", "meta", "nested", "sparse"],
 )
-def test_buffers_of_any_kind_are_no_error(make: Any) -> None:
+@pytest.mark.parametrize("method", ["gradcam++", "ablationcam"])
+def test_buffers_of_any_kind_are_no_error(method: str, make: Any) -> None:
     model = Seen().eval()
     model.register_buffer("peculiar", make())
     kept = model.peculiar
-    attend(model, torch.rand(3, 16, 16), layer="look", target=1)
+    attend(model, torch.rand(3, 16, 16), layer="look", method=method, target=1)
     assert model.peculiar is kept
 
 
