@@ -1,4 +1,4 @@
-"""The bits that a tensor holds: as whole numbers where they lie, and summed up in one number."""
+"""The bits that a tensor holds: as whole numbers where they lie, compared, and summed up in one number."""
 
 from __future__ import annotations
 
@@ -44,6 +44,12 @@ def are_rows_whole(fixed: torch.Tensor) -> bool:
     axes = [(size, stride) for size, stride in zip(fixed.shape[1:], fixed.stride()[1:], strict=True) if size > 1]
     last = sum((size - 1) * stride for size, stride in axes)
     return last == length - 1 and (fixed.ndim == 0 or len(fixed) == 1 or fixed.stride(0) == length)
+
+
+def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Return whether two tensors of one type and one number of values are the same: NaN is, and -0.0 is not 0.0."""
+    word = WORDS.get(one.element_size(), torch.int64)  # a complex number of two
+    return torch.equal(one.reshape(-1).view(word), other.reshape(-1).view(word))
 
 
 def checksum(tensor: torch.Tensor) -> int:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-BufferTable = dict[str, torch.Tensor | None]
+from pytest_cam.engine.bits import same_bits
 
-# Seen as integers of the same width, NaN equals NaN and 0.0 is not -0.0.
-_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.int64}
+BufferTable = dict[str, torch.Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,6 @@ def _end_to_end(tensors: list[torch.Tensor]) -> torch.Tensor:
     if dimensions == 0:
         return torch.stack(tensors)
     return torch.cat(tensors if dimensions == 1 else [tensor.reshape(-1) for tensor in tensors])
-
-
-def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Return whether two tensors of one type and one number of values are the same to the bit."""
-    kind = _BITS[one.element_size()]
-    return torch.equal(one.reshape(-1).view(kind), other.reshape(-1).view(kind))
 
 
 class Buffers:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.modules import module as module_hooks
 
-from pytest_cam.engine.buffers import same_bits
+from pytest_cam.engine.bits import same_bits
 from pytest_cam.engine.nested import tensors_in
 
 # By how much rows of a batch may differ from a batch of one, as a share of the largest value: kernels round otherwise.
