@@ -18,7 +18,7 @@ from pytest_cam.engine.finite import largest
 from pytest_cam.engine.forward import frozen, plainly
 from pytest_cam.engine.independent import score_of
 from pytest_cam.engine.nested import mapped
-from pytest_cam.engine.recording import each_forward
+from pytest_cam.engine.recording import Forward, each_forward
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.targets import Scores, Target
 from pytest_cam.errors import IndependentScoreError, MethodError, ModelError, is_ours
@@ -55,7 +55,7 @@ def attention_gradients(subject: Subject, inputs: torch.Tensor, target: Target, 
     blocks = blocks_of(subject, inputs, method)
     formation = _Formation(blocks)
 
-    def scores(forward: _Forward) -> Scores:
+    def scores(forward: Forward) -> Scores:
         # Before the pass, not after it: its graph may need a buffer as the pass has left it.
         subject.state.rewind()
         with each_forward(blocks.modules, forward):
@@ -82,9 +82,6 @@ def attention_gradients(subject: Subject, inputs: torch.Tensor, target: Target, 
             "torchvision's transformers have before they are trained"
         )
     return found
-
-
-_Forward = Callable[[nn.Module, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
 class _Formation:
@@ -129,7 +126,7 @@ class _Formation:
         # A copy, since what follows may write to it.
         return _with(output, tokens, (tokens if block is self._last else tokens.detach()).clone())
 
-    def gradient(self, number: int, scores: Callable[[_Forward], Scores]) -> torch.Tensor:
+    def gradient(self, number: int, scores: Callable[[Forward], Scores]) -> torch.Tensor:
         """Return d s_l / d A_l, (heads, n, h, w), for block l.
 
         Args:
