@@ -22,7 +22,7 @@ from pytest_cam.engine.hooks import HOOK_KINDS
 _KNOWN = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.")
 _attributes = operator.attrgetter("__dict__")  # which takes half as long as `vars`
 # What torch gives to every module.
-_COMMON = frozenset(vars(nn.Module()))
+OF_EACH_MODULE = frozenset(vars(nn.Module()))
 _RANDOM = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 
 
@@ -171,7 +171,7 @@ class _Kept:
             [module._modules for module in modules if not module._modules],
             list(map(len, attributes)),
             sum(map(_values_to_lay_out, modules)),
-            [(operator.itemgetter(*names), held) for held in attributes if (names := held.keys() - _COMMON)],
+            [(operator.itemgetter(*names), held) for held in attributes if (names := held.keys() - OF_EACH_MODULE)],
         )
 
     def is_of(self, modules: list[nn.Module]) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from pytest_cam.engine.module_tree import OF_EACH_MODULE
 from pytest_cam.engine.named import (
     FINISHED,
     INSTALLED,
@@ -38,10 +39,6 @@ _FIXED = {str, bytes, bool, int, float, complex, type(None), torch.dtype, torch.
 _FROZEN = (tuple, frozenset, MethodType, staticmethod, classmethod, property, partial)
 # Python's own classes of what is the user's: settings.
 _NAMESPACES = (SimpleNamespace, Namespace)
-
-# What each module has: its weights, the modules in it and its hooks are looked at elsewhere.
-_OF_EACH_MODULE = frozenset(vars(nn.Module()))
-
 
 _parts_of = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
 
@@ -90,7 +87,8 @@ class Reach:
         most = _MOST + _OF_A_MODULE * len(modules)
         level: list[Any] = []
         for table in roots:
-            names = [name for name in table if name not in _OF_EACH_MODULE]
+            # What each module has, its weights, the modules in it and its hooks, is looked at elsewhere.
+            names = [name for name in table if name not in OF_EACH_MODULE]
             reach._note_places(table, names)
             level += map(table.__getitem__, names)
         reach._look_into(level, seen, most)
