@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pytest_cam.errors import DependencyError, KeywordError, is_ours, kind_of
 from pytest_cam.images import drawing
-from pytest_cam.images.geometry import Rectangle
+from pytest_cam.images.geometry import in_whole_pixels
 from pytest_cam.images.loading import RGB
 from pytest_cam.images.panel import Tile, panel, stretched, tile_of
 from pytest_cam.images.style import Style
@@ -111,7 +111,7 @@ class Comparison:
             "input": ["{} x {} pixels".format(*attention.geometry.input_size) for attention in both],
         }
         if self._maps.part is not None:
-            known["the model saw"] = [_corners(attention.geometry.seen) for attention in both]
+            known["the model saw"] = [in_whole_pixels(attention.geometry.seen) for attention in both]
         return tuple(f"{what}: {one} against {two}" for what, (one, two) in known.items() if one != two)
 
     def assert_agrees(
@@ -157,7 +157,8 @@ class Comparison:
             ("peaks", f"{_peak(self.first)} and {_peak(self.second)}, {self.peak_distance:.0f} px apart"),
         ]
         if self._maps.part is not None:
-            lines.append(("compared over", f"{_corners(self._maps.part)}, the part of the image that both models saw"))
+            part = in_whole_pixels(self._maps.part)
+            lines.append(("compared over", f"{part}, the part of the image that both models saw"))
         lines += [("differs", difference) for difference in self.differences]
         common = labels((self.first, self.second))[1]
         if common:
@@ -220,7 +221,7 @@ def _findings(comparison: Comparison, mode: str, figures: tuple[Figure, ...], na
         ("peaks", f"{_peak(first)} and {_peak(second)}, {comparison.peak_distance:.0f} px apart"),
     ]
     if comparison._maps.part is not None:
-        facts.append(("compared", f"{_corners(comparison._maps.part)}, the part of the image that both saw"))
+        facts.append(("compared", f"{in_whole_pixels(comparison._maps.part)}, the part of the image that both saw"))
     # What is explained stands above.
     differing = [text for text in comparison.differences if not text.startswith("target:")]
     if differing:
@@ -279,7 +280,3 @@ def _peak(attention: Attention) -> str:
     x, y = attention.peak
     tied = tied_cells(attention.map.astype(np.float64))
     return f"({x:.0f}, {y:.0f})" + (f" (shared by {tied} cells)" if tied > 1 else "")
-
-
-def _corners(rectangle: Rectangle) -> str:
-    return "({:.0f}, {:.0f}, {:.0f}, {:.0f})".format(*rectangle)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pytest_cam.errors import FlatMapError, SettingError, is_ours
 from pytest_cam.images import drawing
-from pytest_cam.images.geometry import Geometry, Rectangle
+from pytest_cam.images.geometry import Geometry, Rectangle, intersection
 from pytest_cam.images.loading import RGB
 from pytest_cam.images.regions import Box
 from pytest_cam.images.style import Style
@@ -106,6 +106,5 @@ def attended_boxes(cam: npt.NDArray[np.float32], geometry: Geometry, threshold: 
 
 def _in_image(rectangle: Rectangle, seen: Rectangle) -> Box | None:
     """Return what of a rectangle is not padding; None where that is no more than rounding."""
-    (x1, y1, x2, y2), (left, top, right, bottom) = rectangle, seen
-    x1, y1, x2, y2 = max(x1, left), max(y1, top), min(x2, right), min(y2, bottom)
+    x1, y1, x2, y2 = intersection(rectangle, seen)
     return Box(x1, y1, x2, y2) if min(x2 - x1, y2 - y1) > _ROUNDING else None

@@ -12,6 +12,7 @@ from torchvision.ops import box_iou
 
 from pytest_cam.engine.ready_targets import ReadyTarget, as_index, label_of, require_class
 from pytest_cam.errors import OutputError, TargetError, is_ours, kind_of
+from pytest_cam.images.geometry import in_whole_pixels
 from pytest_cam.images.regions import Region, as_region
 
 if TYPE_CHECKING:
@@ -198,11 +199,10 @@ class DetectionBox(ReadyTarget):
         rectangle = self._turned((left, top, right, bottom))
         if self.geometry is not None:
             rectangle = self.geometry.rectangle_to_image(rectangle)
-        corners = ", ".join(f"{value:.0f}" for value in rectangle)
         return (
             f"no detection overlaps {as_region(self.box)} with an IoU of {_SAME_OBJECT:g} or more; the nearest is "
-            f"({corners}), label {int(labels[nearest])}, score {float(scores[nearest].detach()):.2f}, IoU "
-            f"{float(overlaps[nearest]):.2f}"
+            f"{in_whole_pixels(rectangle)}, label {int(labels[nearest])}, score {float(scores[nearest].detach()):.2f}, "
+            f"IoU {float(overlaps[nearest]):.2f}"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias
 
 from pytest_cam.errors import RegionError, is_ours
-from pytest_cam.images.geometry import Geometry, Points, Rectangle
+from pytest_cam.images.geometry import Geometry, Points, Rectangle, intersection, rectangle_of
 from pytest_cam.images.regions import Box, Polygon, Region, as_region
 from pytest_cam.images.regions.base import require_pixels
 
@@ -62,9 +62,8 @@ def region_in_image(value: Any, frame: Frame, geometry: Geometry) -> Region:
 
 def _shown(geometry: Geometry) -> Rectangle:
     """Return the part of the input that the image fills."""
-    width, height = geometry.input_size
-    x1, y1, x2, y2 = geometry.rectangle_to_input((0.0, 0.0, *geometry.image_size))
-    return max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
+    filled = geometry.rectangle_to_input(rectangle_of(geometry.image_size))
+    return intersection(filled, rectangle_of(geometry.input_size))
 
 
 def _require_on_input(region: Box | Polygon, points: Points, shown: Rectangle, input_size: tuple[int, int]) -> None:

@@ -74,15 +74,28 @@ class Geometry:
     @cached_property
     def seen(self) -> Rectangle:
         """The part of the image that the model sees, in image pixels."""
-        x1, y1, x2, y2 = self.rectangle_to_image((0.0, 0.0, *self.input_size))
-        width, height = self.image_size
-        return max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
+        return intersection(self.rectangle_to_image(rectangle_of(self.input_size)), rectangle_of(self.image_size))
 
     def cell_in_image(self, grid: tuple[int, int]) -> tuple[float, float]:
         """Return (width, height) in image pixels of one cell of a map with grid (rows, columns)."""
         cell = self.input_size[0] / grid[1], self.input_size[1] / grid[0]
         x1, y1, x2, y2 = self.rectangle_to_image((0.0, 0.0, *cell))
         return x2 - x1, y2 - y1
+
+
+def rectangle_of(size: tuple[int, int]) -> Rectangle:
+    """Return all of something of that (width, height)."""
+    return 0.0, 0.0, float(size[0]), float(size[1])
+
+
+def intersection(first: Rectangle, second: Rectangle) -> Rectangle:
+    """Return what two rectangles have in common; where that is nothing, x2 <= x1 or y2 <= y1."""
+    return max(first[0], second[0]), max(first[1], second[1]), min(first[2], second[2]), min(first[3], second[3])
+
+
+def in_whole_pixels(rectangle: Rectangle) -> str:
+    """Return (x1, y1, x2, y2) for a text."""
+    return "({:.0f}, {:.0f}, {:.0f}, {:.0f})".format(*rectangle)
 
 
 def _apply(matrix: npt.ArrayLike, points: npt.ArrayLike) -> Points:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cam.errors import EmptyMapError, ImageError, is_ours
-from pytest_cam.images.geometry import Geometry, Rectangle
+from pytest_cam.images.geometry import Geometry, Rectangle, in_whole_pixels, intersection
 
 __tracebackhide__ = is_ours
 
@@ -68,8 +68,8 @@ def align(first: npt.ArrayLike, seen_first: Geometry, second: npt.ArrayLike, see
     for which, cam in zip(("first", "second"), on_part, strict=True):
         if cam.max() == 0:
             raise EmptyMapError(
-                f"the {which} map is zero in all of {_text(part)}, the part of the image that both models saw, so "
-                "there is nothing to compare"
+                f"the {which} map is zero in all of {in_whole_pixels(part)}, the part of the image that both models "
+                "saw, so there is nothing to compare"
             )
     return Aligned(on_part[0], on_part[1], (y2 - y1, x2 - x1), part)
 
@@ -86,14 +86,13 @@ def _corners(geometry: Geometry) -> Array:
 
 
 def _common(first: Rectangle, second: Rectangle) -> Rectangle:
-    x1, y1 = max(first[0], second[0]), max(first[1], second[1])
-    x2, y2 = min(first[2], second[2]), min(first[3], second[3])
-    if x2 - x1 <= 0 or y2 - y1 <= 0:
+    part = x1, y1, x2, y2 = intersection(first, second)
+    if x2 <= x1 or y2 <= y1:
         raise ImageError(
-            f"the two models saw no common part of the image: {_text(first)} and {_text(second)} of it, in image "
-            "pixels. Compare attentions whose preprocesses show the same part"
+            f"the two models saw no common part of the image: {in_whole_pixels(first)} and {in_whole_pixels(second)} "
+            "of it, in image pixels. Compare attentions whose preprocesses show the same part"
         )
-    return x1, y1, x2, y2
+    return part
 
 
 def _sampled(cam: Array, geometry: Geometry, x: Array, y: Array) -> Array:
@@ -112,7 +111,3 @@ def _neighbours(position: Array, cells: int, length: int) -> tuple[npt.NDArray[n
     place = np.clip(position * cells / length - 0.5, 0, cells - 1)
     before = np.floor(place).astype(np.intp)
     return before, np.minimum(before + 1, cells - 1), place - before
-
-
-def _text(rectangle: Rectangle) -> str:
-    return "({:.0f}, {:.0f}, {:.0f}, {:.0f})".format(*rectangle)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cam.errors import RegionError, is_ours
-from pytest_cam.images.geometry import Geometry, Rectangle
+from pytest_cam.images.geometry import Geometry, Rectangle, intersection, rectangle_of
 from pytest_cam.images.regions.base import Region, require_inside, written
 from pytest_cam.images.regions.raster import Array, Bools, Lines
 from pytest_cam.images.regions.touched import Touched, TouchedRectangle
@@ -140,14 +139,15 @@ class Box(Region):
 
     def touched(self, geometry: Geometry) -> Touched:
         """Return the input pixels that the box touches, and how much of each lies in it."""
-        x1, y1, x2, y2 = geometry.rectangle_to_input(_clipped(self.corners, geometry.image_size))
+        x1, y1, x2, y2 = geometry.rectangle_to_input(intersection(self.corners, rectangle_of(geometry.image_size)))
         column, columns = _overlap(geometry.input_size[0], x1, x2)
         row, rows = _overlap(geometry.input_size[1], y1, y2)
         return TouchedRectangle((row, column), rows, columns)
 
     def widened(self, dx: float, dy: float, image_size: tuple[int, int]) -> Box:
         """Return the box widened by dx to the left and right and dy to the top and bottom, within the image."""
-        return Box(*_clipped((self.x1 - dx, self.y1 - dy, self.x2 + dx, self.y2 + dy), image_size))
+        widened = self.x1 - dx, self.y1 - dy, self.x2 + dx, self.y2 + dy
+        return Box(*intersection(widened, rectangle_of(image_size)))
 
     def require_within(self, image_size: tuple[int, int]) -> None:
         """Check that the box reaches outside the image by no more than a rounding, and was not made for another.
@@ -169,7 +169,8 @@ class Box(Region):
             RegionError: The box lies outside the image by more than a rounding.
         """
         self.require_within(geometry.image_size)
-        return min(_intersection(self.corners, geometry.seen) / self.area, 1.0)
+        x1, y1, x2, y2 = intersection(self.corners, geometry.seen)
+        return min(max(x2 - x1, 0.0) * max(y2 - y1, 0.0) / self.area, 1.0)
 
     def distance(self, point: tuple[float, float], geometry: Geometry) -> float:
         """Return how far a point is from the box, both in image pixels; 0 inside."""
@@ -202,11 +203,6 @@ def _side(name: str, value: Any) -> float:
     return number
 
 
-def _clipped(box: Rectangle, image_size: tuple[int, int]) -> Rectangle:
-    width, height = image_size
-    return max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(width)), min(box[3], float(height))
-
-
 def _overlap(length: int, start: float, stop: float) -> tuple[int, npt.NDArray[np.float64]]:
     """Return the first pixel of an axis that an interval touches, and the shares of that and the next ones in it."""
     first, after = max(math.floor(start), 0), min(math.ceil(stop), length)
@@ -215,9 +211,3 @@ def _overlap(length: int, start: float, stop: float) -> tuple[int, npt.NDArray[n
         shares[-1] = min(after, stop) - max(after - 1, start)
         shares[0] = min(first + 1, stop) - max(first, start)
     return first, shares
-
-
-def _intersection(first: Sequence[float], second: Sequence[float]) -> float:
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    return max(width, 0.0) * max(height, 0.0)
