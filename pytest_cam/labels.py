@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_cam.errors import ImageError, is_ours
+from pytest_cam.verdicts.message import layer_said
 
 if TYPE_CHECKING:
     from pytest_cam.attention import Attention
@@ -25,7 +26,7 @@ def facts(attentions: Sequence[Attention]) -> dict[str, list[str]]:
     ambiguous = {name for name in names if len({t for n, t in zip(names, targets, strict=True) if n == name}) > 1}
     return {
         "method": [attention.method for attention in attentions],
-        "layer": [_layer(attention) for attention in attentions],
+        "layer": [layer_said(attention) for attention in attentions],
         "target": [
             f"{name} ({'callable' if target is None else target})" if name in ambiguous else name
             for name, target in zip(names, targets, strict=True)
@@ -84,9 +85,3 @@ def require_one_image(attentions: Sequence[Attention], what: str) -> None:
                 f"the attentions of a {what} must be of one image, and {other.name} differs from {first.name} in "
                 f"{np.count_nonzero(apart > shades)} of {apart.size} pixels. {_HINT}"
             )
-
-
-def _layer(attention: Attention) -> str:
-    if attention.layer_calls == 1:
-        return attention.layer
-    return f"{attention.layer} in run {attention.layer_call} of {attention.layer_calls}"

@@ -16,7 +16,7 @@ from pytest_cam.images.style import Style
 from pytest_cam.measures.localization import upsample
 from pytest_cam.measures.similarity import is_flat
 from pytest_cam.verdicts.findings import View
-from pytest_cam.verdicts.message import explained
+from pytest_cam.verdicts.message import explained, layer_said
 
 if TYPE_CHECKING:
     from pytest_cam.attention import Attention
@@ -86,8 +86,7 @@ def require_pattern(attention: Attention) -> None:
 
 def where(attention: Attention) -> str:
     """Return how an attention was asked for: "gradcam++, layer4"."""
-    run = f" in run {attention.layer_call} of {attention.layer_calls}" if attention.layer_calls > 1 else ""
-    return f"{attention.method}, {attention.layer}{run}"
+    return f"{attention.method}, {layer_said(attention)}"
 
 
 def attended_boxes(cam: npt.NDArray[np.float32], geometry: Geometry, threshold: float = 0.5) -> list[Box]:

@@ -14,6 +14,7 @@ from pytest_cam.attention import Attention
 from pytest_cam.baselines.model_identity import ModelIdentity
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB
+from pytest_cam.verdicts.message import class_said
 
 # Means over 8 x 8 parts of the image: another photo differs by dozens, another decoder or precision by less than two.
 _THUMBNAIL = (8, 8)
@@ -92,7 +93,7 @@ class Baseline:
             ("layer", self.layer, now.layer),
             ("run of the layer", self.layer_call, now.layer_call),
             ("grid", _times(self.map.shape), _times(now.map.shape)),
-            ("target", _target(self), _target(now)),
+            ("target", class_said(self.target, self.target_name), class_said(now.target, now.target_name)),
             ("image size", _times(self.geometry.image_size), _times(now.geometry.image_size)),
             ("input size", _times(self.geometry.input_size), _times(now.geometry.input_size)),
         ):
@@ -138,11 +139,6 @@ def _range(attention: Attention) -> tuple[float, float] | None:
 def _thumbnail(picture: RGB) -> npt.NDArray[np.uint8]:
     small = Image.fromarray(picture).resize(_THUMBNAIL, Image.Resampling.BOX)
     return np.array(small, dtype=np.uint8).reshape(_THUMBNAIL[1], -1)
-
-
-def _target(baseline: Baseline) -> str:
-    name, index = baseline.target_name, baseline.target
-    return name if index is None or name == f"class {index}" else f'class {index} "{name}"'
 
 
 def _times(size: tuple[int, ...]) -> str:

@@ -12,6 +12,7 @@ from pytest_cam.errors import LimitError, is_ours
 from pytest_cam.intervention import Intervention, reduced_pictures
 from pytest_cam.verdicts.findings import Figure, Findings, View
 from pytest_cam.verdicts.limits import as_number
+from pytest_cam.verdicts.message import class_said
 
 __tracebackhide__ = is_ours
 
@@ -57,9 +58,6 @@ def findings(intervention: Intervention, check: str, figures: Sequence[Figure], 
     before, after = intervention.before, intervention.after
     name, changed = _names(intervention)
     whole, perturbed = reduced_pictures(intervention)
-    facts = [("explained", _named(before.explained)), ("as it is", _said(before.explained, before.predicted))]
-    facts.append((changed, _said(after.explained, after.predicted)))
-    facts.append(("region", f"{intervention.region}, {intervention.covered:.0%} of what the model sees"))
     return Findings(
         check=check,
         where=intervention.fill,
@@ -70,7 +68,12 @@ def findings(intervention: Intervention, check: str, figures: Sequence[Figure], 
         ),
         image_name=intervention.image.name,
         geometry=intervention.geometry,
-        facts=tuple(facts),
+        facts=(
+            ("explained", class_said(before.explained.target, before.explained.name)),
+            ("as it is", _said(before.explained, before.predicted)),
+            (changed, _said(after.explained, after.predicted)),
+            ("region", f"{intervention.region}, {intervention.covered:.0%} of what the model sees"),
+        ),
         regions=(intervention.region,),
         hints=(*_accuracy(before.explained), *hints, *_cropped(intervention)),
     )
@@ -85,12 +88,6 @@ def quoted(what: Explained | None) -> str:
 
 def _names(intervention: Intervention) -> tuple[str, str]:
     return ("region-only", "region alone") if intervention.keeps else ("region-hidden", "region hidden")
-
-
-def _named(what: Explained) -> str:
-    if what.target is None:
-        return what.name
-    return f"class {what.target}" if quoted(what) == what.name else f"class {what.target} {quoted(what)}"
 
 
 def _said(what: Explained, predicted: Explained | None) -> str:

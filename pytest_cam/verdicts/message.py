@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.findings import AnyEvidence, Figure, Findings, View
 from pytest_cam.verdicts.limits import Judged
 from pytest_cam.verdicts.sketch import COLUMNS_ALONE, COLUMNS_OF_TWO, LEGEND, LEGEND_OF_REGIONS, side_by_side, sketch
+
+if TYPE_CHECKING:
+    from pytest_cam.attention import Attention
 
 # Below this ceiling the grid, not the model, decides much of the figure.
 _COARSE = 0.5
@@ -35,10 +39,8 @@ def first_line(evidence: AnyEvidence) -> str:
             figure.words or _decision(figure.name, figure) for figure in evidence.figures if not figure.passed
         )
         return f"{evidence.check}{': ' if decisions else ''}{decisions} ({evidence.where})"
-    run = f" in run {evidence.layer_call} of {evidence.layer_calls}" if evidence.layer_calls > 1 else ""
-    where = f"({evidence.method}, {evidence.layer}{run})"
     decisions = "; ".join(decision(measurement) for measurement in evidence.measurements)
-    return f"{evidence.check}{': ' if decisions else ''}{decisions} {where}"
+    return f"{evidence.check}{': ' if decisions else ''}{decisions} ({evidence.method}, {layer_said(evidence)})"
 
 
 def decision(measurement: Measurement) -> str:
@@ -143,8 +145,7 @@ def explained(what: Explained) -> str:
     if what.target is None:
         text = f"{what.name} = {what.score:.4g}"
     else:
-        named = "" if what.name == f"class {what.target}" else f' "{what.name}"'
-        text = f"class {what.target}{named}" + (f" ({what.note})" if what.note else "")
+        text = class_said(what.target, what.name) + (f" ({what.note})" if what.note else "")
     if what.probability is not None:
         text += f", probability {what.probability:.2f}"
     if what.predicted is None:
@@ -152,6 +153,16 @@ def explained(what: Explained) -> str:
     if what.is_predicted:
         return f"{text}, predicted"
     return f"{text}; the model predicts {what.predicted_name}"
+
+
+def class_said(index: int | None, name: str) -> str:
+    """Return what a class is called: 'class 3 "dog"', or "class 3" without a name; of a callable its own name."""
+    return name if index is None or name == f"class {index}" else f'class {index} "{name}"'
+
+
+def layer_said(what: Evidence | Attention) -> str:
+    """Return the explained layer, and which of its runs where there are several: "layer4", "relu in run 1 of 2"."""
+    return what.layer + (f" in run {what.layer_call} of {what.layer_calls}" if what.layer_calls > 1 else "")
 
 
 def image(name: str, geometry: Geometry) -> str:
