@@ -16,6 +16,7 @@ from pytest_cam.measures.alignment import extent_of
 from pytest_cam.verdicts.findings import Figure, Findings, View
 from pytest_cam.verdicts.likeness import Mode, likeness
 from pytest_cam.verdicts.message import explained
+from pytest_cam.views import where
 
 if TYPE_CHECKING:
     from pytest_cam.baselines.model_identity import ModelIdentity
@@ -82,7 +83,7 @@ def findings(
     ]
     return Findings(
         check=CHECK,
-        where=f"{mode}, {attention.method}, {attention.layer}",
+        where=f"{mode}, {where(attention)}",
         figures=figures,
         views=tuple(views),
         image_name=attention.image.name,

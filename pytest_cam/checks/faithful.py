@@ -18,7 +18,7 @@ from pytest_cam.verdicts.findings import Figure, Findings, View
 from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.limits import least
 from pytest_cam.verdicts.message import explained
-from pytest_cam.views import require_pattern
+from pytest_cam.views import require_pattern, view_of, where
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -121,7 +121,6 @@ def _evidence(found: Faithfulness, beaten: Figure) -> Findings:
     areas = np.array(found.random_areas)
     better = "lower" if found.lower_is_better else "higher"
     what = f"mean of the {found.score}; {better} is better; random {areas.min():.3g} to {areas.max():.3g}"
-    whole = drawing.reduced(attention.image.rgb())
     half = float(np.interp(0.5, found.shares, found.curve))
     title = f"the input, half of its {_BY[found.by]}: {found.score} {half:.3g}"
     hints = ["another method, or an earlier layer with a finer grid, may rank better; this says nothing of the model"]
@@ -129,10 +128,10 @@ def _evidence(found: Faithfulness, beaten: Figure) -> Findings:
         hints = ["the score is the same whatever is replaced: there is no order to find"]
     return Findings(
         check="attention faithful",
-        where=f"{found.by}, {attention.method}, {attention.layer}",
+        where=f"{found.by}, {where(attention)}",
         figures=(beaten, Figure("area", found.area, meaning=what)),
         views=(
-            View("map", "the map", whole, attention.map, attention.geometry, _about(found)),
+            view_of(attention, "map", "the map"),
             View("half", title, drawing.reduced(found.halfway)),
         ),
         image_name=attention.image.name,
@@ -140,11 +139,6 @@ def _evidence(found: Faithfulness, beaten: Figure) -> Findings:
         facts=(("explained", explained(attention.explained)), ("curve", _curve(found))),
         hints=tuple(hints),
     )
-
-
-def _about(found: Faithfulness) -> dict[str, Any]:
-    attention = found.attention
-    return {"method": attention.method, "layer": attention.layer, "target": attention.target, "score": attention.score}
 
 
 def _curve(found: Faithfulness) -> str:

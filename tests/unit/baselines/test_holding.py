@@ -121,6 +121,13 @@ def test_failure_shows_expected_actual_and_difference_and_says_how_to_accept(run
     assert f"accept its map: pytest {quote}test_dogs.py::test_looks[a b]{quote} --cam-update=changed" in text
 
 
+def test_failure_says_which_run_of_the_layer_is_meant(running: MakeRunning, attention) -> None:
+    twice = replace(attention, layer_call=2, layer_calls=3)
+    hold(running(update="missing"), twice)
+    with pytest.raises(AttentionError, match=r"\(same-weights, gradcam, 0 in run 2 of 3\)"):
+        hold(running(), moved(twice))
+
+
 @pytest.mark.parametrize(("name", "argument"), [("test_looks", "{}"), ("test_looks[a b]", '"{}"')])
 def test_command_can_be_typed_on_windows(running: MakeRunning, monkeypatch: pytest.MonkeyPatch, name, argument) -> None:
     monkeypatch.setattr("sys.platform", "win32")

@@ -80,6 +80,15 @@ def test_map_that_ranks_the_other_way_round_fails(spot, by):
     assert [view.name for view in raised.value.evidence.views] == ["map", "half"]
 
 
+def test_failure_says_which_run_of_the_layer_is_meant(spot):
+    class Twice(Mean):
+        def forward(self, inputs):
+            return super().forward(self.same(inputs))
+
+    with pytest.raises(AttentionError, match=r"\(insertion, random, same in run 1 of 2\)"):
+        assert_attention_faithful(Twice(), spot, layer="same", layer_call=1, method="random")
+
+
 def test_random_map_passes_no_more_often_than_by_chance(spot):
     model, passed = Mean(), 0
     for seed in range(40):
