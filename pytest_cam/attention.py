@@ -25,7 +25,7 @@ from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.likeness import LikenessLimits, Mode, rule
 from pytest_cam.verdicts.limits import IN_REGION, NOT_IN_REGION, Limits, limits_for
 from pytest_cam.verdicts.region import measure, peak_in_image
-from pytest_cam.views import attended_boxes, heat_map_over, nothing_in
+from pytest_cam.views import attended_boxes, nothing_in
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -163,7 +163,7 @@ class Attention:
             SettingError: There is no such colour map or normalization, or alpha is not in [0, 1].
             DependencyError: OpenCV does not import here.
         """
-        return heat_map_over(self, Style(colormap, alpha, normalization))
+        return drawing.overlaid(self.image.rgb(), self.map, self.geometry, Style(colormap, alpha, normalization))
 
     def compare(self, other: Attention) -> Comparison:
         """Compare with another attention of the same image: another method, layer, target or model.

@@ -41,19 +41,18 @@ def strip(attentions: Sequence[Attention], alpha: float = 0.5) -> RGB:
         DependencyError: OpenCV does not import here.
     """
     _require_some(attentions, "draw", "strip")
-    alpha = Style(alpha=alpha).alpha
+    style = Style(alpha=alpha)
     image = attentions[0].image
     whole = drawing.reduced(image.rgb())
     picture = tile_of(whole, _TILE)
     size = (picture.shape[1], picture.shape[0])
     titles, common = labels(attentions)
     tiles = [Tile("image", picture)]
-    seen = [drawing.seen_mask(attention.geometry, size) for attention in attentions]
-    for title, attention, mask in zip(titles, attentions, seen, strict=True):
-        share = drawing.on_image(drawing.normalised(attention.map), attention.geometry, size)
-        tiles.append(Tile(title, drawing.overlay(picture, share, mask, alpha)))
+    for title, attention in zip(titles, attentions, strict=True):
+        tiles.append(Tile(title, drawing.overlaid(picture, attention.map, attention.geometry, style)))
     about = [f"image: {image.name}", "each map from zero to its own maximum"]
-    about += drawing.unseen(seen) + stretched(whole, picture)
+    about += drawing.unseen(drawing.seen_mask(attention.geometry, size) for attention in attentions)
+    about += stretched(whole, picture)
     headline = ", ".join(common) or ("one attention" if len(attentions) == 1 else "several attentions")
     return panel(tiles, headline, about)
 

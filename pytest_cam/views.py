@@ -10,9 +10,7 @@ import numpy.typing as npt
 from pytest_cam.errors import FlatMapError, SettingError, is_ours
 from pytest_cam.images import drawing
 from pytest_cam.images.geometry import Geometry, Rectangle, intersection
-from pytest_cam.images.loading import RGB
 from pytest_cam.images.regions import Box
-from pytest_cam.images.style import Style
 from pytest_cam.measures.localization import upsample
 from pytest_cam.measures.similarity import is_flat
 from pytest_cam.verdicts.findings import View
@@ -52,14 +50,6 @@ def view_of(attention: Attention, name: str, title: str) -> View:
             "predicted": what.predicted,
         },
     )
-
-
-def heat_map_over(attention: Attention, style: Style) -> RGB:
-    """Return an attention's map drawn over its image, (H, W, 3) uint8."""
-    picture = attention.image.rgb()
-    size = (picture.shape[1], picture.shape[0])
-    share = drawing.on_image(drawing.normalised(attention.map, style.normalization), attention.geometry, size)
-    return drawing.overlay(picture, share, drawing.seen_mask(attention.geometry, size), style.alpha, style.colormap)
 
 
 def nothing_in(attention: Attention) -> str:

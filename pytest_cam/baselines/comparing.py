@@ -12,6 +12,7 @@ from pytest_cam.errors import DependencyError
 from pytest_cam.images import drawing
 from pytest_cam.images.loading import RGB
 from pytest_cam.images.panel import tile_of
+from pytest_cam.images.style import Style
 from pytest_cam.measures.alignment import extent_of
 from pytest_cam.verdicts.findings import Figure, Findings, View
 from pytest_cam.verdicts.likeness import Mode, likeness
@@ -95,11 +96,8 @@ def findings(
 
 def picture(attention: Attention) -> RGB | None:
     """Return the map over the image, for reviewers; None where OpenCV does not import."""
-    rgb = tile_of(attention.image.rgb(), _TILE)
-    size = (rgb.shape[1], rgb.shape[0])
     try:
-        share = drawing.on_image(drawing.normalised(attention.map), attention.geometry, size)
-        return drawing.overlay(rgb, share, drawing.seen_mask(attention.geometry, size))
+        return drawing.overlaid(tile_of(attention.image.rgb(), _TILE), attention.map, attention.geometry, Style())
     except DependencyError:
         return None
 

@@ -15,7 +15,7 @@ from PIL import Image
 from pytest_cam.errors import DependencyError, is_ours
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB
-from pytest_cam.images.style import Normalization
+from pytest_cam.images.style import Normalization, Style
 
 __tracebackhide__ = is_ours
 
@@ -169,6 +169,13 @@ def overlay(
     blended = (1 - alpha) * picture + alpha * heatmap(share, seen, colormap)
     where = seen[:, :, None] > 0
     return np.asarray(np.where(where, blended, picture * _DIMMED).round(), dtype=np.uint8)
+
+
+def overlaid(picture: RGB, cam: npt.ArrayLike, geometry: Geometry, style: Style) -> RGB:
+    """Return the overlay of a map (h, w) on a picture of its image, (H, W, 3) uint8, the whole image at any scale."""
+    size = (picture.shape[1], picture.shape[0])
+    share = on_image(normalised(cam, style.normalization), geometry, size)
+    return overlay(picture, share, seen_mask(geometry, size), style.alpha, style.colormap)
 
 
 def signed_overlay(picture: RGB, share: npt.NDArray[np.float32], seen: npt.NDArray[np.float32]) -> RGB:

@@ -60,10 +60,8 @@ def pictures_of(findings: Findings, style: Style = _PLAIN) -> dict[str, RGB]:
 
 
 def _drawn(view: View, picture: RGB, findings: Findings, style: Style) -> RGB:
-    size = (picture.shape[1], picture.shape[0])
     if view.map is not None and view.geometry is not None:
-        share = drawing.on_image(drawing.normalised(view.map, style.normalization), view.geometry, size)
-        picture = drawing.overlay(picture, share, drawing.seen_mask(view.geometry, size), style.alpha, style.colormap)
+        picture = drawing.overlaid(picture, view.map, view.geometry, style)
     geometry = findings.geometry
     for region in findings.regions:
         dashed = view.own is not None and region is not view.own
