@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from pytest_cam.checks.stable import assert_attention_stable
     from pytest_cam.comparison import Comparison
     from pytest_cam.engine.layers import FusedLayers
-    from pytest_cam.engine.located_targets import DetectionBox, SegmentationMask
     from pytest_cam.engine.methods import register_method
-    from pytest_cam.engine.ready_targets import (
+    from pytest_cam.engine.scores.located_targets import DetectionBox, SegmentationMask
+    from pytest_cam.engine.scores.ready_targets import (
         BinaryLogit,
         ClassLogit,
         ClassProbability,
@@ -51,15 +51,15 @@ if TYPE_CHECKING:
 # Where they are, but for errors and warnings, which are known by their names.
 _HOMES = {
     "Attention": "attention",
-    "BinaryLogit": "engine.ready_targets",
+    "BinaryLogit": "engine.scores.ready_targets",
     "Box": "images.regions",
     "Brightness": "images.perturbations",
     "Cam": "checks.bound",
-    "ClassLogit": "engine.ready_targets",
-    "ClassProbability": "engine.ready_targets",
+    "ClassLogit": "engine.scores.ready_targets",
+    "ClassProbability": "engine.scores.ready_targets",
     "Comparison": "comparison",
-    "ContrastiveLogit": "engine.ready_targets",
-    "DetectionBox": "engine.located_targets",
+    "ContrastiveLogit": "engine.scores.ready_targets",
+    "DetectionBox": "engine.scores.located_targets",
     "Flip": "images.perturbations",
     "Faithfulness": "checks.ranking_curves",
     "FusedLayers": "engine.layers",
@@ -69,9 +69,9 @@ _HOMES = {
     "Noise": "images.perturbations",
     "Polygon": "images.regions",
     "Region": "images.regions",
-    "SegmentationMask": "engine.located_targets",
+    "SegmentationMask": "engine.scores.located_targets",
     "Shift": "images.perturbations",
-    "Similarity": "engine.ready_targets",
+    "Similarity": "engine.scores.ready_targets",
     "Soft": "checks.soft",
     "assert_attention_agrees": "checks.agrees",
     "assert_attention_class_discriminative": "checks.class_discriminative",

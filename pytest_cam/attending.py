@@ -16,10 +16,10 @@ from pytest_cam.engine.combining import fused, smoothed
 from pytest_cam.engine.explaining import explain, methods_named, tell_of_ignored_targets
 from pytest_cam.engine.further import Further, require_known, seed_of
 from pytest_cam.engine.layers import FusedLayers, LayerLike, LayersLike
-from pytest_cam.engine.ready_targets import ReadyTarget
-from pytest_cam.engine.requirements import require_device
+from pytest_cam.engine.model.requirements import require_device
+from pytest_cam.engine.scores.ready_targets import ReadyTarget
+from pytest_cam.engine.scores.targets import Target, Targets, one_each
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Target, Targets, one_each
 from pytest_cam.errors import CamError, ImageError, LayerError, MethodError, TargetError, is_ours, kind_of
 from pytest_cam.images.batching import stacked
 from pytest_cam.images.frames import Frame

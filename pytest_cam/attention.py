@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cam.comparison import Comparison
-from pytest_cam.engine.explained import Explained
+from pytest_cam.engine.scores.explained import Explained
 from pytest_cam.errors import EmptyMapError, NotAffineError, is_ours
 from pytest_cam.images import drawing
 from pytest_cam.images.frames import Frame, region_in_image

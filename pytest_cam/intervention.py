@@ -8,8 +8,8 @@ from typing import Any
 
 from pytest_cam.attending import placed_on_input, prepared_in
 from pytest_cam.engine.black_box import Model, state_of
-from pytest_cam.engine.explained import Explained
-from pytest_cam.engine.requirements import require_device
+from pytest_cam.engine.model.requirements import require_device
+from pytest_cam.engine.scores.explained import Explained
 from pytest_cam.engine.scoring import Version, versions
 from pytest_cam.engine.subject import Subject
 from pytest_cam.errors import RegionError, is_ours

@@ -67,7 +67,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Let go of what passes found, and share none any more."""
     SHARING.is_on = config.stash.get(OUTER_SHARING_KEY, False)
     RUNNING.become(config.stash.get(OUTER_RUNNING_KEY, Running()))
-    kept = sys.modules.get("pytest_cam.engine.pass_cache")
+    kept = sys.modules.get("pytest_cam.engine.cache.pass_cache")
     if kept is not None:
         kept.forget()
 

@@ -20,7 +20,7 @@ import torchvision  # noqa: F401  (see above)
 
 import pytest_cam.checks.bound
 import pytest_cam.reporting.artifacts  # noqa: F401  (so that its classes are the same ones in every run)
-from pytest_cam.engine.state import ModelState
+from pytest_cam.engine.model.state import ModelState
 from tests.forked import warm
 
 pytest_plugins = ["pytester"]

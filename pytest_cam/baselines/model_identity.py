@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from pytest_cam.engine.bits import array_over, checksum
+from pytest_cam.engine.model.bits import array_over, checksum
 
 _DIGITS = 16
 _KEPT: WeakKeyDictionary[nn.Module, tuple[list[Any], str]] = WeakKeyDictionary()

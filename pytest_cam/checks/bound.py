@@ -18,7 +18,7 @@ from pytest_cam.checks.not_in_region import assert_attention_not_in_region
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.layers import LayerLike, LayersLike
-from pytest_cam.engine.targets import Target, Targets
+from pytest_cam.engine.scores.targets import Target, Targets
 from pytest_cam.errors import is_ours
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess

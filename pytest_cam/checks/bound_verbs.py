@@ -22,7 +22,7 @@ from pytest_cam.checks.stable import Stability, assert_attention_stable
 from pytest_cam.comparison import Comparison
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.layers import LayerLike
-from pytest_cam.engine.targets import Target
+from pytest_cam.engine.scores.targets import Target
 from pytest_cam.errors import is_ours
 from pytest_cam.images.fills import Fill
 from pytest_cam.images.frames import Frame

@@ -14,7 +14,7 @@ from pytest_cam.attention import Attention
 from pytest_cam.checks.how import How, require_how
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.methods import method_named
-from pytest_cam.engine.targets import Target
+from pytest_cam.engine.scores.targets import Target
 from pytest_cam.errors import LimitError, MethodError, RegionError, TargetError, UnattainableError, is_ours
 from pytest_cam.images.frames import Frame, region_in_image
 from pytest_cam.images.regions import Region

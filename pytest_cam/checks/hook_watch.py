@@ -10,8 +10,8 @@ from weakref import ref
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from pytest_cam.engine.hooks import ForwardHook, HookManager, HookTable, hooks_on, remove_hooks
 from pytest_cam.engine.layers import resolve
+from pytest_cam.engine.model.hooks import ForwardHook, HookManager, HookTable, hooks_on, remove_hooks
 from pytest_cam.errors import HookLeakError, LayerError, is_ours
 
 __tracebackhide__ = is_ours

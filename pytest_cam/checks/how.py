@@ -12,7 +12,7 @@ from pytest_cam.attention import Attention
 from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.layers import LayerLike
 from pytest_cam.engine.methods import method_named
-from pytest_cam.engine.targets import Target
+from pytest_cam.engine.scores.targets import Target
 from pytest_cam.errors import is_ours
 from pytest_cam.images.geometry import Preprocess
 

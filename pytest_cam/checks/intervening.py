@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_cam.checks.how import require_how
-from pytest_cam.engine.explained import Explained
+from pytest_cam.engine.scores.explained import Explained
 from pytest_cam.errors import LimitError, is_ours
 from pytest_cam.intervention import Intervention, reduced_pictures
 from pytest_cam.verdicts.findings import Figure, Findings, View

@@ -11,7 +11,7 @@ from pytest_cam.attention import Attention
 from pytest_cam.engine.black_box import Model
 from pytest_cam.engine.further import Further, require_known
 from pytest_cam.engine.layers import LayerLike
-from pytest_cam.engine.targets import Target
+from pytest_cam.engine.scores.targets import Target
 from pytest_cam.errors import is_ours
 from pytest_cam.images.frames import Frame
 from pytest_cam.images.geometry import Preprocess

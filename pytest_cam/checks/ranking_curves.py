@@ -15,10 +15,10 @@ from pytest_cam.attending import placed_on_input, prepared_in
 from pytest_cam.attention import Attention
 from pytest_cam.engine.black_box import Model, state_of
 from pytest_cam.engine.further import seed_of
-from pytest_cam.engine.ready_targets import ClassProbability
+from pytest_cam.engine.scores.ready_targets import ClassProbability
+from pytest_cam.engine.scores.targets import Target
 from pytest_cam.engine.scoring import values
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Target
 from pytest_cam.errors import is_ours
 from pytest_cam.images.filling import blurred
 from pytest_cam.images.frames import Frame

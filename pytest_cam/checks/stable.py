@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_cam.attending import attend, attend_batch
 from pytest_cam.attention import Attention
 from pytest_cam.checks.how import How, of_one_target, require_how
+from pytest_cam.engine.batches.coupling import are_apart
 from pytest_cam.engine.black_box import Model, state_of
-from pytest_cam.engine.coupling import are_apart
 from pytest_cam.engine.further import seed_of
-from pytest_cam.engine.ready_targets import ReadyTarget
+from pytest_cam.engine.scores.ready_targets import ReadyTarget
 from pytest_cam.errors import EmptyMapError, FlatMapError, PerturbationError, TargetError, VacuousError, is_ours
 from pytest_cam.images import drawing
 from pytest_cam.images.perturbations import Change, Move, Perturbation, perturbation, same

@@ -9,13 +9,13 @@ from weakref import WeakKeyDictionary, ref
 import torch
 from torch import nn
 
+from pytest_cam.engine.batches.coupling import are_apart
 from pytest_cam.engine.black_box import State
-from pytest_cam.engine.coupling import are_apart
-from pytest_cam.engine.explained import Explained
-from pytest_cam.engine.forward import plainly
-from pytest_cam.engine.state import ModelState
+from pytest_cam.engine.model.state import ModelState
+from pytest_cam.engine.passes.forward import plainly
+from pytest_cam.engine.scores.explained import Explained
+from pytest_cam.engine.scores.targets import Target
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Target
 from pytest_cam.errors import CamError, ModelError, is_ours
 
 __tracebackhide__ = is_ours

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pytest_cam.engine.explained import Explained
-from pytest_cam.engine.memory import is_shortage
+from pytest_cam.engine.batches.memory import is_shortage
 from pytest_cam.engine.methods import RESOURCES, Method
+from pytest_cam.engine.passes.trace import Trace
 from pytest_cam.engine.resources import Resources
+from pytest_cam.engine.scores.explained import Explained
+from pytest_cam.engine.scores.targets import Target
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Target
-from pytest_cam.engine.trace import Trace
 from pytest_cam.errors import CamError, CamWarning, MethodError, NonFiniteError, is_ours, kind_of
 
 __tracebackhide__ = is_ours

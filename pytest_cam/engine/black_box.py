@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from pytest_cam.engine.methods import Method, names_for_any_callable
-from pytest_cam.engine.outputs import with_each
-from pytest_cam.engine.state import ModelState
+from pytest_cam.engine.model.state import ModelState
+from pytest_cam.engine.reading.outputs import with_each
 from pytest_cam.errors import ModelError, is_ours, kind_of
 from pytest_cam.randomness import RandomState
 

@@ -12,13 +12,13 @@ import torch
 from torch.nn import functional
 
 from pytest_cam.engine.asking import Found
-from pytest_cam.engine.explained import Explained
 from pytest_cam.engine.explaining import explain
 from pytest_cam.engine.layers import LayersLike
 from pytest_cam.engine.methods import Method
-from pytest_cam.engine.ready_targets import ReadyTarget
+from pytest_cam.engine.scores.explained import Explained
+from pytest_cam.engine.scores.ready_targets import ReadyTarget
+from pytest_cam.engine.scores.targets import Target
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Target
 from pytest_cam.errors import LayerError, is_ours
 
 __tracebackhide__ = is_ours

@@ -10,16 +10,16 @@ import torch
 
 from pytest_cam.engine.apart import require_apart, with_arguments_told, with_row_told
 from pytest_cam.engine.asking import Ask, Found, Question
-from pytest_cam.engine.finite import not_finite
-from pytest_cam.engine.independent import of_index
+from pytest_cam.engine.cache.pass_cache import PassCache
 from pytest_cam.engine.layers import AUTO, LayersLike, listed, resolve_all
-from pytest_cam.engine.listing import index_of
 from pytest_cam.engine.methods import Method, method_named
-from pytest_cam.engine.pass_cache import PassCache
+from pytest_cam.engine.passes.listing import index_of
+from pytest_cam.engine.passes.trace import GRADIENTS, trace
+from pytest_cam.engine.scores.finite import not_finite
+from pytest_cam.engine.scores.independent import of_index
+from pytest_cam.engine.scores.targets import Target
 from pytest_cam.engine.scoring import scored
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Target
-from pytest_cam.engine.trace import GRADIENTS, trace
 from pytest_cam.errors import (
     CamError,
     IndependentScoreError,

@@ -10,8 +10,8 @@ from typing import Any, TypedDict
 
 import torch
 
-from pytest_cam.engine.layouts import Reshape
-from pytest_cam.engine.outputs import Selector
+from pytest_cam.engine.reading.layouts import Reshape
+from pytest_cam.engine.reading.outputs import Selector
 from pytest_cam.errors import KeywordError, is_ours, kind_of, nearest
 
 __tracebackhide__ = is_ours

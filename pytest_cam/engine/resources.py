@@ -11,20 +11,20 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from pytest_cam.engine.attention_gradients import attention_gradients
-from pytest_cam.engine.carriers import with_tensor
-from pytest_cam.engine.coupling import in_uncoupled_batches
-from pytest_cam.engine.explained import Explained
-from pytest_cam.engine.finite import not_finite, of_batch
-from pytest_cam.engine.forward import laid_out, plainly
-from pytest_cam.engine.hooks import HookManager, works_in_place
-from pytest_cam.engine.independent import STAYS, independent, independent_of_input, is_one, of_copies, of_zeros
-from pytest_cam.engine.memory import is_shortage
+from pytest_cam.engine.batches.coupling import in_uncoupled_batches
+from pytest_cam.engine.batches.memory import is_shortage
 from pytest_cam.engine.methods.resources import Make, checked
-from pytest_cam.engine.replay import Replay
+from pytest_cam.engine.model.hooks import HookManager, works_in_place
+from pytest_cam.engine.passes.forward import laid_out, plainly
+from pytest_cam.engine.passes.trace import GRADIENTS, Trace, trace
+from pytest_cam.engine.reading.carriers import with_tensor
+from pytest_cam.engine.replaying.replay import Replay
+from pytest_cam.engine.scores.explained import Explained
+from pytest_cam.engine.scores.finite import not_finite, of_batch
+from pytest_cam.engine.scores.independent import STAYS, independent, independent_of_input, is_one, of_copies, of_zeros
+from pytest_cam.engine.scores.targets import Target
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Target
-from pytest_cam.engine.trace import GRADIENTS, Trace, trace
+from pytest_cam.engine.transformers.attention_gradients import attention_gradients
 from pytest_cam.errors import IndependentScoreError, MethodError, is_ours, kind_of
 
 __tracebackhide__ = is_ours

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 import torch
 
-from pytest_cam.engine.coupling import are_apart, in_uncoupled_batches, require_uncoupled
-from pytest_cam.engine.explained import Explained
-from pytest_cam.engine.finite import not_finite, require_scores
-from pytest_cam.engine.forward import plainly
+from pytest_cam.engine.batches.coupling import are_apart, in_uncoupled_batches, require_uncoupled
 from pytest_cam.engine.methods.resources import Make
-from pytest_cam.engine.ready_targets import ReadyTarget
-from pytest_cam.engine.state import ModelState
+from pytest_cam.engine.model.state import ModelState
+from pytest_cam.engine.passes.forward import plainly
+from pytest_cam.engine.scores.explained import Explained
+from pytest_cam.engine.scores.finite import not_finite, require_scores
+from pytest_cam.engine.scores.ready_targets import ReadyTarget
+from pytest_cam.engine.scores.targets import Scores, Target
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.targets import Scores, Target
 from pytest_cam.errors import NonFiniteError, ProbabilityWarning, is_ours, warn
 
 __tracebackhide__ = is_ours

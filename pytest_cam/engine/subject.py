@@ -10,18 +10,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_cam.engine.arguments import tell_of_arguments
 from pytest_cam.engine.black_box import Model, State
-from pytest_cam.engine.class_names import as_names, names_of
 from pytest_cam.engine.further import Further, on_device
-from pytest_cam.engine.layouts import Layout
-from pytest_cam.engine.nested import tensors_in
-from pytest_cam.engine.outputs import Rows
-from pytest_cam.engine.reader import Reader
-from pytest_cam.engine.ready_targets import ReadyTarget
-from pytest_cam.engine.requirements import require_accepted
-from pytest_cam.engine.state import ModelState
-from pytest_cam.engine.targets import Scores, Target, scores_of, values_of
+from pytest_cam.engine.model.arguments import tell_of_arguments
+from pytest_cam.engine.model.requirements import require_accepted
+from pytest_cam.engine.model.state import ModelState
+from pytest_cam.engine.reading.class_names import as_names, names_of
+from pytest_cam.engine.reading.layouts import Layout
+from pytest_cam.engine.reading.nested import tensors_in
+from pytest_cam.engine.reading.outputs import Rows
+from pytest_cam.engine.reading.reader import Reader
+from pytest_cam.engine.scores.ready_targets import ReadyTarget
+from pytest_cam.engine.scores.targets import Scores, Target, scores_of, values_of
 from pytest_cam.errors import CamError, ModelError, is_ours
 
 __tracebackhide__ = is_ours

@@ -28,7 +28,7 @@ from pytest_cam.verdicts.message import first_line
 from pytest_cam.versions import versions_of
 
 if TYPE_CHECKING:
-    from pytest_cam.engine.explained import Explained
+    from pytest_cam.engine.scores.explained import Explained
 
 FORMAT = 1
 _LIBRARIES = ("pytest-cam", "pytest", "torch", "torchvision", "numpy", "pillow", "opencv-python")

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_cam.engine.forward import Run
-from pytest_cam.engine.listing import Explainable, explainable_layers
-from pytest_cam.engine.state import ModelState
+from pytest_cam.engine.model.state import ModelState
+from pytest_cam.engine.passes.forward import Run
+from pytest_cam.engine.passes.listing import Explainable, explainable_layers
+from pytest_cam.engine.passes.trace import trace
 from pytest_cam.engine.subject import Subject
-from pytest_cam.engine.trace import trace
 from pytest_cam.errors import CamError, SettingError, kind_of, nearest
 
 _SIDE = 224

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pytest_cam.engine.explained import Explained
+from pytest_cam.engine.scores.explained import Explained
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.loading import RGB
 from pytest_cam.images.regions import Region

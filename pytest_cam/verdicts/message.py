@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_cam.engine.explained import Explained
+from pytest_cam.engine.scores.explained import Explained
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.regions import Box, Region
 from pytest_cam.verdicts.evidence import Evidence, Measurement

@@ -13,7 +13,7 @@ import transformers
 from torch import nn
 
 from pytest_cam import attend
-from pytest_cam.engine.reader import Reader
+from pytest_cam.engine.reading.reader import Reader
 from pytest_cam.errors import LayerError
 
 Hand = Callable[[torch.Tensor], torch.Tensor]

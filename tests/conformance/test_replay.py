@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
-from pytest_cam.engine.replay import Replay
+from pytest_cam.engine.replaying.replay import Replay
 
 CASES = {
     "resnet18": ["layer3", "layer4", "layer2.0.conv1", "layer2.0.relu", "bn1"],

@@ -97,7 +97,7 @@ def serve(descriptor: int) -> None:
         import xdist.dsession  # noqa: F401  (which pytest imports when it starts workers)
 
         # Forks have distributions of their own.
-        sys.modules["pytest_cam.engine.entry_points"].entry_points.cache_clear()
+        sys.modules["pytest_cam.engine.methods.entry_points"].entry_points.cache_clear()
         sys.path[:] = [path for path in sys.path if path != directory]
     gc.freeze()  # the collector would write to what is shared with the forks
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a fork ended

@@ -75,7 +75,7 @@ def pytest_unconfigure():
 
     if "test_kept" in sys.modules:
         assert sys.modules["test_kept"].MODEL is not None
-        kept = sys.modules["pytest_cam.engine.pass_cache"].kept_bytes()
+        kept = sys.modules["pytest_cam.engine.cache.pass_cache"].kept_bytes()
         with open(f"left-{os.environ.get('PYTEST_XDIST_WORKER', 'one')}.txt", "w") as file:
             file.write(str(kept))
 """
@@ -219,7 +219,7 @@ def test_nothing_is_kept_when_the_session_is_over(counted):
         test_kept="""
         from pathlib import Path
 
-        from pytest_cam.engine import pass_cache
+        from pytest_cam.engine.cache import pass_cache
 
         MODEL = spotlight()
 

@@ -22,7 +22,7 @@ import pytest
 import torch
 
 from pytest_cam import attend
-from pytest_cam.engine import perturbing
+from pytest_cam.engine.batches import perturbing
 
 perturbing._PATIENCE = 0.2
 

@@ -13,8 +13,8 @@ from functools import cached_property, partial
 from importlib import import_module
 from typing import Any, TypeVar
 
-from pytest_cam.engine.entry_points import described, entry_points, loaded
-from pytest_cam.engine.same_function import is_same
+from pytest_cam.engine.methods.entry_points import described, entry_points, loaded
+from pytest_cam.engine.methods.same_function import is_same
 from pytest_cam.errors import MethodError, is_ours, kind_of, nearest
 
 __tracebackhide__ = is_ours

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pytest_cam import FusedLayers, attend, attend_batch
-from pytest_cam.engine import pass_cache
+from pytest_cam.engine.cache import pass_cache
 from pytest_cam.engine.methods import METHODS
 from pytest_cam.running import SHARING
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_cam.engine.explained import Explained
+from pytest_cam.engine.scores.explained import Explained
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.regions import Box, Mask, Polygon, Region
 from pytest_cam.measures.localization import metric_named

@@ -1,0 +1,1 @@
+"""The part of a model after one layer, run alone where that is sound."""

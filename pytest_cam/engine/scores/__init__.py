@@ -1,0 +1,1 @@
+"""The scalar that is explained: targets, and what is said of a score."""

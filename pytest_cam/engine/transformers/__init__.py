@@ -1,0 +1,1 @@
+"""The attention blocks of vision transformers: probabilities, and gradients at them."""
