@@ -1,11 +1,14 @@
 """The maps of different classes must differ, on networks whose map of a class is known."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
 from pytest_cam import AttentionError, Box, assert_attention_class_discriminative
 from pytest_cam.errors import (
+    EmptyMapError,
     KeywordError,
     LimitError,
     MethodError,
@@ -64,8 +67,43 @@ def test_maps_alike_fail_and_the_figure_says_which_pair() -> None:
     assert [view.title for view in raised.value.evidence.views] == ["cat", "dog", "bird"]
 
 
+def test_functions_of_one_name_are_told_apart_by_their_number() -> None:
+    targets = [lambda scores: scores[0], lambda scores: scores[2]]
+    with pytest.raises(AttentionError, match=r"cosine of <lambda> \(1\) and <lambda> \(2\) 0\.71 > 0\.7"):
+        assert_attention_class_discriminative(model(), GREY, targets, at_most=0.7, **HOW)
+
+
+def test_a_failure_of_the_default_method_says_what_it_explained_and_names_a_sharper_one() -> None:
+    how = {name: value for name, value in HOW.items() if name != "method"}
+    texts = []
+    for given in (how, HOW):
+        with pytest.raises(AttentionError) as raised:
+            assert_attention_class_discriminative(model(), GREY, ["cat", "bird"], at_most=0.7, **given)
+        texts.append(str(raised.value))
+    assert texts[0].startswith("attention class-discriminative: cosine of cat and bird 0.71 > 0.7 (gradcam++, look)")
+    # The logits are the means 3 / 8, 3 / 8 and 6 / 8: exp(0.375) / (2 exp(0.375) + exp(0.75)) = 0.29.
+    assert re.search(r'cat +class 0 "cat", probability 0\.29; the model predicts bird\n', texts[0])
+    assert re.search(r'bird +class 2 "bird", probability 0\.42, predicted\n', texts[0])
+    assert ["method='gradcam' tells classes apart better" in text for text in texts] == [True, False]
+
+
+def test_a_class_without_evidence_is_an_error_that_names_it() -> None:
+    with pytest.raises(EmptyMapError, match=r"no positive evidence for target 1 at look \(gradcam\)"):
+        assert_attention_class_discriminative(Weighted((0, 3), (0, 0), (0, 6)), GREY, ["cat", "dog"], **HOW)
+
+
 def test_each_map_in_its_own_region_passes() -> None:
     assert_attention_class_discriminative(model(), GREY, ["cat", "dog"], [LEFT, Box(*RIGHT)], **HOW)
+
+
+def test_each_map_has_a_skill_of_a_quarter_in_its_own_region_by_default() -> None:
+    # Of the bird's six columns 4 lie in a box of 4 of all 8: (4/6 - 4/8) / (1 - 4/8) = 0.33.
+    assert_attention_class_discriminative(model(), GREY, ["bird", "dog"], [(0, 0, 4, 8), RIGHT], **HOW)
+    # And 3 in a box of 3: (3/6 - 3/8) / (1 - 3/8) = 0.2.
+    with pytest.raises(AttentionError, match=r"^[\w -]+: skill of bird 0\.20 < 0\.25 \(gradcam, look\)") as raised:
+        assert_attention_class_discriminative(model(), GREY, ["bird", "dog"], [(0, 0, 3, 8), RIGHT], **HOW)
+    assert "compare the order of targets and regions" not in str(raised.value)  # no map lies in another's
+    assert raised.value.evidence.regions == (Box(0, 0, 3, 8), Box(*RIGHT))
 
 
 def test_regions_the_wrong_way_round_fail_by_skill_and_lead() -> None:
@@ -124,6 +162,8 @@ def test_targets_that_cannot_differ_are_named(targets, names) -> None:
         ({"regions": Box(*LEFT)}, RegionError, "for 2 targets"),
         ({"regions": [(0, 0, 8, 8), RIGHT]}, VacuousError, "covers 100%"),
         ({"regions": [LEFT, LEFT]}, UnattainableError, "cat than in that of dog"),
+        ({"regions": [LEFT, RIGHT], "at_least": -0.6}, VacuousError, "skill at least -0.6 passes whatever"),
+        ({"regions": [LEFT, RIGHT], "at_least": 1.1}, LimitError, "at_least=1.1 is outside the range of skill"),
         ({"at_least": 0.5}, LimitError, "give regions="),
         ({"at_most": 1.5}, LimitError, "at_most=1.5 is outside the range of the cosine, 0 to 1"),
         ({"at_most": 1}, VacuousError, "vacuous: the cosine at most 1 passes whatever"),
