@@ -205,7 +205,7 @@ def limit_within(name: str, value: Any, of: str, low: float, high: float) -> flo
     number = as_number(value)
     if number is None:
         raise LimitError(f"{name} is {value!r}; accepted: a number")
-    if math.isnan(number) or math.isinf(number) or not low <= number <= high:
+    if math.isinf(number) or not low <= number <= high:  # which no NaN is within
         raise LimitError(f"{name}={number:g} is outside the range of {of}, {bound_said(low)} to {bound_said(high)}")
     return number
 

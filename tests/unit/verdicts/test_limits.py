@@ -34,11 +34,14 @@ def region(grid: tuple[int, int], size: tuple[int, int], box: tuple[int, int, in
         (SKILL, IN_REGION, Limits(at_least=0.25)),
         (POINTING, IN_REGION, Limits(at_least=1.0)),
         (LIFT, NOT_IN_REGION, Limits(at_most=1.0)),
+        (SKILL, NOT_IN_REGION, Limits(at_most=0.0)),
         (POINTING, NOT_IN_REGION, Limits(at_most=0.0)),
     ],
 )
-def test_defaults_are_those_of_the_documentation(metric, defaults, expected) -> None:
-    assert limits_for(metric, None, None, defaults) == expected
+def test_defaults_are_those_of_the_documentation_and_a_limits_file_may_replace_them(metric, defaults, expected) -> None:
+    found = limits_for(metric, None, None, defaults)
+    assert found == expected
+    assert found.is_default
 
 
 def test_a_check_that_takes_no_lower_limit_asks_for_none() -> None:
@@ -49,6 +52,11 @@ def test_a_check_that_takes_no_lower_limit_asks_for_none() -> None:
 def test_one_limit_given_takes_the_place_of_all_defaults() -> None:
     assert limits_for(SKILL, None, 0.9, IN_REGION) == Limits(at_most=0.9)
     assert limits_for(SKILL, 0, None, IN_REGION) == Limits(at_least=0.0)
+
+
+def test_a_value_may_be_held_between_two_limits() -> None:
+    assert limits_for(SKILL, 0.3, 0.9, IN_REGION) == Limits(at_least=0.3, at_most=0.9)
+    assert limits_for(SKILL, 0.5, 0.5, IN_REGION) == Limits(at_least=0.5, at_most=0.5)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +140,16 @@ def test_ceiling_too_close_to_chance_is_vacuous() -> None:
     # One 8 px box in the corner where four 32 px cells meet: the ceiling is 0.017, chance 0.001.
     with pytest.raises(VacuousError, match=r"7 x 7 cells.*energy of 0\.02.*chance alone gives 0\.00"):
         require_spread(SKILL, region((7, 7), (224, 224), (124, 124, 132, 132)))
+
+
+def test_chance_and_ceiling_lie_a_fifth_apart() -> None:
+    # The region is a share of one of 100 pixels, each a cell: that is the ceiling, and chance a hundredth of it.
+    coverage = np.zeros((10, 10))
+    coverage[4, 4] = 0.21
+    require_spread(SKILL, GridRegion.of(coverage, (10, 10)))
+    coverage[4, 4] = 0.2
+    with pytest.raises(VacuousError, match=r"energy of 0\.20 .* gives 0\.00; they must differ by 0\.2"):
+        require_spread(SKILL, GridRegion.of(coverage, (10, 10)))
 
 
 def test_pointing_game_that_most_cells_win_is_vacuous() -> None:
