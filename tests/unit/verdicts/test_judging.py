@@ -14,10 +14,11 @@ import pytest
 
 from pytest_cam import AttentionError, CollectedAttentionError, LimitError, soft
 from pytest_cam.images.geometry import Geometry
+from pytest_cam.measures.localization import METRICS
 from pytest_cam.running import RUNNING, Agreed, Key, Running
 from pytest_cam.verdicts.findings import Figure, Findings
 from pytest_cam.verdicts.judging import judge
-from pytest_cam.verdicts.limits import BUILT_IN, Limits
+from pytest_cam.verdicts.limits import BUILT_IN, IN_REGION, NOT_IN_REGION, Limits, limits_for
 
 
 def findings(*figures: Figure) -> Findings:
@@ -35,6 +36,7 @@ def test_values_within_their_limits_ask_for_no_evidence() -> None:
 
     # It would raise if it failed, or asked.
     judge((Figure("Pearson", 0.5, Limits(at_least=0.5, at_most=0.5)),), never)
+    judge((Figure("Pearson", 0.5, Limits(at_least=0.5, origin=BUILT_IN)),), never)
 
 
 def test_one_value_outside_its_limits_fails_with_the_evidence() -> None:
@@ -123,6 +125,14 @@ def test_limit_of_the_call_goes_before_the_file(running) -> None:
         judge_one(0.6, Limits(at_least=0.65))
 
 
+def test_limit_of_one_number_goes_before_the_file_and_the_files_holds_for_the_other(running) -> None:
+    running.agreed = {AGREED: Agreed(0.7), AGREED._replace(metric="cosine"): Agreed(0.7)}
+    by_call, by_default = Limits(at_least=0.5), Limits(at_least=0.5, origin=BUILT_IN)
+    figures = (Figure("cosine", 0.6, by_call), Figure("Pearson", 0.6, by_default))
+    with pytest.raises(AttentionError, match=r"^maps agree: Pearson 0\.60 < 0\.7 \("):
+        judge(figures, lambda: findings(*figures))
+
+
 def test_outside_of_a_test_there_is_no_file(running) -> None:
     running.agreed = {AGREED: Agreed(0.7)}
     running.test = ""
@@ -152,6 +162,12 @@ def test_calibration_notes_every_limited_number_and_fails_none(running) -> None:
         (1, "Pearson (2)", 0.25, ["at_most"]),
     ]
     assert {type(value) for note in running.records for value in note.values()} == {str, int, float, list, type(None)}
+
+
+def test_calibration_takes_a_metric_without_a_default_on_the_side_of_those_with_one(running) -> None:
+    running.is_calibrating = True
+    assert limits_for(METRICS["energy"], None, None, IN_REGION) == Limits(at_least=0.0)
+    assert limits_for(METRICS["energy"], None, None, NOT_IN_REGION) == Limits(at_most=1.0)
 
 
 def test_calibration_outside_of_a_test_judges_as_ever(running) -> None:
