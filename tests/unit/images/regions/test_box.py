@@ -54,7 +54,7 @@ def test_malformed_box_is_named(value: object, words: list[str]) -> None:
         assert word in str(raised.value)
 
 
-@pytest.mark.parametrize("box", [(0, 0, 6, 2), (-2, 0, 2, 2), (0, 9, 2, 12), (0.1, 0.1, 0.5, 5.5)])
+@pytest.mark.parametrize("box", [(0, 0, 6, 2), (-2, 0, 2, 2), (0, -2, 2, 2), (0, 9, 2, 12), (0.1, 0.1, 0.5, 5.5)])
 def test_box_outside_the_image_is_an_error(box: tuple[float, ...]) -> None:
     with pytest.raises(RegionError, match=r"outside the image, which is 4 x 4 pixels.*not normalised"):
         require_visible(Box(*box), SQUARE)

@@ -102,6 +102,10 @@ def test_dilated_region_inside_others_is_resolved() -> None:
     np.testing.assert_allclose(resolved.coverage(IMAGE), expected, atol=1e-8)
 
 
+def test_dilated_region_can_be_dilated_again() -> None:
+    assert Box(4, 4, 6, 6).dilate().dilate(2).resolved((1.0, 0.5), SIZE) == Box(1, 2.5, 9, 7.5)
+
+
 def test_padding_belongs_to_no_region() -> None:
     padded = Geometry((2, 2), (4, 4), ((1, 0, 1), (0, 1, 1)))
     assert (~Box(0, 0, 1, 2)).coverage(padded).tolist() == [[0] * 4, [0, 0, 1, 0], [0, 0, 1, 0], [0] * 4]
@@ -132,6 +136,9 @@ def test_crop_may_take_most_of_what_is_around_a_box_but_not_all() -> None:
     around = ~Box(5, 5, 7, 7)
     assert require_visible(around, cropped) == pytest.approx(12 / 104)
     assert require_visible(around & ~Box(0, 0, 1, 1), cropped) == pytest.approx(12 / 103)
+    # Widened by half a cell it leaves out the one pixel in the middle: 15 of 107 are seen.
+    widened = around.dilate(0.5).resolved((1.0, 1.0), SIZE)
+    assert require_visible(widened, cropped) == pytest.approx(15 / 107)
     with pytest.raises(RegionError, match=r"region ~\(4, 4, 8, 8\) lies wholly outside the crop"):
         require_visible(~Box(4, 4, 8, 8), cropped)
     with pytest.raises(RegionError, match="only 10% of region"):

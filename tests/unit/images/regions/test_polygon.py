@@ -7,7 +7,7 @@ import torch
 from pytest_cam import Box, Polygon
 from pytest_cam.errors import RegionError
 from pytest_cam.images.geometry import Geometry
-from pytest_cam.images.regions import require_visible
+from pytest_cam.images.regions import as_region, require_visible
 
 SQUARE = Geometry.identity((4, 4))
 TRIANGLE = Polygon([(0, 0), (4, 0), (0, 4)])
@@ -15,6 +15,13 @@ TRIANGLE = Polygon([(0, 0), (4, 0), (0, 4)])
 
 def test_slanted_edge_covers_half_of_the_pixels_on_the_diagonal() -> None:
     assert TRIANGLE.coverage(SQUARE).tolist() == [[1, 1, 1, 0.5], [1, 1, 0.5, 0], [1, 0.5, 0, 0], [0.5, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("beside", [[], [Box(0, 0, 1, 1)]], ids=["alone", "in a union"])
+def test_slanted_edge_is_as_fine_where_the_polygon_is_large(beside: list[Box]) -> None:
+    region = as_region([Polygon([(0, 0), (64, 0), (0, 64)]), *beside])
+    coverage = region.coverage(Geometry.identity((64, 64)))
+    assert np.diag(coverage[:, ::-1]).tolist() == [0.5] * 64
 
 
 def test_quarter_of_a_pixel_is_a_quarter() -> None:
