@@ -13,7 +13,7 @@ from torch import nn
 from pytest_cam.engine.black_box import Model, State
 from pytest_cam.engine.further import Further, on_device
 from pytest_cam.engine.model.arguments import tell_of_arguments
-from pytest_cam.engine.model.requirements import require_accepted
+from pytest_cam.engine.model.requirements import require_accepted, without_values
 from pytest_cam.engine.model.state import ModelState
 from pytest_cam.engine.reading.class_names import as_names, names_of
 from pytest_cam.engine.reading.layouts import Layout
@@ -183,10 +183,7 @@ class Subject:
         if fits:
             return placed
         if self.state.device.type == "meta":
-            raise ModelError(
-                "the model's parameters are on the meta device, which holds no values: it was made there, or its "
-                "weights are kept elsewhere between passes; load them into the model first"
-            )
+            raise without_values(self.module)
         return placed.to(self.state.device, self.state.dtype)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -83,6 +84,42 @@ def require_differentiable(
             "the model's parameters were made under torch.inference_mode, and autograd cannot use them; make or "
             "load the model outside of it"
         )
+
+
+def require_values(model: nn.Module, tables: Iterable[Mapping[str, torch.Tensor | None]]) -> None:
+    """Check that what a model reads holds values: where some of it does not, many kernels read what is in memory.
+
+    Args:
+        model: The model.
+        tables: The parameters and the buffers of each of its modules.
+
+    Raises:
+        ModelError: Some do not, and nothing is seen that would load them when the model runs.
+    """
+    if not any(_is_empty(name, tensor) for table in filter(None, tables) for name, tensor in table.items()):
+        return
+    if not any("forward" in vars(module) or module._forward_pre_hooks for module in model.modules()):
+        raise without_values(model)
+
+
+def without_values(model: nn.Module) -> ModelError:
+    """Return the error of a model with parameters or buffers that hold no values."""
+    names = [name for name, tensor in _named_tensors(model) if _is_empty(name, tensor)]
+    others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return ModelError(
+        f"{names[0]!r}{others} of the model's parameters and buffers {'are' if others else 'is'} on the meta device, "
+        "which holds no values: it was made there, or its weights are kept elsewhere between passes; load them into "
+        "the model first"
+    )
+
+
+def _named_tensors(model: nn.Module) -> Iterable[tuple[str, torch.Tensor]]:
+    return chain(model.named_parameters(), model.named_buffers())
+
+
+def _is_empty(name: str, tensor: torch.Tensor | None) -> bool:
+    # No pass in eval mode reads how many batches there were, which old checkpoints lack.
+    return tensor is not None and tensor.is_meta and not name.endswith("num_batches_tracked")
 
 
 def require_accepted(

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from pytest_cam.engine.model.arguments import arguments_of
 from pytest_cam.engine.model.buffers import Buffers
 from pytest_cam.engine.model.hooks import has_global_hooks
 from pytest_cam.engine.model.module_tree import ModuleTree
-from pytest_cam.engine.model.requirements import require_differentiable, require_python
+from pytest_cam.engine.model.requirements import require_differentiable, require_python, require_values
 from pytest_cam.errors import ModelError, is_ours, kind_of
 from pytest_cam.randomness import RandomState
 
@@ -172,9 +172,11 @@ class ModelState:
             **kwargs: The same, by name.
 
         Raises:
-            ModelError: The model has written to inputs that it left alone before.
+            ModelError: The model has written to inputs that it left alone before, or what it reads holds no values.
         """
         self._note()
+        if not self.runs:
+            require_values(self.model, chain(self.tree.each("_parameters"), self.tree.each("_buffers")))
         self.runs += 1
         kept = self.tree.kept
         if kept is None or not self.is_known:
