@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pytest_cam.attention import Attention
+from pytest_cam.columns import to_the_left, to_the_right, widths_of
 from pytest_cam.errors import EmptyMapError, ImageError, KeywordError, VacuousError, is_ours, kind_of
 from pytest_cam.images import drawing
 from pytest_cam.images.frames import Frame
@@ -81,7 +82,7 @@ def table(attentions: Sequence[Attention], region: Any, *, frame: Frame = "image
     for index, attention in enumerate(attentions):
         named = (known["method"][index], known["layer"][index], known["target"][index])
         rows.append((*(text.replace("|", "\\|") for text in named), *_numbers(attention, region, frame)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = widths_of(rows)
     lines = [_line(row, widths) for row in rows]
     # In Markdown a colon after the dashes puts numbers to the right.
     rule = _line([f"{'-' * (width - 1)}{':' if c in _NUMBERS else '-'}" for c, width in enumerate(widths)], widths)
@@ -90,7 +91,7 @@ def table(attentions: Sequence[Attention], region: Any, *, frame: Frame = "image
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     padded = [
-        cell.rjust(width) if column in _NUMBERS else cell.ljust(width)
+        to_the_right(cell, width) if column in _NUMBERS else to_the_left(cell, width)
         for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
     ]
     return f"| {' | '.join(padded)} |"

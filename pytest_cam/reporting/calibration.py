@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_cam.columns import in_columns
 from pytest_cam.errors import ArtifactError
 from pytest_cam.reporting.attempts import Attempts
 from pytest_cam.reporting.limits_file import Entry, write_limits
@@ -151,6 +152,4 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
     """Return aligned lines, the heads first; none without a row."""
     if not rows:
         return []
-    lines = [_HEADS, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return in_columns([_HEADS, *rows])

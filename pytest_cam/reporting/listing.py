@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from pytest_cam.columns import in_columns
 from pytest_cam.engine.model.state import ModelState
 from pytest_cam.engine.passes.forward import Run
 from pytest_cam.engine.passes.listing import Explainable, explainable_layers
@@ -58,8 +59,7 @@ def _rows(layers: list[Explainable], auto: str) -> list[str]:
     for index, layer in enumerate(layers):
         mark = "<- auto" if layer.name == auto else ""
         cells.append((str(index - len(layers)), layer.name, layer.kind, layer.layout, str(layer.channels), mark))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return in_columns(cells)
 
 
 def _ran(subject: Subject, inputs: torch.Tensor, place: str) -> Any:

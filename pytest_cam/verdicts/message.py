@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_cam.columns import to_the_left, width_of
 from pytest_cam.engine.scores.explained import Explained
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.regions import Box, Region
@@ -113,8 +114,8 @@ def _legend(outlined: Sequence[object]) -> str:
 
 
 def _aligned(facts: Sequence[tuple[str, str]]) -> list[str]:
-    width = max(10, *(len(name) for name, _ in facts))
-    return [f"  {name:<{width}} {text}" for name, text in facts]
+    width = max(10, *(width_of(name) for name, _ in facts))
+    return [f"  {to_the_left(name, width)} {text}" for name, text in facts]
 
 
 def number(figure: Figure) -> str:

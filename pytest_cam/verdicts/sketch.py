@@ -9,6 +9,7 @@ from itertools import zip_longest
 import numpy as np
 import numpy.typing as npt
 
+from pytest_cam.columns import in_columns
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.regions import Region
 from pytest_cam.measures.localization import peak_cell
@@ -69,9 +70,7 @@ def sketch(
 def side_by_side(sketches: list[tuple[str, list[str]]]) -> list[str]:
     """Return sketches beside one another, each under its title, as lines of text."""
     columns = [[title, *lines] for title, lines in sketches]
-    widths = [max(map(len, column)) for column in columns]
-    rows = zip_longest(*columns, fillvalue="")
-    return ["   ".join(part.ljust(width) for part, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return in_columns(list(zip_longest(*columns, fillvalue="")), gap="   ")
 
 
 def _showable(lines: list[str]) -> list[str]:

@@ -120,6 +120,22 @@ def test_table_by_hand() -> None:
     )
 
 
+def test_table_with_wide_letters_has_straight_columns() -> None:
+    img = torch.zeros(1, 16, 16)
+    img[0, 2, 2] = 1
+    known = [
+        attend(Bright(), img, layer="look", target=target, class_names=["dark", "\u660e\u308b\u3044"])
+        for target in (1, 0)
+    ]
+    # Each of the three letters is two columns wide.
+    assert [line.split(" | ")[2] for line in table(known, (0, 0, 8, 8)).splitlines()] == [
+        "target",
+        "------",
+        "\u660e\u308b\u3044",
+        "dark  ",
+    ]
+
+
 def test_table_says_where_skill_means_nothing() -> None:
     attention = attend(Bright(), torch.ones(1, 16, 16), layer="look", target=1)
     row = table([attention], (0, 0, 16, 15)).splitlines()[2]

@@ -83,5 +83,9 @@ def test_a_picture_and_two_beside_one_another_fit_80_characters(rows: int, colum
     assert 6 <= len(alone) - 2 <= 22
 
 
+def test_a_title_of_wide_letters_moves_nothing() -> None:
+    assert side_by_side([("\u72ac", ["##", "##"]), ("cat", ["==", "=="])]) == ["\u72ac   cat", "##   ==", "##   =="]
+
+
 def test_a_map_of_zeros_has_no_peak() -> None:
     assert "X" not in "".join(sketch(np.zeros((7, 7), dtype=np.float32), GEOMETRY, [Box(0, 0, 64, 64)]))
