@@ -174,12 +174,22 @@ def fixture_of_several(request: Any) -> Iterator[None]:
 
     Args:
         request: The fixture's own. pytest adds to it what comes after a `yield`, and users what they like, which they
-            may do when the fixture has long been set up.
+            may do when the fixture has long been set up. The fixture may also add to its class, module or session.
     """
-    add_finalizer = request.addfinalizer
-    request.addfinalizer = lambda finalizer: add_finalizer(outside_of_test()(finalizer))
-    with outside_of_test():
-        yield
+    request.addfinalizer = _outside(request.addfinalizer)
+    before = [(node, node.addfinalizer) for node in request.node.listchain()]
+    for node, add_finalizer in before:
+        node.addfinalizer = _outside(add_finalizer)
+    try:
+        with outside_of_test():
+            yield
+    finally:
+        for node, add_finalizer in before:
+            node.addfinalizer = add_finalizer
+
+
+def _outside(add_finalizer: Callable[[Callable[[], object]], None]) -> Callable[[Callable[[], object]], None]:
+    return lambda finalizer: add_finalizer(outside_of_test()(finalizer))
 
 
 class Sharing:

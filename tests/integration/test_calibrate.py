@@ -499,6 +499,28 @@ def test_check_in_a_finalizer_that_a_test_adds_to_a_fixture_that_others_share_ha
     ]
 
 
+@pytest.mark.parametrize("node", ["request.node", "request.session"])
+def test_check_at_the_end_of_a_module_has_no_number_in_its_last_test(project, node):
+    project.write(
+        test_suite=f"""
+        @pytest.fixture(scope="module")
+        def shared(request):
+            {node}.addfinalizer(lambda: assert_attention_in_region(spotlight(), make_photo(), LIT))
+
+        @pytest.fixture
+        def own(request):
+            request.node.addfinalizer(lambda: assert_attention_in_region(spotlight(), make_photo(), LIT))
+
+        def test_looks(shared, own):
+            pass
+        """
+    )
+
+    project.run("--cam-calibrate").assert_outcomes(passed=1)
+
+    assert [key.partition(" attention")[0] for key in limits(project)] == ["test_suite.py::test_looks #1"]
+
+
 @pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="this pytest has no subtests")
 def test_subtest_that_fails_leaves_the_checks_after_it_their_limits(project):
     project.write(
