@@ -13,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 from pytest_cam.engine.layers import resolve
 from pytest_cam.engine.model.hooks import ForwardHook, HookManager, HookTable, hooks_on, remove_hooks
 from pytest_cam.errors import HookLeakError, LayerError, is_ours
+from pytest_cam.verdicts.message import short_path
 
 __tracebackhide__ = is_ours
 
@@ -87,8 +88,14 @@ def _called(hook: ForwardHook) -> ForwardHook:
 def _leak(model: nn.Module, name: str, kind: str, hook: ForwardHook) -> str:
     hook = _called(hook)
     function = getattr(hook, "__qualname__", None) or type(hook).__name__
-    where = name or "(the model)"
-    return f"{kind} {getattr(hook, '__module__', '?')}.{function} on {type(model).__name__} layer {where}"
+    on = f"on {type(model).__name__} layer {name or '(the model)'}"
+    return f"{kind} {getattr(hook, '__module__', '?')}.{function}{_place_of(hook)} {on}"
+
+
+def _place_of(hook: ForwardHook) -> str:
+    """Return where a hook is written, in brackets: pytest shows no line of the user's where a test is torn down."""
+    code = getattr(hook if hasattr(hook, "__code__") else type(hook).__call__, "__code__", None)
+    return "" if code is None else f" ({short_path(code.co_filename)}:{code.co_firstlineno})"
 
 
 class BoundHooks:

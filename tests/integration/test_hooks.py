@@ -80,15 +80,17 @@ def test_forgotten_hooks_are_named_and_gone_before_the_next_test(project):
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=9, failed=1, errors=6)
+    lines = (project.path / "test_leaks.py").read_text(encoding="utf-8").splitlines()
+    spy, called = (1 + lines.index(text) for text in lines if text.strip().startswith(("def spy(", "def __call__(")))
     result.stdout.fnmatch_lines_random(
         [
             "*ERROR at teardown of test_session_fixture *",
-            "*HookLeakError: the test left 1 hook on a model: forward hook test_leaks.spy on Sequential layer 0. *",
+            f"*HookLeakError: the test left 1 hook on a model: forward hook test_leaks.spy (test_leaks.py:{spy}) on *",
             "*HookLeakError: the test left 2 hooks on a model: *",
-            "*backward hook test_leaks.Spy on Sequential layer (the model)*",
-            "*forward pre hook test_leaks.spy on Sequential layer 1*",
-            "*forward hook test_leaks.spy on Sequential layer 3*",
-            "*backward pre hook test_leaks.TestClass.test_class_attribute.<locals>.<lambda> on Sequential layer 0*",
+            f"*backward hook test_leaks.Spy (test_leaks.py:{called}) on Sequential layer (the model)*",
+            "*forward pre hook test_leaks.spy (test_leaks.py:*) on Sequential layer 1*",
+            "*forward hook test_leaks.spy (test_leaks.py:*) on Sequential layer 3*",
+            "*backward pre hook test_leaks.TestClass.test_class_attribute.<locals>.<lambda> (test_leaks.py:*) on Seq*",
             "*ERROR at teardown of test_that_fails_too *",
             "*RuntimeError: of another kind",
         ]
