@@ -19,6 +19,7 @@ from pytest_cam.engine.methods import METHODS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def test_settings_table_is_the_one_table() -> None:
@@ -154,3 +155,17 @@ def test_pictures_of_the_readme_exist() -> None:
     for name in ("shortcut", "honest"):
         assert f"docs/{name}.png" in README
         assert (ROOT / "docs" / f"{name}.png").is_file()
+
+
+def test_what_the_readme_links_to_and_the_tests_read_is_in_the_source_distribution() -> None:
+    include = re.search(r"\[tool\.hatch\.build\.targets\.sdist\]\ninclude = \[(.*)\]", PYPROJECT)
+    assert include is not None
+    included = set(re.findall(r'"/(.*?)"', include[1]))
+    linked = re.findall(r"\]\((?!http|#)([\w.]+)/", README)
+    read = [
+        name
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in re.findall(r'(?:ROOT|parents\[2\]) / "(\w+)', path.read_text(encoding="utf-8"))
+        if (ROOT / name).is_dir()
+    ]
+    assert {"docs", "benchmarks", "example_project"} <= {*linked, *read} <= included
