@@ -6,11 +6,11 @@ import json
 import math
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_cam.atomic import write_bytes
 from pytest_cam.errors import ArtifactError, SettingError, nearest
 from pytest_cam.running import Agreed, Key
 
@@ -55,14 +55,10 @@ def write_limits(path: Path, entries: Iterable[Entry]) -> None:
         ArtifactError: The file cannot be written.
     """
     parts = [f"{_HEAD}format = {FORMAT}\n", *(_written(entry) for entry in sorted(entries, key=lambda each: each.key))]
-    temporary = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text("\n".join(parts), encoding="utf-8", newline="\n")
-        temporary.replace(path)
+        write_bytes(path, "\n".join(parts).encode())
     except OSError as error:
-        with suppress(OSError):  # where its folder is none, there is nothing to remove either
-            temporary.unlink()
         raise ArtifactError(f"limits file {path} could not be written: {error}") from error
 
 
