@@ -279,6 +279,11 @@ def noted_id(report: Any, config: Any) -> str:
     return getattr(report, "cam_test", None) or plain_id(report.nodeid, config)
 
 
+def is_in_ci() -> bool:
+    """Return whether this is a CI machine: the environment variable CI is set, and does not say that it is none."""
+    return os.environ.get("CI", "").strip().lower() not in ("", "0", "false", "no")
+
+
 def sendable(text: str, encoding: str | None = None) -> str:
     """Return a text that gets through xdist, or to a stream of some encoding: a path may hold what is no UTF-8."""
     encoding = encoding or "utf-8"

@@ -12,11 +12,11 @@ import pytest
 from pytest_cam.baselines.claiming import BaselineSettings, Update
 from pytest_cam.errors import SettingError, is_ours, nearest
 from pytest_cam.options import from_config, given_by
+from pytest_cam.running import is_in_ci
 
 __tracebackhide__ = is_ours
 
 UNUSED = ("off", "warn", "error")
-_NOT_IN_CI = ("", "0", "false", "no")
 _NAME = re.compile(r"[^\s./\\:*?\"<>|][^/\\:*?\"<>|]*")
 
 
@@ -27,8 +27,7 @@ def settings_from(config: pytest.Config) -> BaselineSettings:
         SettingError: A setting has a value that there is not, or baselines are to be updated on a CI machine.
     """
     update = _one_of(config, "update", get_args(Update))
-    on_ci = os.environ.get("CI", "").strip().lower() not in _NOT_IN_CI
-    if update is not None and on_ci and not from_config(config, "update-in-ci"):
+    if update is not None and is_in_ci() and not from_config(config, "update-in-ci"):
         raise SettingError(
             f"--cam-update={update} is refused here, since the environment variable CI is set "
             f"({os.environ['CI']!r}): a run that writes its own baselines passes whatever the model does. Update where "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from pytest_cam.errors import ArtifactError
 from pytest_cam.reporting.attempts import Attempts
 from pytest_cam.reporting.limits_file import Entry, write_limits
 from pytest_cam.reporting.proposals import Proposal, key_of, propose, propose_over_parameters
-from pytest_cam.running import Agreed, CheckRecord, Key, noted_id, sendable
+from pytest_cam.running import Agreed, CheckRecord, Key, is_in_ci, noted_id, sendable
 
 _HEADS = ("check", "value", "present limit", "proposed limit", "energy by chance", "energy at best")
 
@@ -70,7 +69,7 @@ class Calibration:
             self._problem = "no attention check ran, so there is nothing to calibrate"
         else:
             self._write()
-        if session.exitstatus == pytest.ExitCode.OK and (self._problem or _in_ci()):
+        if session.exitstatus == pytest.ExitCode.OK and (self._problem or is_in_ci()):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -85,9 +84,9 @@ class Calibration:
         if self._said:
             terminalreporter.write_line(self._said)
         no_gate = "limits were recorded and not applied: this run is no gate"
-        if _in_ci():
+        if is_in_ci():
             no_gate += "; since CI is set it ends with an exit status other than 0"
-        terminalreporter.write_line(no_gate, red=_in_ci(), yellow=not _in_ci())
+        terminalreporter.write_line(no_gate, red=is_in_ci(), yellow=not is_in_ci())
 
     def _recorded(self) -> list[CheckRecord]:
         return [record for records in self._records.values() for record in records.values()]
@@ -134,10 +133,6 @@ def _entry(proposal: Proposal) -> Entry:
 
 def _of_failed(record: CheckRecord) -> Proposal:
     return replace(propose(record, 0.0), agreed=Agreed(), reason="none: the test did not pass", is_weaker=False)
-
-
-def _in_ci() -> bool:
-    return os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
 def _cells(proposal: Proposal) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_cam.running import id_of, plain_id
+from pytest_cam.running import id_of, is_in_ci, plain_id
 
 
 @pytest.mark.parametrize("options", [{"loadgroup": True}, {"dist": "loadgroup"}])
@@ -44,3 +44,17 @@ def test_without_groups_an_id_is_what_it_is() -> None:
 def test_the_id_of_a_test_outside_of_the_root_has_its_path(path: str, given: str, expected: str) -> None:
     config = SimpleNamespace(option=SimpleNamespace(), rootpath=Path("/home/me/tests"))
     assert id_of(SimpleNamespace(nodeid=given, path=Path(path), config=config)) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("true", True), ("1", True), ("github", True), ("", False), ("0", False), (" False ", False), ("no", False)],
+)
+def test_ci_may_be_set_to_say_that_there_is_none(given: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", given)
+    assert is_in_ci() is expected
+
+
+def test_without_ci_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    assert not is_in_ci()

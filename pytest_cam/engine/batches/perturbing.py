@@ -13,7 +13,7 @@ import torch
 from pytest_cam.engine.batches.line_below import LineBelow
 from pytest_cam.engine.batches.memory import free_bytes, is_shortage
 from pytest_cam.errors import MemoryShortError, OutputError, is_ours
-from pytest_cam.running import RUNNING
+from pytest_cam.running import RUNNING, is_in_ci
 
 __tracebackhide__ = is_ours
 
@@ -145,7 +145,7 @@ def _progress(count: int, what: str) -> Iterator[Callable[[int], object]]:
 
 def _terminal() -> tuple[Any, int | None]:
     """Return the stream that progress is shown on, or None, and how many columns it has where it cannot be asked."""
-    if os.environ.get("CI"):
+    if is_in_ci():
         return None, None
     if sys.stderr is not None and sys.stderr.isatty():
         return sys.stderr, None
