@@ -20,7 +20,7 @@ from pytest_cam.errors import ArtifactError, DependencyError
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.style import Style
 from pytest_cam.reporting.pictures import attended, pictures, pictures_of
-from pytest_cam.reporting.removing import files_in
+from pytest_cam.reporting.removing import MANIFEST, files_in
 from pytest_cam.verdicts.evidence import Evidence, Measurement
 from pytest_cam.verdicts.findings import AnyEvidence, Findings
 from pytest_cam.verdicts.limits import Judged
@@ -51,7 +51,7 @@ def write_artifact(folder: Path, evidence: AnyEvidence, context: dict[str, str],
     """
     maps, originals = _arrays(evidence)
     drawn, problem = _drawn(evidence, style or Style())
-    files = sorted({*maps, *originals, *drawn, "attention.json"})
+    files = sorted({*maps, *originals, *drawn, MANIFEST})
     head = {"format": FORMAT, **context, "decision": first_line(evidence), "check": evidence.check}
     numbers = _numbers(evidence, drawable=not problem)
     manifest = {**head, **numbers, "files": files, "versions": versions_of(_LIBRARIES)}
@@ -59,7 +59,7 @@ def write_artifact(folder: Path, evidence: AnyEvidence, context: dict[str, str],
         folder.mkdir(parents=True, exist_ok=True)
         earlier = files_in(folder)
         # First of all what says whose files these are: on a disk that is full a later run may remove the rest by that.
-        _write_json(folder / "attention.json", {**manifest, "files": sorted(earlier.union(files))})
+        _write_json(folder / MANIFEST, {**manifest, "files": sorted(earlier.union(files))})
         for name, cam in maps.items():
             _write_map(folder / name, cam)
         for name, picture in {**originals, **drawn}.items():
@@ -67,7 +67,7 @@ def write_artifact(folder: Path, evidence: AnyEvidence, context: dict[str, str],
         if gone := earlier.difference(files):
             for name in gone:
                 (folder / name).unlink(missing_ok=True)
-            _write_json(folder / "attention.json", manifest)
+            _write_json(folder / MANIFEST, manifest)
     except OSError as error:
         with suppress(OSError):  # there is something in it
             folder.rmdir()

@@ -11,23 +11,14 @@ from pytest_cam.reporting.naming import folder_name
 from pytest_cam.running import sendable
 
 MANIFEST = "attention.json"
-FILES = (
-    MANIFEST,
-    "grayscale.png",
-    "heatmap.png",
-    "map.npy",
-    "original.png",
-    "overlay.png",
-    "panel.png",
-)
 
 
 def remove_artifact(folder: Path) -> None:
-    """Remove an artifact: the files that `write_artifact` made, and the folder if nothing else is in it."""
+    """Remove an artifact: the files that it says it has, and the folder if nothing else is in it."""
     if not folder.is_dir():
         return
     # What says that it is an artifact goes last: where one file cannot be removed, the next run tries again.
-    for name in (*({*FILES, *files_in(folder)} - {MANIFEST}), MANIFEST):
+    for name in (*(files_in(folder) - {MANIFEST}), MANIFEST):
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()

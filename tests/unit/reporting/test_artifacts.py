@@ -13,10 +13,19 @@ from pytest_cam.errors import ArtifactError
 from pytest_cam.reporting import artifacts
 from pytest_cam.reporting.artifacts import write_artifact
 from pytest_cam.reporting.naming import folder_name
-from pytest_cam.reporting.removing import FILES, files_in, remove_artifact, remove_earlier
+from pytest_cam.reporting.removing import files_in, remove_artifact, remove_earlier
 from pytest_cam.running import sendable
 
 CONTEXT = {"test": "test_model.py::test_dog", "phase": "call", "outcome": "failed"}
+FILES = [
+    "attention.json",
+    "grayscale.png",
+    "heatmap.png",
+    "map.npy",
+    "original.png",
+    "overlay.png",
+    "panel.png",
+]
 
 
 @contextmanager

@@ -171,7 +171,7 @@ def test_summary_tells_expected_failures_apart(pytestconfig, tmp_path, terminal,
 def test_earlier_artifact_that_cannot_be_removed_is_told_and_fails_nothing(pytestconfig, tmp_path, terminal):
     folder = tmp_path / folder_name("test", 0)
     (folder / "panel.png" / "mine").mkdir(parents=True)
-    (folder / "attention.json").write_text('{"test": "test"}')
+    (folder / "attention.json").write_text('{"test": "test", "files": ["panel.png"]}')
     summary, session = RunSummary(tmp_path, pytestconfig), SimpleNamespace(exitstatus=pytest.ExitCode.OK)
     for when in ("call", "teardown"):
         summary.pytest_runtest_logreport(told("passed", when))
@@ -192,7 +192,7 @@ def test_other_earlier_artifacts_are_removed_all_the_same_and_the_next_run_tries
     (stuck / "panel.png" / "mine").mkdir(parents=True)
     for folder in (stuck, *others):
         folder.mkdir(exist_ok=True)
-        (folder / "attention.json").write_text('{"test": "test"}')
+        (folder / "attention.json").write_text('{"test": "test", "files": ["panel.png"]}')
     for removed in (2, 0):
         summary = RunSummary(tmp_path, pytestconfig)
         for when in ("call", "teardown"):
