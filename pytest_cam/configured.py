@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,9 +30,9 @@ def method_problems(config: pytest.Config) -> list[str]:
     A method may be registered in the conftest of a subdirectory, so it is asked for when tests have been collected.
     """
     name: str | None = from_config(config, "method")
-    problem = None if name is None else _no_method(name)
+    problem = _complaint(method_named, name)
     said = [] if problem is None else [f"--cam-method, or cam_method of the ini file: {problem}"]
-    contested = [_no_method(other) for other in contested_names() if other != name]
+    contested = [_complaint(method_named, other) for other in contested_names() if other != name]
     return said + [problem for problem in contested if problem is not None]
 
 
@@ -82,7 +83,7 @@ def require_fill_in(config: pytest.Config) -> None:
     Raises:
         SettingError: There is no such fill.
     """
-    if problem := _no_fill(from_config(config, "fill")):
+    if problem := _complaint(require_fill, from_config(config, "fill")):
         raise _wrong("fill", problem)
 
 
@@ -133,26 +134,19 @@ def _problem(mark: pytest.Mark) -> str | None:
             return f"@pytest.mark.cam has no setting {key!r}. {nearest(key, MARKER_KEYS)}"
     methods = mark.kwargs.get("method")
     for method in methods if isinstance(methods, (list, tuple)) else [methods]:
-        if method is not None and (problem := _no_method(method)):
+        if problem := _complaint(method_named, method):
             return f"@pytest.mark.cam(method={methods!r}): {problem}"
     fill = mark.kwargs.get("fill")
-    problem = _no_fill(fill)
+    problem = _complaint(require_fill, fill)
     return None if problem is None else f"@pytest.mark.cam(fill={fill!r}): {problem}"
 
 
-def _no_fill(name: Any) -> str | None:
-    if name is None:
+def _complaint(check: Callable[[Any], object], given: Any) -> str | None:
+    """Return what a check says of what was given, or None where it, or nothing, is accepted."""
+    if given is None:
         return None
     try:
-        require_fill(name)
-    except SettingError as error:
-        return str(error)
-    return None
-
-
-def _no_method(name: object) -> str | None:
-    try:
-        method_named(name)
+        check(given)
     except CamError as error:
         return str(error)
     return None
