@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -145,12 +145,6 @@ class _Versions:
         self._orders, self._by, self._steps = orders, by, steps
         self._like, self._rng = prepared.tensor, rng
         self._pixels = prepared.tensor.detach().to("cpu", torch.float32).double().numpy()
-        replace: dict[str, Callable[[Planes, npt.NDArray[np.bool_]], Planes]] = {
-            "deletion": self._deleted,
-            "insertion": self._inserted,
-            "road": self._imputed,
-        }
-        self._replace = replace[by]
         # Where every pixel is missing there is nothing to impute from.
         self._ends = 1 if by == "road" else 2
         self._stand_in = self._even() if by != "insertion" else self._blurred()
@@ -180,16 +174,13 @@ class _Versions:
         return self._of(self._orders[order], (step + 1) / self._steps)
 
     def _of(self, ranks: Ranks, share: float) -> torch.Tensor:
-        return torch.from_numpy(self._replace(self._pixels, highest(ranks, share))).to(self._like)
+        return torch.from_numpy(self._replaced(highest(ranks, share))).to(self._like)
 
-    def _deleted(self, pixels: Planes, first: npt.NDArray[np.bool_]) -> Planes:
-        return np.where(first, self._stand_in, pixels)
-
-    def _inserted(self, pixels: Planes, first: npt.NDArray[np.bool_]) -> Planes:
-        return np.where(first, pixels, self._stand_in)
-
-    def _imputed(self, pixels: Planes, first: npt.NDArray[np.bool_]) -> Planes:
-        return imputed(pixels, first, self._rng)
+    def _replaced(self, first: npt.NDArray[np.bool_]) -> Planes:
+        if self._by == "road":
+            return imputed(self._pixels, first, self._rng)
+        replaced = first if self._by == "deletion" else ~first
+        return np.where(replaced, self._stand_in, self._pixels)
 
     def _even(self) -> Planes:
         mean: Planes = self._pixels.mean(axis=(1, 2), keepdims=True)
