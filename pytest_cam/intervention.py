@@ -13,7 +13,6 @@ from pytest_cam.engine.scores.explained import Explained
 from pytest_cam.engine.scoring import Version, versions
 from pytest_cam.engine.subject import Subject
 from pytest_cam.errors import RegionError, is_ours
-from pytest_cam.images import drawing
 from pytest_cam.images.batching import stacked
 from pytest_cam.images.fills import Fill, require_fill
 from pytest_cam.images.frames import Frame, region_in_image
@@ -154,11 +153,6 @@ def intervene(
 def further_of(how: Mapping[str, Any]) -> Any:
     """Return those of the keywords that say how the model is called and how its output is read."""
     return {name: how[name] for name in ("output", "model_args", "model_kwargs") if name in how}
-
-
-def reduced_pictures(intervention: Intervention) -> tuple[RGB, RGB]:
-    """Return the image as it is and with part of it hidden, reduced where they are very large."""
-    return drawing.reduced(intervention.image.rgb()), drawing.reduced(intervention.picture())
 
 
 def _value(what: Explained) -> float:

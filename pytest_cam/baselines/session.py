@@ -56,7 +56,7 @@ class BaselineSession:
             return
         known = self.modules.setdefault(
             sendable(str(module.path)),
-            {"directory": sendable(str(directory)), "variant": _variant(module), "tests": {}},
+            {"directory": sendable(str(directory)), "variant": variant_from(_asked(module)), "tests": {}},
         )
         if collector is not module:
             known["tests"].pop(sendable(_name(collector)), None)
@@ -138,7 +138,3 @@ def _name(node: pytest.Item | pytest.Collector) -> str:
 
 def _asked(node: pytest.Item | pytest.Collector) -> object:
     return node.ihook.pytest_cam_baseline_variant(config=node.config)
-
-
-def _variant(node: pytest.Collector) -> str | None:
-    return variant_from(_asked(node))

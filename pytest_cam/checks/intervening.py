@@ -9,7 +9,8 @@ from typing import Any
 from pytest_cam.checks.how import require_how
 from pytest_cam.engine.scores.explained import Explained
 from pytest_cam.errors import LimitError, is_ours
-from pytest_cam.intervention import Intervention, reduced_pictures
+from pytest_cam.images import drawing
+from pytest_cam.intervention import Intervention
 from pytest_cam.verdicts.findings import Figure, Findings, View
 from pytest_cam.verdicts.limits import as_number
 from pytest_cam.verdicts.message import class_said
@@ -57,7 +58,7 @@ def findings(intervention: Intervention, check: str, figures: Sequence[Figure], 
     """
     before, after = intervention.before, intervention.after
     name, changed = _names(intervention)
-    whole, perturbed = reduced_pictures(intervention)
+    whole, perturbed = drawing.reduced(intervention.image.rgb()), drawing.reduced(intervention.picture())
     return Findings(
         check=check,
         where=intervention.fill,

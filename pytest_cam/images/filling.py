@@ -63,11 +63,7 @@ def blurred(pixels: Planes) -> Planes:
     return _by_plane(blur, pixels)
 
 
-def _blur(pixels: Planes, share: Share) -> Planes:
-    return blurred(pixels)
-
-
-def _mean(pixels: Planes, share: Share) -> Planes:
+def _mean(pixels: Planes) -> Planes:
     return np.broadcast_to(pixels.mean(axis=(0, 1), dtype=np.float64).astype(np.float32), pixels.shape)
 
 
@@ -88,7 +84,11 @@ def _inpaint(pixels: Planes, share: Share) -> Planes:
     return _by_plane(inpaint, pixels)
 
 
-_FILLS: dict[str, Callable[[Planes, Share], Planes]] = {"blur": _blur, "mean": _mean, "inpaint": _inpaint}
+_FILLS: dict[str, Callable[[Planes, Share], Planes]] = {
+    "blur": lambda pixels, _: blurred(pixels),
+    "mean": lambda pixels, _: _mean(pixels),
+    "inpaint": _inpaint,
+}
 
 
 def _by_plane(change: Callable[[Planes], Planes], pixels: Planes) -> Planes:

@@ -43,7 +43,7 @@ def require_uncoupled(state: State, images: int) -> None:
     """
     if images < 2 or not isinstance(state, ModelState):
         return
-    found = _batch_norm(state.modules)
+    found = next(filter(_normalises, state.modules), None)
     if found is not None:
         name = next(name for name, module in state.model.named_modules() if module is found)
         raise ModelError(
@@ -125,10 +125,6 @@ def in_uncoupled_batches(
 
 def _normalises(module: nn.Module) -> bool:
     return isinstance(module, _BatchNorm) and module.running_mean is None
-
-
-def _batch_norm(modules: list[nn.Module]) -> nn.Module | None:
-    return next(filter(_normalises, modules), None)
 
 
 def _takes_all_together(module: nn.Module) -> bool:

@@ -193,12 +193,8 @@ class Reader:
         return [layout for layout, cost in found.items() if cost == best]
 
     def _may_come_before(self, prefix: int) -> bool:
-        return 0 < prefix <= _MOST_PREFIX_TOKENS and self._prefix_tokens in (None, prefix)
-
-    @cached_property
-    def _prefix_tokens(self) -> int | None:
-        """The number that timm's models tell."""
-        return self._told("num_prefix_tokens")
+        told = self._told("num_prefix_tokens")  # as timm's models do
+        return 0 < prefix <= _MOST_PREFIX_TOKENS and told in (None, prefix)
 
     def _told(self, name: str) -> int | None:
         """Return a number that a module of the model tells, or its config, as those of Hugging Face do."""

@@ -65,7 +65,7 @@ class Step:
 class _Call:
     """One execution of a module, with the executions within it."""
 
-    module: nn.Module | None
+    module: nn.Module
     parent: _Call | None
     within: list[_Call] = field(default_factory=list)
     output: Any = None
@@ -79,8 +79,7 @@ class _Call:
     def steps(self) -> Iterator[Step]:
         """Return the executions within, and those within them, as they began."""
         for call in self.within:
-            if call.module is not None:
-                yield Step(call.module)
+            yield Step(call.module)
             yield from call.steps()
 
 
@@ -101,7 +100,7 @@ class Recorder:
 
     def __init__(self, layer: nn.Module) -> None:
         self._layer = layer
-        self._now = self._root = _Call(None, None)
+        self._now = self._root = _Call(nn.Module(), None)  # no module's own: all executions are within it
         self._last: _Call | None = None
         self.executions = 0
 
@@ -146,8 +145,6 @@ def _upwards(call: _Call | None) -> Iterator[_Call]:
 def _around(outer: _Call, layer: _Call, path: set[int]) -> Iterator[Step]:
     is_past = False
     for call in outer.within:
-        if call.module is None:
-            continue
         if call is layer:
             yield Step(call.module, call.output, is_layer=True)
         elif id(call) in path:
