@@ -1,4 +1,4 @@
-"""Every exception of the package. Standard library only, so that anything may import it."""
+"""Every exception of the package, and words that their messages share. Standard library only."""
 
 from __future__ import annotations
 

@@ -123,10 +123,10 @@ def intervene(
     Args:
         model: The classifier, or any callable; it comes back as it was.
         img: As for `attend`.
-        region: As for `attend`'s regions.
+        region: A region, or what `as_region` makes one of, in pixels of the image.
         keep: Whether the region is all that is left, and not what is hidden.
         fill: What stands in place of what is hidden.
-        frame: Whose pixels the region is given in.
+        frame: "input" where it is in pixels of the model's input instead.
         how: The keywords of `How`; layer and method change nothing.
 
     Raises:

@@ -63,7 +63,7 @@ def assert_attention_in_region(
             model carries.
         device: Where the model is expected to be; None takes it where it is.
         frame: "image" (default), or "input" where the box is in pixels of the model's input, after the preprocess.
-        **further: `output`, `model_args`, `model_kwargs`, `reshape` and `layer_call`, as for `attend`.
+        **further: As for `attend`.
 
     Returns:
         The attention, for further checks without a second forward pass.

@@ -62,7 +62,7 @@ class Evidence:
     """All that is needed to draw and explain one verdict.
 
     Attributes:
-        check: What was asked, in words: "attention in box", or the region's own kind.
+        check: What was asked, in words: "attention in box".
         map: The raw map, (h, w) float32, >= 0.
         picture: The image for drawing, (H, W, 3) uint8, reduced where it is very large.
         image_name: What the user passed.

@@ -30,6 +30,7 @@ class Seen:
         call: Which of the layer's executions it is of, from 1.
         calls: How often the layer ran.
         tensor: The output itself, in its own shape, where gradients are taken.
+        version: Its version then: what writes to it raises that.
     """
 
     name: str
