@@ -8,8 +8,6 @@ from functools import lru_cache
 from numbers import Integral
 from typing import Any, TypedDict
 
-import torch
-
 from pytest_cam.engine.reading.layouts import Reshape
 from pytest_cam.engine.reading.outputs import Selector
 from pytest_cam.errors import KeywordError, is_ours, kind_of, nearest
@@ -94,14 +92,3 @@ def seed_of(further: Mapping[str, Any]) -> int:
 def _own_keywords(verb: Callable[..., Any]) -> tuple[str, ...]:
     kinds = inspect.signature(verb).parameters.values()
     return tuple(kind.name for kind in kinds if kind.kind in (kind.POSITIONAL_OR_KEYWORD, kind.KEYWORD_ONLY))
-
-
-def on_device(value: Any, device: torch.device) -> Any:
-    """Return a copy of an argument of the model with each tensor in it on the device: a model may overwrite it."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().to(device, copy=True)
-    if isinstance(value, Mapping):
-        return {key: on_device(item, device) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(on_device(item, device) for item in value)
-    return value

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from pytest_cam.engine.black_box import Model, State
-from pytest_cam.engine.further import Further, on_device
+from pytest_cam.engine.further import Further
 from pytest_cam.engine.model.arguments import tell_of_arguments
 from pytest_cam.engine.model.requirements import require_accepted, without_values
 from pytest_cam.engine.model.state import ModelState
 from pytest_cam.engine.reading.class_names import as_names, names_of
 from pytest_cam.engine.reading.layouts import Layout
-from pytest_cam.engine.reading.nested import tensors_in
+from pytest_cam.engine.reading.nested import mapped, tensors_in
 from pytest_cam.engine.reading.outputs import Rows
 from pytest_cam.engine.reading.reader import Reader
 from pytest_cam.engine.scores.ready_targets import ReadyTarget
@@ -131,11 +131,19 @@ class Subject:
         return replace(self, batch=count, further=further, settled=settled)
 
     def _other(self, value: Any, image: int | None, count: int) -> Any:
-        placed = on_device(value, self.state.device)
+        """Return an argument of the model where the model is, in copies, since the model may overwrite it."""
+        placed = mapped(value, lambda tensor: tensor.detach().to(self.state.device, copy=True))
         return placed if image is None else self._own(placed, image, count)
 
     def _own(self, value: Any, image: int, count: int) -> Any:
-        return value if self.is_shared else _repeated(value, image, self.batch, count)
+        """Return an argument of the model for `count` inputs that stand for one image of the batch."""
+
+        def repeated(tensor: torch.Tensor) -> torch.Tensor:
+            if not _is_of_images(tensor, self.batch):
+                return tensor
+            return tensor[image : image + 1].expand(count, *tensor.shape[1:]).clone()
+
+        return value if self.is_shared else mapped(value, repeated)
 
     def scores(self, output: Any, targets: list[Target]) -> Scores:
         """Pick the explained score of each image from what the model returned: see `scores_of`."""
@@ -185,18 +193,6 @@ class Subject:
         if self.state.device.type == "meta":
             raise without_values(self.module)
         return placed.to(self.state.device, self.state.dtype)
-
-
-def _repeated(value: Any, image: int, batch: int, count: int) -> Any:
-    """Return an argument of the model for `count` inputs that stand for one image of the batch."""
-    if isinstance(value, torch.Tensor):
-        of_images = _is_of_images(value, batch)
-        return value[image : image + 1].expand(count, *value.shape[1:]).clone() if of_images else value
-    if isinstance(value, dict):
-        return {key: _repeated(item, image, batch, count) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_repeated(item, image, batch, count) for item in value)
-    return value
 
 
 def _is_of_images(value: torch.Tensor, batch: int) -> bool:

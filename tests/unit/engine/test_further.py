@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -97,6 +99,33 @@ def test_arguments_of_a_batch_are_those_of_all_its_images() -> None:
     first, second = attend_batch(Gated(), images, layer="look", output="brightness", model_args=[gates])
     assert (first.score, second.score) == pytest.approx((0.25, 1.0))
     assert (first.target, second.target) == (1, 0)
+
+
+class Held(NamedTuple):
+    gate: torch.Tensor
+    note: str = ""
+
+
+@pytest.mark.parametrize(
+    ("holder", "gate_in"),
+    [
+        (lambda gates: {"gate": gates}, lambda held: held["gate"]),
+        (lambda gates: MappingProxyType({"gate": gates}), lambda held: held["gate"]),
+        (lambda gates: [gates, None], lambda held: held[0]),
+        (Held, lambda held: held.gate),
+    ],
+    ids=["dict", "mapping that cannot be written to", "list", "named tuple"],
+)
+def test_versions_of_an_image_get_its_row_of_what_arguments_hold(holder: Any, gate_in: Any) -> None:
+    class Reads(Gated):
+        def forward(self, image: torch.Tensor, held: Any) -> Any:
+            return super().forward(image, gate_in(held))["brightness"]
+
+    images, gates = torch.stack([IMAGE, IMAGE]), torch.tensor([1.0, 3.0])
+    first, second = attend_batch(Reads(), images, method="occlusion", target=1, model_args=(holder(gates),))
+    np.testing.assert_allclose(second.map, 3 * first.map, rtol=1e-6)
+    assert first.map.any()
+    assert gates.tolist() == [1.0, 3.0]
 
 
 @pytest.mark.parametrize(
