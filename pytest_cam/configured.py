@@ -12,7 +12,7 @@ from pytest_cam.engine.methods import contested_names, method_named
 from pytest_cam.errors import CamError, SettingError, nearest
 from pytest_cam.images.fills import require_fill
 from pytest_cam.images.style import Style
-from pytest_cam.options import MARKER_KEYS, from_config, given_by, setting_named
+from pytest_cam.options import MARKER_KEYS, from_config, given_by, held_in, setting_named
 
 # More than machines have cores; torch would take any number, and the machine would not.
 MOST_THREADS = 1024
@@ -101,9 +101,7 @@ def setting_for(config: pytest.Config, name: str, fixtures: dict[str, Any]) -> A
     """
     setting = setting_named(name)
     value = fixtures[name] if setting.fixture else None
-    if value is None and setting.metavar:
-        value = from_config(config, name)
-    return setting.builtin if value is None else value
+    return held_in(config, name) if value is None and setting.metavar else value
 
 
 def from_markers(item: pytest.Item) -> dict[str, Any]:

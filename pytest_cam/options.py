@@ -192,7 +192,7 @@ MARKER_KEYS = tuple(setting.name for setting in SETTINGS if setting.marker)
 
 
 def add_to(parser: pytest.Parser) -> None:
-    """Declare the command-line flags and ini keys."""
+    """Declare the command-line flags and ini keys, and the flag that prints layers instead of running tests."""
     group = parser.getgroup("cam", "attention regression tests (pytest-cam)")
     for setting in SETTINGS:
         text = setting.meaning + (f" Default: {setting.builtin}." if setting.builtin else "")
@@ -204,11 +204,7 @@ def add_to(parser: pytest.Parser) -> None:
             kind: Literal["bool", "string"] = "bool" if setting.is_switch else "string"
             default = False if setting.is_switch else None
             parser.addini(setting.ini, f"As {setting.flag}. {text}", type=kind, default=default)
-
-
-def add_listing_to(parser: pytest.Parser) -> None:
-    """Declare the flag that prints a model's layers instead of running tests."""
-    parser.getgroup("cam").addoption(
+    group.addoption(
         "--cam-list-layers",
         metavar="MODULE:FACTORY",
         default=None,
@@ -230,6 +226,12 @@ def from_config(config: pytest.Config, name: str) -> Any:
     if value is None and setting.in_ini:
         return config.getini(setting.ini)
     return False if value is None and setting.is_switch else value
+
+
+def held_in(config: pytest.Config, name: str) -> Any:
+    """Return what holds where no call, marker or fixture gives a setting: see `from_config`; else what is built in."""
+    value = from_config(config, name)
+    return setting_named(name).builtin if value is None else value
 
 
 def given_by(config: pytest.Config, name: str) -> str:

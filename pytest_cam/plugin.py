@@ -34,7 +34,6 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare flags and ini keys."""
     options.add_to(parser)
-    options.add_listing_to(parser)
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -266,9 +265,9 @@ def pytest_runtest_makereport(
 
 
 def _baselines_problems(collector: pytest.Collector, report: pytest.CollectReport) -> list[str]:
-    name = options.from_config(collector.config, "baselines") or options.setting_named("baselines").builtin
+    name = options.held_in(collector.config, "baselines")
     beside = collector.path if isinstance(collector, pytest.Directory) else collector.path.parent
-    if not report.passed or not (beside / str(name)).is_dir():
+    if not report.passed or not (beside / name).is_dir():
         return []
     from pytest_cam.baselines.session import session_of
     from pytest_cam.errors import CamError

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_cam.baselines.claiming import BaselineSettings, Update
 from pytest_cam.errors import SettingError, is_ours, nearest
-from pytest_cam.options import from_config, given_by
+from pytest_cam.options import from_config, given_by, held_in
 from pytest_cam.running import is_in_ci
 
 __tracebackhide__ = is_ours
@@ -44,19 +44,18 @@ def unused_from(config: pytest.Config) -> str:
     Raises:
         SettingError: The setting has a value that there is not.
     """
-    return _one_of(config, "unused", UNUSED) or "warn"
+    return str(_one_of(config, "unused", UNUSED))
 
 
 def _one_of(config: pytest.Config, name: str, accepted: tuple[str, ...]) -> Any:
-    given = from_config(config, name)
+    given = held_in(config, name)
     if given is not None and given not in accepted:
         raise SettingError(f"{given_by(config, name)} is {given!r}. {nearest(given, accepted)}")
     return given
 
 
 def _directory(config: pytest.Config) -> str:
-    given: str | None = from_config(config, "baselines")
-    name = "attention_baselines" if given is None else given
+    name: str = held_in(config, "baselines")
     if not _NAME.fullmatch(name):
         raise SettingError(
             f"{given_by(config, 'baselines')} is {name!r}; accepted: the name of a directory, which is beside each "

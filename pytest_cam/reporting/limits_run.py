@@ -65,8 +65,7 @@ def margin_from(config: pytest.Config) -> float:
     Raises:
         SettingError: The setting is no number from 0 to below 1.
     """
-    given = options.from_config(config, "margin")
-    given = options.setting_named("margin").builtin if given is None else given
+    given = options.held_in(config, "margin")
     try:
         margin = float(str(given))
     except ValueError:
