@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from types import CodeType
 from typing import Any
 from weakref import ref
 
@@ -94,7 +95,9 @@ def _leak(model: nn.Module, name: str, kind: str, hook: ForwardHook) -> str:
 
 def _place_of(hook: ForwardHook) -> str:
     """Return where a hook is written, in brackets: pytest shows no line of the user's where a test is torn down."""
-    code = getattr(hook if hasattr(hook, "__code__") else type(hook).__call__, "__code__", None)
+    # By their types: what stands for something else says that it has anything.
+    codes = (getattr(each, "__code__", None) for each in (hook, type(hook).__call__))
+    code = next((code for code in codes if isinstance(code, CodeType)), None)
     return "" if code is None else f" ({short_path(code.co_filename)}:{code.co_firstlineno})"
 
 

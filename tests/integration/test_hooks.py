@@ -97,6 +97,29 @@ def test_forgotten_hooks_are_named_and_gone_before_the_next_test(project):
     )
 
 
+def test_a_forgotten_hook_that_stands_for_something_else_is_named(project):
+    project.write(
+        test_stand_in="""
+        class StandIn:
+            def __getattr__(self, name):
+                return self
+
+            def __call__(self, module, args, output):
+                pass
+
+        def test_it(cam, model):
+            model[0].register_forward_hook(StandIn())
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(passed=1, errors=1)
+    lines = (project.path / "test_stand_in.py").read_text(encoding="utf-8").splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if "def __call__" in text)
+    result.stdout.fnmatch_lines([f"*HookLeakError: the test left 1 hook *(test_stand_in.py:{line}) on Seq*"])
+
+
 def test_hooks_that_a_test_did_not_forget_are_left_alone(project):
     project.write(
         test_clean="""
