@@ -35,7 +35,7 @@ def first_component(rows: torch.Tensor) -> torch.Tensor:
     # The smaller of the two matrices of products. In float64 those of float32 numbers neither over- nor underflow.
     if rows.shape[1] <= rows.shape[2]:
         values, vectors = torch.linalg.eigh(rows @ rows.mT)
-        projection: torch.Tensor = vectors[..., -1] * values[..., -1:].clamp(min=0).sqrt()
+        projection: torch.Tensor = vectors[..., -1] * values[..., -1:].sqrt()
     else:
         axes = torch.linalg.eigh(rows.mT @ rows).eigenvectors
         projection = (rows @ axes[..., -1:]).squeeze(-1)
