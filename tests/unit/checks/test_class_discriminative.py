@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from pytest_cam import AttentionError, Box, assert_attention_class_discriminative
@@ -116,6 +117,17 @@ def test_regions_the_wrong_way_round_fail_by_skill_and_lead() -> None:
     assert str(figures["cosine of cat and dog"].limits) == ""
     assert "try: every map lies in another's region: compare the order of targets and regions" in str(raised.value)
     assert str(raised.value).count("┏") == 2  # each of the two sketches outlines its own region, not the other's
+
+
+def test_regions_may_be_in_the_pixels_of_the_input() -> None:
+    def turned(picture: Image.Image) -> torch.Tensor:
+        return GREY * picture.rotate(10).getpixel((4, 4))[0] / 255
+
+    grey = Image.new("RGB", (8, 8), (255, 255, 255))
+    how = HOW | {"preprocess": turned, "frame": "input"}
+    assert_attention_class_discriminative(model(), grey, ["cat", "dog"], [LEFT, RIGHT], **how)
+    with pytest.raises(AttentionError, match=r"skill of cat -0\.60 < 0\.25"):
+        assert_attention_class_discriminative(model(), grey, ["cat", "dog"], [RIGHT, LEFT], **how)
 
 
 def test_a_map_in_its_own_region_may_not_be_more_in_the_others() -> None:

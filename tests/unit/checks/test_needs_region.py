@@ -97,6 +97,16 @@ def test_drop_without_a_flip_passes_by_its_limit(image):
     assert assert_prediction_needs_region(model, image, LIT, fill="mean", drop_at_least=drop - 1e-5)
 
 
+def test_changed_prediction_passes_however_little_its_probability_falls(image):
+    def model(inputs):  # class 1 by 0.1 where the box is lit, and class 0 by 0.1 where it is dark
+        mean = inputs[:, :, 2:6, 2:6].mean(dim=(1, 2, 3))
+        return torch.stack([torch.zeros_like(mean), 0.2 * mean - 0.1], dim=1)
+
+    found = assert_prediction_needs_region(model, image, LIT, fill="mean", drop_at_least=0.9)
+    assert (found.predicted_before, found.predicted_after) == (1, 0)
+    assert found.drop == pytest.approx(sigmoid(0.1) - sigmoid(0.2 * MEAN - 0.1))  # 0.04
+
+
 def test_target_that_is_not_predicted_cannot_flip(model, image):
     # Class 0 becomes the prediction when the box is hidden: class 0 does not need it.
     with pytest.raises(AttentionError) as raised:

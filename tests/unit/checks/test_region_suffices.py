@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from pytest_cam import AttentionError, ClassLogit, assert_region_suffices
-from pytest_cam.errors import LimitError, ProbabilityWarning, VacuousError
+from pytest_cam.errors import LimitError, PreprocessError, ProbabilityWarning, VacuousError
 from pytest_cam.images.fills import FILLS
 
 LIT, REST = (2, 2, 6, 6), (8, 8, 14, 14)
@@ -67,6 +68,21 @@ def test_score_without_a_prediction_needs_a_limit(model, image, target):
     assert assert_region_suffices(model, image, LIT, target=target, at_least=0.9)
     with pytest.raises(AttentionError):
         assert_region_suffices(model, image, REST, target=target, at_least=0.9)
+
+
+def test_region_in_the_pixels_of_the_input_suffices_where_the_preprocess_turns_the_image(model):
+    array = np.zeros((16, 16, 3), dtype=np.uint8)
+    array[0:8, 0:8] = 255
+
+    def preprocess(picture):
+        return torch.from_numpy(np.array(picture.rotate(10), dtype=np.float32) / 255).permute(2, 0, 1)
+
+    given = {"fill": "mean", "preprocess": preprocess}
+    with pytest.raises(PreprocessError):
+        assert_region_suffices(model, array, LIT, **given)
+    assert assert_region_suffices(model, array, LIT, **given, frame="input").stays
+    with pytest.raises(AttentionError, match=r"box suffices: class 1 becomes class 0 \(mean\)"):
+        assert_region_suffices(model, array, REST, **given, frame="input")
 
 
 def test_inpainting_that_fails_is_told_to_be_the_likely_cause(model, image):
