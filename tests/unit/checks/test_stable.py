@@ -1,5 +1,7 @@
 """The map must move with the image, on networks that look at what is bright, or always at one place."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from torch import nn
 from pytest_cam import (
     AttentionError,
     Brightness,
+    ClassLogit,
     DetectionBox,
     Flip,
     Jpeg,
@@ -101,6 +104,30 @@ def test_moved_inputs_are_drawn_where_they_lie_in_the_photo() -> None:
     # The spot is at 8 to 16 of the crop; mirrored, at 16 to 24 of it, which begins at 8 of the photo.
     assert (np.flatnonzero(flipped.picture[16, :, 0] > 100) == np.arange(24, 32)).all()
     assert flipped.geometry == original.geometry
+    assert (np.flatnonzero(brighter.picture[16, :, 0] > 100) == np.arange(16, 24)).all()
+
+
+def test_a_map_that_is_gone_has_nothing_in_common_with_the_original() -> None:
+    def black(image: torch.Tensor) -> torch.Tensor:
+        return 0 * image
+
+    with pytest.raises(AttentionError) as raised:
+        assert_attention_stable(Bright(), spot(), black, class_names=["dark", "lit"], **HOW)
+    text = str(raised.value)
+    assert text.startswith("attention stable: Pearson under black 0.00 < 0.8 (gradcam, look)")
+    assert re.search(r'explained +class 1 "lit", .*\n +empty +under black the map is zero everywhere\n', text)
+    assert "try: under black the model predicts dark and no longer lit: is it accurate there?" in text
+    assert "mirrored" not in text
+
+
+def test_one_perturbation_that_fails_fails_the_check_and_is_drawn_first() -> None:
+    def elsewhere(image: torch.Tensor) -> torch.Tensor:
+        return image.roll(16, dims=2)
+
+    with pytest.raises(AttentionError, match=r"^attention stable: Pearson under elsewhere -0\.07 < 0\.8 \(") as raised:
+        assert_attention_stable(Bright(), spot(), ["flip", elsewhere], **HOW)
+    assert [view.name for view in raised.value.evidence.views] == ["original", "perturbed-2", "perturbed-1"]
+    assert "mirrored" not in str(raised.value)  # flip passes
 
 
 def known() -> nn.Module:
@@ -252,6 +279,14 @@ def test_attention_without_a_pattern_in_what_the_shift_leaves_is_an_error() -> N
 def test_a_target_that_is_tied_to_a_place_cannot_be_moved() -> None:
     with pytest.raises(TargetError, match="DetectionBox is tied to a place in the image, which shift moves"):
         assert_attention_stable(Bright(), spot(), "shift", **(HOW | {"target": DetectionBox((0, 0, 4, 4), 1)}))
+    assert assert_attention_stable(Bright(), spot(), "shift", **(HOW | {"target": ClassLogit(1)})).under
+
+
+def test_a_photo_that_a_flip_leaves_as_it_is_is_an_error() -> None:
+    even = Image.new("RGB", (32, 32), (20, 20, 20))
+    even.paste((180, 180, 180), (12, 12, 20, 20))
+    with pytest.raises(VacuousError, match="vacuous: flip changes nothing in PIL image"):
+        assert_attention_stable(Bright(), even, ["noise", "flip"], preprocess=plain, **HOW)
 
 
 def test_other_bad_input_is_named() -> None:
@@ -259,5 +294,5 @@ def test_other_bad_input_is_named() -> None:
         assert_attention_stable(Bright(), spot(), at_least=2, **HOW)
     with pytest.raises(VacuousError, match="vacuous: Pearson at least -1 passes whatever the model does"):
         assert_attention_stable(Bright(), spot(), at_least=-1, **HOW)
-    with pytest.raises(KeywordError, match="no keyword 'undr'"):
+    with pytest.raises(KeywordError, match=r"no keyword 'undr'\. Did you mean 'under'"):
         assert_attention_stable(Bright(), spot(), undr="flip", **HOW)
