@@ -14,7 +14,7 @@ from pytest_cam.engine.model.state import ModelState
 from pytest_cam.engine.passes.forward import plainly
 from pytest_cam.engine.scores.explained import Explained
 from pytest_cam.engine.scores.finite import not_finite, require_scores
-from pytest_cam.engine.scores.ready_targets import ReadyTarget
+from pytest_cam.engine.scores.ready_targets import ClassLogit, ReadyTarget
 from pytest_cam.engine.scores.targets import Scores, Target
 from pytest_cam.engine.subject import Subject
 from pytest_cam.errors import NonFiniteError, ProbabilityWarning, is_ours, warn
@@ -84,7 +84,9 @@ def versions(subject: Subject, inputs: torch.Tensor, target: Target, names: list
     found: list[Version] = []
     for part in parts:
         some = _versions(subject, part, target, names[len(found) : len(found) + len(part)])
-        target = some[0].explained.for_versions(target) if not found else target
+        # As the class's index, one of several labels would be one class among others from the second version on.
+        if not found and not isinstance(target, ClassLogit):
+            target = some[0].explained.for_versions(target)
         found += some
     return found
 

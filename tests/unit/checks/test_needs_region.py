@@ -130,7 +130,18 @@ def test_callable_target_is_held_to_its_own_limit(model, image):
 
 def test_one_of_several_labels_has_a_drop_and_no_prediction(model, image):
     found = assert_prediction_needs_region(model, image, LIT, target=ClassLogit(1, multi_label=True))
-    assert (found.predicted_before, found.flips, found.drop > 0.5) == (None, False, True)
+    assert (found.predicted_before, found.predicted_after, found.flips) == (None, None, False)
+    assert found.drop == pytest.approx(sigmoid(4) - found.probability_after)
+
+
+def test_one_of_several_labels_is_no_class_among_others_once_the_region_is_hidden(image):
+    # Two labels that are both always there. By softmax each would have 0.5 instead of 0.95.
+    def both(inputs):
+        return torch.full((len(inputs), 2), 3.0)
+
+    with pytest.raises(AttentionError, match=r"drop of probability 0\.00 < 0\.3") as raised:
+        assert_prediction_needs_region(both, image, LIT, target=ClassLogit(1, multi_label=True))
+    assert re.search(r"as it is +probability 0\.95\n +region hidden +probability 0\.95\n", str(raised.value))
 
 
 def test_single_logit_is_two_classes(model, image):
