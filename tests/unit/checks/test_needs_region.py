@@ -184,6 +184,18 @@ def test_model_and_random_numbers_come_back_as_they_were(image):
     assert torch.equal(torch.get_rng_state(), random)
 
 
+def test_random_numbers_that_a_preprocess_draws_are_put_back(model):
+    def draws(image: Image.Image) -> torch.Tensor:
+        torch.rand(1)
+        return to_tensor(image)[:1]
+
+    picture = Image.new("L", (16, 16))
+    picture.paste(255, LIT)
+    random = torch.get_rng_state()
+    assert assert_prediction_needs_region(model, picture, LIT, preprocess=draws).flips
+    assert torch.equal(torch.get_rng_state(), random)
+
+
 def test_other_arguments_of_the_model_go_with_both_versions(model, image):
     def scaled(inputs, scale):
         assert scale.shape == (len(inputs), 1)

@@ -63,6 +63,18 @@ def test_partly_hidden_pixel_is_mixed_by_area():
     assert changed[0, :, 0].tolist() == [0.75 * 8 + 0.25 * 2, 1.0, 0.0, 2.0]
 
 
+def test_standard_deviation_of_the_blur_is_a_quarter_of_the_longer_side():
+    step = np.zeros((8, 64, 1), dtype=np.float32)
+    step[:, 32:] = 1.0
+    # One of them, 16 pixels, beyond the edge: the normal distribution up to 1, less what is mirrored beyond 3.
+    assert blurred(step)[4, 47:49, 0].mean() == pytest.approx(0.8413 - 0.0013, abs=0.005)
+
+
+def test_mean_of_8_bits_is_rounded():
+    pixels = np.array([[1, 2, 2, 2]], dtype=np.uint8)[:, :, None]
+    assert filled(pixels, np.ones((1, 4)), "mean").ravel().tolist() == [2, 2, 2, 2]
+
+
 def test_blur_is_as_strong_at_any_size():
     stripes = np.zeros((1, 4096, 1), dtype=np.float32)
     stripes[:, 4::8] = 1.0
