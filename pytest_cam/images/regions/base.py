@@ -63,10 +63,6 @@ class Region(ABC):
             RegionError: It reaches outside the image by more than a rounding, or was made for another size.
         """
 
-    @abstractmethod
-    def to_json(self) -> dict[str, Any]:
-        """Return the region as plain values under "kind" and what this kind needs."""
-
     @property
     def name(self) -> str:
         """The region in a sentence."""
@@ -75,6 +71,10 @@ class Region(ABC):
     def outlines(self) -> list[npt.NDArray[np.float64]]:
         """Return the closed polygons (N, 2) in image pixels that bound the region, where it knows them, else none."""
         return []
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the region as plain values: "kind" and, of kinds that do not say more, the outlines."""
+        return {"kind": self.kind, "outlines": [points.tolist() for points in self.outlines()]}
 
     def coverage(self, geometry: Geometry) -> npt.NDArray[np.float64]:
         """Return the share of each input pixel that lies in the region, by area, (H, W) in [0, 1]."""

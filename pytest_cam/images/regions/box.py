@@ -181,10 +181,6 @@ class Box(Region):
         """Return the one rectangle that bounds the box, (4, 2) in image pixels."""
         return [np.array([(self.x1, self.y1), (self.x2, self.y1), (self.x2, self.y2), (self.x1, self.y2)])]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the box's kind and outline."""
-        return {"kind": self.kind, "outlines": [points.tolist() for points in self.outlines()]}
-
 
 def _number(name: str, value: Any) -> float:
     try:

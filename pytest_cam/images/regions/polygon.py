@@ -106,10 +106,6 @@ class Polygon(Region):
         """Return the polygon itself, (N, 2) in image pixels."""
         return [np.array(self.points)]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the polygon's kind and outline."""
-        return {"kind": self.kind, "outlines": [points.tolist() for points in self.outlines()]}
-
 
 def _checked(given: Any) -> npt.NDArray[np.float64]:
     try:
