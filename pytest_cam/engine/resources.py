@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -13,7 +12,8 @@ from torch import nn
 
 from pytest_cam.engine.batches.coupling import in_uncoupled_batches
 from pytest_cam.engine.batches.memory import is_shortage
-from pytest_cam.engine.methods.resources import Make, checked
+from pytest_cam.engine.batches.perturbing import RunBatch
+from pytest_cam.engine.methods.resources import ClassGradients, Make, checked
 from pytest_cam.engine.model.hooks import HookManager, works_in_place
 from pytest_cam.engine.passes.forward import laid_out, plainly
 from pytest_cam.engine.passes.trace import GRADIENTS, Trace, trace
@@ -116,7 +116,7 @@ class Resources:
             )
         all_weights = torch.zeros_like(found.logits)
         all_weights[self._index] = weights.to(all_weights)[0]
-        of_batch = cast("Callable[[torch.Tensor], torch.Tensor]", found.class_gradients)  # which the method asks for
+        of_batch = cast("ClassGradients", found.class_gradients)  # which the method asks for
         return of_batch(all_weights)[self._index : self._index + 1].contiguous()
 
     @property
@@ -186,7 +186,7 @@ class Resources:
             raise independent(found.layer, found.layout, self._target_name, self._of_image, STAYS)
         return scores
 
-    def _is_independent(self, score: Callable[[torch.Tensor], torch.Tensor], own: torch.Tensor) -> bool:
+    def _is_independent(self, score: RunBatch, own: torch.Tensor) -> bool:
         """Return whether a score is the same to the bit for very different values in place of the image's own."""
         own = own if bool(own.any()) else torch.ones_like(own)
         others = torch.cat([own, torch.zeros_like(own), own.neg()])
@@ -271,9 +271,7 @@ class Resources:
             )
         return number
 
-    def _in_batches(
-        self, score: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make, changed: str
-    ) -> torch.Tensor:
+    def _in_batches(self, score: RunBatch, count: int, make: Make, changed: str) -> torch.Tensor:
         scores = self._scores(score, count, make)
         if not bool(scores.isfinite().all()):
             raise not_finite(
@@ -283,7 +281,7 @@ class Resources:
             )
         return scores
 
-    def _scores(self, score: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make) -> torch.Tensor:
+    def _scores(self, score: RunBatch, count: int, make: Make) -> torch.Tensor:
         state = self._subject.state
         without_users = not state.runs_users_code()
 
@@ -295,6 +293,6 @@ class Resources:
 
         return self._batched(run, count, make)
 
-    def _batched(self, run: Callable[[torch.Tensor], torch.Tensor], count: int, make: Make) -> torch.Tensor:
+    def _batched(self, run: RunBatch, count: int, make: Make) -> torch.Tensor:
         what, state = f"inputs of {self._name}", self._subject.state
         return in_uncoupled_batches(run, make, count, state, what=what, input_bytes=self.inputs[0].nbytes)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pytest_cam.engine.batches.memory import is_shortage
-from pytest_cam.engine.batches.perturbing import in_batches
+from pytest_cam.engine.batches.perturbing import RunBatch, in_batches
 from pytest_cam.engine.black_box import State
 from pytest_cam.engine.methods.resources import Make
 from pytest_cam.engine.model.state import ModelState
 from pytest_cam.errors import ModelError, is_ours
 
 __tracebackhide__ = is_ours
-
-Run = Callable[[torch.Tensor], torch.Tensor]
 
 # What a row's values may differ by in another company: a share of what the rows differ by, or of the values, and what
 # they are rounded to. And where none is beside it, when other kernels may run.
@@ -67,7 +63,7 @@ def are_apart(state: State) -> bool:
     )
 
 
-def uncoupled(run: Run, state: State) -> Run:
+def uncoupled(run: RunBatch, state: State) -> RunBatch:
     """Return what runs samples in a batch, or one at a time where a model takes no batch or mixes what is in one.
 
     A model that normalises over the batch, or takes one scale for all of it, is known by its modules. Of one that is
@@ -107,7 +103,7 @@ def uncoupled(run: Run, state: State) -> Run:
 
 
 def in_uncoupled_batches(
-    run: Run, make: Make, count: int, state: State, *, what: str, input_bytes: int
+    run: RunBatch, make: Make, count: int, state: State, *, what: str, input_bytes: int
 ) -> torch.Tensor:
     """Return the values of many versions of one image, in batches that fit into memory: `in_batches` of `uncoupled`.
 
@@ -149,7 +145,7 @@ def _is_along_the_batch(module: nn.Module) -> bool:
     )
 
 
-def _is_coupled(run: Run, samples: torch.Tensor, epsilon: float) -> bool:
+def _is_coupled(run: RunBatch, samples: torch.Tensor, epsilon: float) -> bool:
     first = samples[:1]
     differing = int((samples - first).abs().flatten(1).sum(dim=1).argmax())
     second = samples[differing : differing + 1]

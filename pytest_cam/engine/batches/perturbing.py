@@ -6,16 +6,20 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
 from pytest_cam.engine.batches.line_below import LineBelow
 from pytest_cam.engine.batches.memory import free_bytes, is_shortage
+from pytest_cam.engine.methods.resources import Make
 from pytest_cam.errors import MemoryShortError, OutputError, is_ours
 from pytest_cam.running import RUNNING, is_in_ci
 
 __tracebackhide__ = is_ours
+
+# From samples (n, ...) to their values (n,) or (n, ...).
+RunBatch: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 
 # The share of free memory that one batch may take by the caller's estimate, which leaves out what kernels need.
 _SHARE = 0.25
@@ -31,8 +35,8 @@ _PATIENCE = 2.0
 
 
 def in_batches(
-    run: Callable[[torch.Tensor], torch.Tensor],
-    make: Callable[[int, int], torch.Tensor],
+    run: RunBatch,
+    make: Make,
     count: int,
     *,
     what: str,
@@ -96,8 +100,8 @@ def batch_size(count: int, unit_bytes: int, device: torch.device) -> int:
 
 
 def _values(
-    run: Callable[[torch.Tensor], torch.Tensor],
-    make: Callable[[int, int], torch.Tensor],
+    run: RunBatch,
+    make: Make,
     start: int,
     stop: int,
     what: str,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from pytest_cam.engine.batches.coupling import require_uncoupled
 from pytest_cam.engine.batches.memory import is_shortage
 from pytest_cam.engine.layers import LayersLike, listed, resolve_all
+from pytest_cam.engine.methods.resources import ClassGradients
 from pytest_cam.engine.model.hooks import HookManager
 from pytest_cam.engine.passes.backward import curvatures_at, gradients_at, has_graph, leads_to, weighted_gradients_at
 from pytest_cam.engine.passes.forward import Run, laid_out
@@ -67,7 +67,7 @@ class Trace:
     logits: torch.Tensor | None
     gradients: torch.Tensor | None
     curvature: torch.Tensor | None
-    class_gradients: Callable[[torch.Tensor], torch.Tensor] | None
+    class_gradients: ClassGradients | None
     output: torch.Tensor
 
     @property
