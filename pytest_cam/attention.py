@@ -14,7 +14,7 @@ from pytest_cam.engine.scores.explained import Explained
 from pytest_cam.errors import EmptyMapError, NotAffineError, is_ours
 from pytest_cam.images import drawing
 from pytest_cam.images.frames import Frame, region_in_image
-from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.geometry import Geometry, size_said
 from pytest_cam.images.loading import RGB, SourceImage
 from pytest_cam.images.regions import Box, Region
 from pytest_cam.images.style import Normalization, Style
@@ -64,7 +64,7 @@ class Attention:
     _observer: Observer | None = field(default=None)
 
     def __repr__(self) -> str:
-        grid = " x ".join(map(str, self.map.shape))
+        grid = size_said(self.map.shape)
         return sendable(f"<Attention {self.method} {self.layer} {grid}, {self.explained.name}, {self.image.name}>")
 
     @property

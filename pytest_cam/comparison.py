@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pytest_cam.errors import DependencyError, KeywordError, is_ours, kind_of
 from pytest_cam.images import drawing
-from pytest_cam.images.geometry import in_whole_pixels
+from pytest_cam.images.geometry import in_whole_pixels, size_said
 from pytest_cam.images.loading import RGB
 from pytest_cam.images.panel import Tile, panel, stretched, tile_of
 from pytest_cam.images.style import Style
@@ -108,7 +108,7 @@ class Comparison:
         known = {
             **facts(both),
             "image": [attention.image.name for attention in both],
-            "input": ["{} x {} pixels".format(*attention.geometry.input_size) for attention in both],
+            "input": [f"{size_said(attention.geometry.input_size)} pixels" for attention in both],
         }
         if self._maps.part is not None:
             known["the model saw"] = [in_whole_pixels(attention.geometry.seen) for attention in both]

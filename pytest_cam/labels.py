@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_cam.errors import ImageError, is_ours
+from pytest_cam.images.geometry import size_said
 from pytest_cam.verdicts.message import layer_said
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def facts(attentions: Sequence[Attention]) -> dict[str, list[str]]:
             f"{name} ({'callable' if target is None else target})" if name in ambiguous else name
             for name, target in zip(names, targets, strict=True)
         ],
-        "grid": ["{} x {}".format(*attention.map.shape) for attention in attentions],
+        "grid": [size_said(attention.map.shape) for attention in attentions],
     }
 
 

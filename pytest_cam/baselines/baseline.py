@@ -12,7 +12,7 @@ from PIL import Image
 
 from pytest_cam.attention import Attention
 from pytest_cam.baselines.model_identity import ModelIdentity
-from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.geometry import Geometry, size_said
 from pytest_cam.images.loading import RGB
 from pytest_cam.verdicts.message import class_said
 
@@ -92,10 +92,10 @@ class Baseline:
             ("method", self.method, now.method),
             ("layer", self.layer, now.layer),
             ("run of the layer", self.layer_call, now.layer_call),
-            ("grid", _times(self.map.shape), _times(now.map.shape)),
+            ("grid", size_said(self.map.shape), size_said(now.map.shape)),
             ("target", class_said(self.target, self.target_name), class_said(now.target, now.target_name)),
-            ("image size", _times(self.geometry.image_size), _times(now.geometry.image_size)),
-            ("input size", _times(self.geometry.input_size), _times(now.geometry.input_size)),
+            ("image size", size_said(self.geometry.image_size), size_said(now.geometry.image_size)),
+            ("input size", size_said(self.geometry.input_size), size_said(now.geometry.input_size)),
         ):
             same = kept == found or (name == "target" and self.target is not None and self.target == now.target)
             if not same:
@@ -139,10 +139,6 @@ def _range(attention: Attention) -> tuple[float, float] | None:
 def _thumbnail(picture: RGB) -> npt.NDArray[np.uint8]:
     small = Image.fromarray(picture).resize(_THUMBNAIL, Image.Resampling.BOX)
     return np.array(small, dtype=np.uint8).reshape(_THUMBNAIL[1], -1)
-
-
-def _times(size: tuple[int, ...]) -> str:
-    return " x ".join(str(length) for length in size)
 
 
 def _same_sizes(one: Baseline, other: Baseline) -> bool:

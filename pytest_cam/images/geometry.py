@@ -5,7 +5,7 @@ Coordinates are continuous: pixel (i, j) covers [i, i + 1) x [j, j + 1), its cen
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -96,6 +96,11 @@ def intersection(first: Rectangle, second: Rectangle) -> Rectangle:
 def in_whole_pixels(rectangle: Rectangle) -> str:
     """Return (x1, y1, x2, y2) for a text."""
     return "({:.0f}, {:.0f}, {:.0f}, {:.0f})".format(*rectangle)
+
+
+def size_said(size: Iterable[int]) -> str:
+    """Return "640 x 480"."""
+    return " x ".join(map(str, size))
 
 
 def _apply(matrix: npt.ArrayLike, points: npt.ArrayLike) -> Points:

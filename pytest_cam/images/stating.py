@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_cam.errors import GeometryError, is_ours, kind_of
-from pytest_cam.images.geometry import Geometry
+from pytest_cam.images.geometry import Geometry, size_said
 
 __tracebackhide__ = is_ours
 
@@ -48,7 +48,7 @@ def stated_geometry(stated: Any, name: str, image_size: tuple[int, int], input_s
             ("an input", answer.input_size, input_size),
         ):
             if tuple(said) != true:
-                raise GeometryError(f"{where} says {which} of {_times(said)}, and it is {_times(true)}")
+                raise GeometryError(f"{where} says {which} of {size_said(said)}, and it is {size_said(true)}")
         answer = answer.matrix
     first, second = _matrix(answer, where).tolist()
     return Geometry(image_size, input_size, (tuple(first), tuple(second)))
@@ -71,7 +71,3 @@ def _matrix(answer: Any, where: str) -> npt.NDArray[np.float64]:
     if not np.isfinite(matrix).all() or not is_aligned:
         raise GeometryError(f"{where} returned {matrix.tolist()}; {_ACCEPTED}")
     return matrix
-
-
-def _times(size: tuple[int, int]) -> str:
-    return " x ".join(str(length) for length in size)

@@ -17,6 +17,7 @@ from pytest_cam.engine.passes.listing import Explainable, explainable_layers
 from pytest_cam.engine.passes.trace import trace
 from pytest_cam.engine.subject import Subject
 from pytest_cam.errors import CamError, SettingError, kind_of, nearest
+from pytest_cam.images.geometry import size_said
 
 _SIDE = 224
 _ACCEPTED = (
@@ -50,7 +51,7 @@ def layers_table(place: str) -> str:
             auto = trace(subject, inputs)[0][0].layer
         except CamError as error:
             unknown = f"which of them is taken by default cannot be told here: {error}"
-    header = f"{type(model).__name__}, input {_size_of(inputs)}: {len(layers)} explainable layers"
+    header = f"{type(model).__name__}, input {size_said(inputs.shape)}: {len(layers)} explainable layers"
     return "\n".join([header, *_rows(layers, auto), *filter(None, [unknown])])
 
 
@@ -68,7 +69,8 @@ def _ran(subject: Subject, inputs: torch.Tensor, place: str) -> Any:
     except CamError:
         raise
     except Exception as error:
-        raise _refusal(f"the model from {place} does not run on an input {_size_of(inputs)}: {_told(error)}") from error
+        size = size_said(inputs.shape)
+        raise _refusal(f"the model from {place} does not run on an input {size}: {_told(error)}") from error
 
 
 def _made_by(place: str) -> tuple[nn.Module, torch.Tensor]:
@@ -114,10 +116,6 @@ def _refusal(words: str) -> SettingError:
 
 def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
-def _size_of(inputs: torch.Tensor) -> str:
-    return " x ".join(map(str, inputs.shape))
 
 
 def _size(model: nn.Module) -> tuple[int, int, int]:
