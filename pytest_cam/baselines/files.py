@@ -18,6 +18,7 @@ from PIL import Image
 
 from pytest_cam.atomic import write_bytes
 from pytest_cam.baselines.baseline import Baseline
+from pytest_cam.baselines.keys import picture_of
 from pytest_cam.baselines.model_identity import ModelIdentity
 from pytest_cam.errors import BaselineError, NewerBaselineError, is_ours
 from pytest_cam.images.geometry import Geometry
@@ -81,11 +82,6 @@ def write(path: Path, name: str, baseline: Baseline, picture: RGB | None) -> Non
             f"baseline {name} cannot be written ({error.strerror or error}); accepted: a directory in which this user "
             "may create files"
         ) from None
-
-
-def picture_of(path: Path) -> Path:
-    """Return where the picture of a baseline is."""
-    return path.with_suffix(".png")
 
 
 def text_of(baseline: Baseline) -> str:

@@ -44,6 +44,11 @@ def file_name(module: Path, test: str, name: str | None, variant: str | None) ->
     return f"{_slug(test if name is None else name)}-{_digest(whole)}{suffix}.json"
 
 
+def picture_of(path: Path) -> Path:
+    """Return where the picture of a baseline is."""
+    return path.with_suffix(".png")
+
+
 def is_variant(value: object) -> bool:
     """Return whether a value can be a variant: up to 60 letters, digits, dashes and underscores, or None."""
     return value is None or (isinstance(value, str) and _VARIANT.fullmatch(value) is not None)

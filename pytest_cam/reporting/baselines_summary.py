@@ -12,7 +12,7 @@ import pytest
 
 from pytest_cam.baselines.claiming import shown, two_claims
 from pytest_cam.baselines.gone import baselines_of_gone_modules, owner
-from pytest_cam.baselines.keys import baselines_in, file_name
+from pytest_cam.baselines.keys import baselines_in, file_name, picture_of
 from pytest_cam.baselines.session import BaselineSession, seen, session_of
 from pytest_cam.baselines.settings import unused_from
 from pytest_cam.options import from_config
@@ -166,7 +166,7 @@ class BaselinesSummary:
         for path in self._orphans:
             try:
                 path.unlink()
-                path.with_suffix(".png").unlink(missing_ok=True)
+                picture_of(path).unlink(missing_ok=True)
             except OSError as error:
                 self._problems.append(f"{shown(path, self._start)} could not be deleted ({error.strerror or error})")
                 left.add(path)

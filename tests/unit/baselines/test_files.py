@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from pytest_cam.baselines.baseline import Baseline, rounded
-from pytest_cam.baselines.files import picture_of, read, text_of, write
+from pytest_cam.baselines.files import read, text_of, write
+from pytest_cam.baselines.keys import picture_of
 from pytest_cam.errors import BaselineError, NewerBaselineError
 
 

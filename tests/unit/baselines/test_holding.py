@@ -26,8 +26,8 @@ from pytest_cam import (
 from pytest_cam.baselines.baseline import Baseline
 from pytest_cam.baselines.claiming import RunningTest
 from pytest_cam.baselines.comparing import figures_of, rule_for
-from pytest_cam.baselines.files import picture_of
 from pytest_cam.baselines.holding import hold_to_baseline
+from pytest_cam.baselines.keys import picture_of
 from pytest_cam.baselines.model_identity import ModelIdentity, identity_of
 from pytest_cam.errors import BaselineError, EmptyMapError, FlatMapError, KeywordError, NewerBaselineError
 from pytest_cam.images.geometry import Geometry
