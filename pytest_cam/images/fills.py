@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from pytest_cam.errors import SettingError, is_ours, nearest
 
@@ -10,7 +10,7 @@ __tracebackhide__ = is_ours
 
 Fill: TypeAlias = Literal["blur", "mean", "inpaint"]
 
-FILLS = ("blur", "mean", "inpaint")
+FILLS: tuple[str, ...] = get_args(Fill)
 
 
 def require_fill(fill: Any) -> None:

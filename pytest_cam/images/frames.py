@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from pytest_cam.errors import RegionError, is_ours
 from pytest_cam.images.geometry import Geometry, Points, Rectangle, intersection, rectangle_of
@@ -23,7 +23,7 @@ def require_frame(frame: str) -> None:
     Raises:
         RegionError: It is not one.
     """
-    if frame not in ("image", "input"):
+    if frame not in get_args(Frame):
         raise RegionError(
             f"frame is {frame!r}; accepted: 'image' (the region is in pixels of the image) or 'input' (in pixels of "
             "the model's input, after the preprocess)"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from pytest_cam.errors import SettingError, is_ours, nearest
 
@@ -17,30 +17,10 @@ Normalization: TypeAlias = Literal["max", "min-max"]
 
 # OpenCV's colour maps, by the names of its constants.
 COLORMAPS = (
-    "autumn",
-    "bone",
-    "cividis",
-    "cool",
-    "deepgreen",
-    "hot",
-    "hsv",
-    "inferno",
-    "jet",
-    "magma",
-    "ocean",
-    "parula",
-    "pink",
-    "plasma",
-    "rainbow",
-    "spring",
-    "summer",
-    "turbo",
-    "twilight",
-    "twilight_shifted",
-    "viridis",
-    "winter",
+    *("autumn", "bone", "cividis", "cool", "deepgreen", "hot", "hsv", "inferno", "jet", "magma", "ocean", "parula"),
+    *("pink", "plasma", "rainbow", "spring", "summer", "turbo", "twilight", "twilight_shifted", "viridis", "winter"),
 )
-NORMALIZATIONS = ("max", "min-max")
+NORMALIZATIONS: tuple[str, ...] = get_args(Normalization)
 
 
 @dataclass(frozen=True)
