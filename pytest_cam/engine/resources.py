@@ -60,33 +60,33 @@ class Resources:
         self._subject, self._index, self._found, self._name = subject, index, found, name
         self._resolved, self._target_name = target, explained.name
         self._of_image = of_batch(index, len(inputs))
-        self.inputs = inputs[index : index + 1]
+        self.inputs = self._row(inputs)
         self.score = explained.score
         self.target = explained.target
         self._logits = logits
         self.generator = torch.Generator().manual_seed(seed)
 
     @property
-    def activations(self) -> torch.Tensor | None:
+    def activations(self) -> torch.Tensor:
         """A, (1, C, h, w)."""
-        return self._row(None if self._found is None else self._found.activations)
+        return self._row(self._layer_part().activations)
 
     @property
-    def gradients(self) -> torch.Tensor | None:
+    def gradients(self) -> torch.Tensor:
         """G, (1, C, h, w)."""
-        return self._row(None if self._found is None else self._found.gradients)
+        return self._row(self._layer_part().gradients)
 
     @property
-    def curvature(self) -> torch.Tensor | None:
+    def curvature(self) -> torch.Tensor:
         """The Hessian of the score in A times A, (1, C, h, w)."""
-        return self._row(None if self._found is None else self._found.curvature)
+        return self._row(self._layer_part().curvature)
 
     @property
     def logits(self) -> torch.Tensor:
         """The class scores, (1, K)."""
         if self._logits is None:
             raise self._without_classes("class scores")
-        return self._logits[self._index : self._index + 1]
+        return self._row(self._logits)
 
     def _without_classes(self, asked: str) -> MethodError:
         return MethodError(
@@ -94,8 +94,8 @@ class Resources:
             "scores (B, K), or a method of activations and gradients"
         )
 
-    def _row(self, tensor: torch.Tensor | None) -> torch.Tensor | None:
-        return None if tensor is None else tensor[self._index : self._index + 1]
+    def _row(self, batch: torch.Tensor | None) -> torch.Tensor:
+        return cast("torch.Tensor", batch)[self._index : self._index + 1]  # what a method asks for is there
 
     def class_gradients(self, weights: torch.Tensor) -> torch.Tensor:
         """Return the gradient of sum(weights * logits) in A, (1, C, h, w), for weights (1, K).
@@ -117,7 +117,7 @@ class Resources:
         all_weights = torch.zeros_like(found.logits)
         all_weights[self._index] = weights.to(all_weights)[0]
         of_batch = cast("ClassGradients", found.class_gradients)  # which the method asks for
-        return of_batch(all_weights)[self._index : self._index + 1].contiguous()
+        return self._row(of_batch(all_weights)).contiguous()
 
     @property
     def attention_gradients(self) -> list[torch.Tensor]:
@@ -172,7 +172,7 @@ class Resources:
         """
         count, make = self._counted("score_activations", count), checked(make, self._name, "score_activations")
         found, subject = self._layer_part(), self._subject
-        output = found.output[self._index : self._index + 1]
+        output = self._row(found.output)
         module = subject.module if found.layer == "(the model)" else subject.module.get_submodule(found.layer)
         replay = self._replay(module) if found.call == found.calls else None
         run = partial(self._replaced, module, found.call) if replay is None else replay
@@ -182,7 +182,7 @@ class Resources:
             return subject.values(run(changed), self._resolved, len(cells))
 
         scores = self._in_batches(score, count, make, f"outputs of layer {found.layer}")
-        if is_one(scores) and self._is_independent(score, found.activations[self._index : self._index + 1]):
+        if is_one(scores) and self._is_independent(score, self.activations):
             raise independent(found.layer, found.layout, self._target_name, self._of_image, STAYS)
         return scores
 
