@@ -111,8 +111,8 @@ def curves(
         maps = [attention.map, *rng.random((rankings, *attention.map.shape))]
         size = prepared.tensor.shape[1], prepared.tensor.shape[2]
         versions = _Versions(prepared, [ranks_of(upsample(cam, size), rng) for cam in maps], by, steps, rng)
-        unit_bytes = prepared.tensor.numel() * prepared.tensor.element_size()
-        found = values(subject, target, len(versions), versions.make, f"inputs of {by}", unit_bytes).double().numpy()
+        what, size_of_one = f"inputs of {by}", prepared.tensor.nbytes
+        found = values(subject, target, len(versions), versions.make, what, size_of_one).double().numpy()
     shares, lines = versions.curves(found)
     halfway = SourceImage("", (size[1], size[0]), versions.halfway()).rgb(SourceImage("", (0, 0), prepared.tensor))
     return Faithfulness(attention, by, score, shares, lines[0], lines[1:], halfway)

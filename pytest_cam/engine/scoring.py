@@ -122,7 +122,7 @@ def _asked(subject: Subject, inputs: torch.Tensor, targets: list[list[Target]]) 
     return output, scores
 
 
-def values(subject: Subject, target: Target, count: int, make: Make, what: str, unit_bytes: int) -> torch.Tensor:
+def values(subject: Subject, target: Target, count: int, make: Make, what: str, input_bytes: int) -> torch.Tensor:
     """Return one score of many versions of one image, (count,), on the CPU, from forward passes in batches.
 
     Args:
@@ -131,7 +131,7 @@ def values(subject: Subject, target: Target, count: int, make: Make, what: str, 
         count: How many versions there are.
         make: Returns those from start to stop, (stop - start, C, H, W).
         what: What they are, in the plural, for the progress bar and for errors.
-        unit_bytes: How many bytes one of them has.
+        input_bytes: How many bytes one of them has.
 
     Raises:
         NonFiniteError: A score is not finite.
@@ -143,7 +143,7 @@ def values(subject: Subject, target: Target, count: int, make: Make, what: str, 
         with plainly(subject.state), torch.no_grad():
             return subject.values(subject.call(subject.placed(inputs), 0), target, len(inputs))
 
-    found = in_uncoupled_batches(run, make, count, subject.state, what=what, input_bytes=unit_bytes)
+    found = in_uncoupled_batches(run, make, count, subject.state, what=what, input_bytes=input_bytes)
     if not bool(found.isfinite().all()):
         raise not_finite("scores", found, f"of {what}")
     return found
