@@ -115,7 +115,7 @@ def _require_askable(targets: Sequence[Target], regions: Sequence[Any] | None, h
 def _limits(at_most: float | None, at_least: float | None, with_regions: bool) -> tuple[Limits, Limits]:
     if at_least is not None and not with_regions:
         raise LimitError("at_least is the least skill of each map in its own region: give regions=[...], too")
-    cosine = None if at_most is None else fallible_limit("at_most", at_most, "the cosine", *COSINE_RANGE)
+    cosine = fallible_limit("at_most", at_most, "the cosine", *COSINE_RANGE)
     skill = None if at_least is None else limit_within("at_least", at_least, "skill", -float("inf"), 1.0)
     alike = Limits() if with_regions and cosine is None else most(cosine, _MOST_ALIKE)
     return alike, least(skill, _LEAST_SKILL)

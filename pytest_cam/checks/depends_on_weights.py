@@ -97,7 +97,7 @@ def assert_attention_depends_on_weights(
         CamError: As for `attend`.
     """
     require_how(how, assert_attention_depends_on_weights)
-    given = None if at_most is None else fallible_limit("at_most", at_most, "Pearson", *PEARSON_RANGE)
+    given = fallible_limit("at_most", at_most, "Pearson", *PEARSON_RANGE)
     twin = Twin(model)
     attention = attend(model, img, **how)
     result = WeightDependence(attention, (), math.nan)

@@ -89,7 +89,7 @@ def assert_attention_faithful(
         1.0
     """
     require_how(how, assert_attention_faithful)
-    given = None if at_least is None else checked_limit("at_least", at_least, of_probability=True)
+    given = checked_limit("at_least", at_least, of_probability=True)
     if by not in _BY:
         raise KeywordError(f"by is {by!r}, which is no way of replacing pixels. {nearest(by, _BY)}")
     _require_count("steps", steps, 2)

@@ -33,12 +33,14 @@ def asked(how: Mapping[str, Any], verb: Callable[..., Any]) -> dict[str, Any]:
     return kept
 
 
-def checked_limit(name: str, value: Any, *, of_probability: bool) -> float:
-    """Return a limit as a number.
+def checked_limit(name: str, value: Any, *, of_probability: bool) -> float | None:
+    """Return a limit as a number; None where none is given.
 
     Raises:
-        LimitError: It is none, or nothing could pass or fail by it.
+        LimitError: It is no number, or nothing could pass or fail by it.
     """
+    if value is None:
+        return None
     accepted = "a number above 0 and at most 1" if of_probability else "a finite number"
     number = as_number(value)
     if number is None or not math.isfinite(number) or (of_probability and not 0 < number <= 1):

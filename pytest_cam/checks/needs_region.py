@@ -80,16 +80,15 @@ def assert_prediction_needs_region(
         True
     """
     told = asked(how, assert_prediction_needs_region)
-    given = None if drop_at_least is None else checked_limit("drop_at_least", drop_at_least, of_probability=False)
+    given = checked_limit("drop_at_least", drop_at_least, of_probability=False)
     found = intervene(model, img, region, fill=fill, frame=frame, how=told)
     of_probability = found.probability_before is not None
-    if given is not None:
-        _ = checked_limit("drop_at_least", given, of_probability=of_probability)
-        if given <= 0:
-            raise LimitError(
-                f"drop_at_least is {drop_at_least!r}; accepted for the score of a callable target: a number above 0, "
-                "since a score that does not need the region falls by 0"
-            )
+    checked_limit("drop_at_least", given, of_probability=of_probability)
+    if given is not None and given <= 0:
+        raise LimitError(
+            f"drop_at_least is {drop_at_least!r}; accepted for the score of a callable target: a number above 0, since "
+            "a score that does not need the region falls by 0"
+        )
     if given is None and not of_probability:
         raise LimitError(
             f"target {found.before.explained.name} is no class, so by how much its score must fall is yours to say: "

@@ -78,11 +78,10 @@ def assert_region_suffices(
         True
     """
     told = asked(how, assert_region_suffices)
-    given = None if at_least is None else checked_limit("at_least", at_least, of_probability=False)
+    given = checked_limit("at_least", at_least, of_probability=False)
     found = intervene(model, img, region, keep=True, fill=fill, frame=frame, how=told)
     of_probability = found.probability_before is not None
-    if given is not None:
-        _ = checked_limit("at_least", given, of_probability=of_probability)
+    checked_limit("at_least", given, of_probability=of_probability)
     compares = of_probability and found.before.explained.predicted is not None
     if given is None and not compares:
         raise LimitError(

@@ -105,8 +105,7 @@ def assert_attention_stable(
         CamError: As for `attend`.
     """
     require_how(how, assert_attention_stable)
-    given = None if at_least is None else fallible_limit("at_least", at_least, "Pearson", *PEARSON_RANGE)
-    limits = least(given, _LEAST_ALIKE)
+    limits = least(fallible_limit("at_least", at_least, "Pearson", *PEARSON_RANGE), _LEAST_ALIKE)
     with RandomState():
         prepared = prepare(img, how.get("preprocess"))
     chosen = _chosen(under, prepared, how)

@@ -210,8 +210,8 @@ def limit_within(name: str, value: Any, of: str, low: float, high: float) -> flo
     return number
 
 
-def fallible_limit(name: str, value: Any, of: str, low: float, high: float) -> float:
-    """Return a limit as `limit_within` does, after checking that something can fail it.
+def fallible_limit(name: str, value: Any, of: str, low: float, high: float) -> float | None:
+    """Return a limit as `limit_within` does, after checking that something can fail it; None where none is given.
 
     Args:
         name: "at_least" or "at_most".
@@ -224,6 +224,8 @@ def fallible_limit(name: str, value: Any, of: str, low: float, high: float) -> f
         LimitError: It is no number, or outside of that range.
         VacuousError: It is the end of the range that everything is on the right side of.
     """
+    if value is None:
+        return None
     number = limit_within(name, value, of, low, high)
     if number == (low if name == "at_least" else high):
         raise VacuousError(
