@@ -175,10 +175,11 @@ class ModelState:
             ModelError: The model has written to inputs that it left alone before, or what it reads holds no values.
         """
         self._note()
-        if not self.runs:
+        kept = self.tree.kept
+        # Not in each call of a small network, which has some hundred tensors: that would take a hundredth of its time.
+        if not self.runs and (kept is None or not kept.spares_inputs):
             require_values(self.model, chain(self.tree.each("_parameters"), self.tree.each("_buffers")))
         self.runs += 1
-        kept = self.tree.kept
         if kept is None or not self.is_known:
             given, named = arguments_of(self.model, inputs.clone(), args, kwargs)
             return self.model(*given, **named)
