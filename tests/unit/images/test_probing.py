@@ -1,6 +1,7 @@
 """Image pixels to input pixels, through what people really preprocess with."""
 
 import random
+import tracemalloc
 from collections.abc import Callable
 from itertools import cycle
 
@@ -135,6 +136,19 @@ def test_what_boxes_cannot_follow_is_an_error(transform, words: str) -> None:
     # What is random is no use in any coordinates.
     can_follow_in_input = "frame='input'" in str(raised.value)
     assert can_follow_in_input == isinstance(raised.value, NotAffineError) == (words != "random")
+
+
+def test_looking_for_a_change_takes_little_beside_the_photo_itself() -> None:
+    size = 1600, 1200
+    half = v1.Compose([v1.Resize((600, 800)), v1.ToTensor()])
+    geometry_of(half, size)
+
+    tracemalloc.start()
+    geometry_of(half, size)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 4 * size[0] * size[1]  # Pillow's own memory, and torch's, is not counted
 
 
 def test_geometry_is_found_once_for_each_size() -> None:
