@@ -115,6 +115,6 @@ def _evidence(found: Intervention, drop: Figure) -> Findings:
             f"the model predicts {quoted(found.before.explained)} without the region, too, so it reads something else "
             "in this image; the overlay of its attention shows where"
         )
-    elif not found.before.explained.is_predicted and found.value_before < (drop.limits.at_least or 0.0):
+    elif found.probability_before is not None and found.value_before < (drop.limits.at_least or 0.0):
         hints.append("the probability is below the limit before anything is hidden, so it cannot fall by that much")
     return findings(found, f"prediction needs {found.region.kind}", [drop], hints)
