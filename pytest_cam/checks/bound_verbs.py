@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_cam.attention import Attention
 from pytest_cam.checks.agrees import assert_attention_agrees
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = is_ours
 
+Found = TypeVar("Found")
+
 
 class BoundVerbs:
     """What is asked of a model and an image by a function of its own.
@@ -65,17 +67,20 @@ class BoundVerbs:
     ) -> Comparison:
         """Fail unless two models look at the same place: `pytest_cam.assert_attention_agrees`, same arguments."""
         self.watch.see(reference)
-        own: dict[str, Any] = {
-            "mode": mode,
-            "cosine": cosine,
-            "max_difference": max_difference,
-            "emd": emd,
-            "pearson": pearson,
-            "reference_layer": reference_layer,
-            "reference_preprocess": reference_preprocess,
-        }
-        found: Comparison = self._ask(assert_attention_agrees, model, reference, img, **own, **how)
-        return found
+        return self._ask(
+            assert_attention_agrees,
+            model,
+            reference,
+            img,
+            mode=mode,
+            cosine=cosine,
+            max_difference=max_difference,
+            emd=emd,
+            pearson=pearson,
+            reference_layer=reference_layer,
+            reference_preprocess=reference_preprocess,
+            **how,
+        )
 
     def assert_prediction_needs_region(
         self,
@@ -90,9 +95,7 @@ class BoundVerbs:
     ) -> Intervention:
         """Fail unless hiding a region changes the prediction: `pytest_cam.assert_prediction_needs_region`."""
         verb = assert_prediction_needs_region
-        own: dict[str, Any] = {"drop_at_least": drop_at_least, "fill": fill, "frame": frame}
-        found: Intervention = self._ask(verb, model, img, region, **own, **how)
-        return found
+        return self._ask(verb, model, img, region, drop_at_least=drop_at_least, fill=fill, frame=frame, **how)
 
     def assert_region_suffices(
         self,
@@ -106,9 +109,8 @@ class BoundVerbs:
         **how: Unpack[How],
     ) -> Intervention:
         """Fail unless a region alone leaves the prediction: `pytest_cam.assert_region_suffices`, same arguments."""
-        own: dict[str, Any] = {"at_least": at_least, "fill": fill, "frame": frame}
-        found: Intervention = self._ask(assert_region_suffices, model, img, region, **own, **how)
-        return found
+        verb = assert_region_suffices
+        return self._ask(verb, model, img, region, at_least=at_least, fill=fill, frame=frame, **how)
 
     def assert_attention_matches_baseline(
         self,
@@ -123,8 +125,7 @@ class BoundVerbs:
         """Fail unless the map is like the one kept beside the test: `pytest_cam.assert_attention_matches_baseline`."""
         require_how(how, assert_attention_matches_baseline)
         verb = assert_attention_matches_baseline
-        attention: Attention = self._ask(verb, model, img, name, mode=mode, frame=frame, **how)
-        return self.journal.watch(attention)
+        return self.journal.watch(self._ask(verb, model, img, name, mode=mode, frame=frame, **how))
 
     def soft(self) -> Soft:
         """Collect failures of several checks and raise them together: `pytest_cam.soft`."""
@@ -134,9 +135,7 @@ class BoundVerbs:
         self, model: Model, img: Any, *, at_most: float | None = None, **how: Unpack[How]
     ) -> WeightDependence:
         """Fail unless the map falls apart with random weights: `pytest_cam.assert_attention_depends_on_weights`."""
-        verb = assert_attention_depends_on_weights
-        found: WeightDependence = self._ask(verb, model, img, at_most=at_most, **how)
-        return found
+        return self._ask(assert_attention_depends_on_weights, model, img, at_most=at_most, **how)
 
     def assert_attention_class_discriminative(
         self,
@@ -153,8 +152,7 @@ class BoundVerbs:
         """Fail unless the maps of several classes differ: `pytest_cam.assert_attention_class_discriminative`."""
         verb = assert_attention_class_discriminative
         own: dict[str, Any] = {"at_most": at_most, "at_least": at_least, "frame": frame}
-        found: list[Attention] = self._ask(verb, model, img, targets, regions, without=("target",), **own, **how)
-        return found
+        return self._ask(verb, model, img, targets, regions, without=("target",), **own, **how)
 
     def assert_attention_stable(
         self,
@@ -166,8 +164,7 @@ class BoundVerbs:
         **how: Unpack[How],
     ) -> Stability:
         """Fail unless the map moves with the image: `pytest_cam.assert_attention_stable`, same arguments."""
-        found: Stability = self._ask(assert_attention_stable, model, img, under, at_least=at_least, **how)
-        return found
+        return self._ask(assert_attention_stable, model, img, under, at_least=at_least, **how)
 
     def assert_attention_faithful(
         self,
@@ -183,12 +180,11 @@ class BoundVerbs:
     ) -> Faithfulness:
         """Fail unless the map ranks pixels better than chance: `pytest_cam.assert_attention_faithful`."""
         own: dict[str, Any] = {"by": by, "at_least": at_least, "steps": steps, "rankings": rankings, "frame": frame}
-        found: Faithfulness = self._ask(assert_attention_faithful, model, img, **own, **how)
-        return found
+        return self._ask(assert_attention_faithful, model, img, **own, **how)
 
     def _ask(
-        self, verb: Callable[..., Any], model: Any, img: Any, *args: Any, without: Sequence[str] = (), **given: Any
-    ) -> Any:
+        self, verb: Callable[..., Found], model: Any, img: Any, *args: Any, without: Sequence[str] = (), **given: Any
+    ) -> Found:
         """Call a verb with the test's settings in place of what was not given, but for those that it does not take."""
         self.watch.see(model)
         names = How.__annotations__.keys() - set(without)
