@@ -142,7 +142,8 @@ class Comparison:
         with Asked(self.first.evidence):
             self.require_something()
             figures = likeness(self._maps.first, self._maps.second, mode, self._maps.extent, dict(limits))
-            judge(figures, lambda: _findings(self, mode, figures, names))
+            check = f"attention of {names[0]} agrees with {names[1]}"
+            judge(check, figures, lambda: _findings(self, check, mode, figures, names))
 
     def __repr__(self) -> str:
         figures = f"cosine {self.cosine:.2f}, Pearson {self.pearson:.2f}, peaks {self.peak_distance:.0f} px apart"
@@ -214,7 +215,9 @@ class Comparison:
         return panel(tiles, _headline(self), lines)
 
 
-def _findings(comparison: Comparison, mode: str, figures: tuple[Figure, ...], names: tuple[str, str]) -> Findings:
+def _findings(
+    comparison: Comparison, check: str, mode: str, figures: tuple[Figure, ...], names: tuple[str, str]
+) -> Findings:
     first, second = comparison.first, comparison.second
     facts = [
         ("explained", _both(names, explained(first.explained), explained(second.explained))),
@@ -227,7 +230,7 @@ def _findings(comparison: Comparison, mode: str, figures: tuple[Figure, ...], na
     if differing:
         facts.append(("differs", "; ".join(differing)))
     return Findings(
-        check=f"attention of {names[0]} agrees with {names[1]}",
+        check=check,
         where=f"{mode}, {where(first)}",
         figures=figures,
         views=tuple(view_of(attention, name, name) for attention, name in zip((first, second), names, strict=True)),

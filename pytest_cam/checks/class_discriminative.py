@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = is_ours
 
+CHECK = "attention class-discriminative"
+
 _MOST_ALIKE = 0.8
 _LEAST_SKILL = 0.25
 _LEADS = Limits(at_least=0.01, origin=FIXED)
@@ -90,7 +92,7 @@ def assert_attention_class_discriminative(
         if regions is not None:
             placed = tuple(region_in_image(region, frame, attentions[0].geometry) for region in regions)
             figures = [*_in_own(attentions, placed, of_skill), *figures]
-        judge(figures, lambda: _findings(attentions, tuple(figures), placed))
+        judge(CHECK, figures, lambda: _findings(attentions, tuple(figures), placed))
     return attentions
 
 
@@ -197,7 +199,7 @@ def _findings(attentions: Sequence[Attention], figures: tuple[Figure, ...], regi
     if first.method == "gradcam++":
         hints.append("gradcam++ weighs all that speaks for a class; method='gradcam' tells classes apart better")
     return Findings(
-        check="attention class-discriminative",
+        check=CHECK,
         where=where(first),
         figures=figures,
         views=tuple(

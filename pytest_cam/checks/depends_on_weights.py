@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = is_ours
 
+CHECK = "attention depends on weights"
+
 # A ResNet-50 has 107 modules with weights; a forward pass for each would tell nothing more.
 _MOST_STAGES = 6
 # One draw may happen to look where the model does, as an edge detector does; the mean of several less so.
@@ -109,7 +111,7 @@ def assert_attention_depends_on_weights(
         result = WeightDependence(attention, tuple(found), sum(stage.pearson for stage in last) / len(last))
         meaning = f"with all weights drawn anew, the mean of {_DRAWS} draws; 1 for no change"
         figure = Figure("Pearson", result.pearson, most(given, _MOST_ALIKE), meaning, range=PEARSON_RANGE)
-        judge((figure,), lambda: _findings(result, figure))
+        judge(CHECK, (figure,), lambda: _findings(result, figure))
     return result
 
 
@@ -155,7 +157,7 @@ def _findings(result: WeightDependence, figure: Figure) -> Findings:
         title = f"drawn anew: {stage.name} ({stage.pearson:.2f})"
         views.append(view_of(stage.attention, f"stage-{number}", title))  # type: ignore[arg-type]  # those with one
     return Findings(
-        check="attention depends on weights",
+        check=CHECK,
         where=where(attention),
         figures=(figure,),
         views=tuple(views),

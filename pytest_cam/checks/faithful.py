@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = is_ours
 
+CHECK = "attention faithful"
+
 _BY = {"deletion": "pixels deleted", "insertion": "pixels put in", "road": "pixels imputed"}
 
 
@@ -107,7 +109,7 @@ def assert_attention_faithful(
             range=(0.0, 1.0),
             level=0.5,
         )
-        judge([beaten], lambda: _evidence(found, beaten))
+        judge(CHECK, [beaten], lambda: _evidence(found, beaten))
     return found
 
 
@@ -127,7 +129,7 @@ def _evidence(found: Faithfulness, beaten: Figure) -> Findings:
     if np.ptp(found.random_curves) == 0:
         hints = ["the score is the same whatever is replaced: there is no order to find"]
     return Findings(
-        check="attention faithful",
+        check=CHECK,
         where=f"{found.by}, {where(attention)}",
         figures=(beaten, Figure("area", found.area, meaning=what)),
         views=(

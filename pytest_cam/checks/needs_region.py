@@ -99,7 +99,8 @@ def assert_prediction_needs_region(
     of_what, high = ("probability", 1.0) if of_probability else ("score", math.inf)
     # What does not need the region falls by nothing, so no limit lies below that.
     drop = Figure(f"drop of {of_what}", found.drop, limits, _meaning(found), range=(0.0, high), level=0.0)
-    judge([drop], lambda: _evidence(found, drop))
+    check = f"prediction needs {found.region.kind}"
+    judge(check, [drop], lambda: _evidence(found, check, drop))
     return found
 
 
@@ -108,7 +109,7 @@ def _meaning(found: Intervention) -> str:
     return f"{change}, and the prediction stays" if found.stays else change
 
 
-def _evidence(found: Intervention, drop: Figure) -> Findings:
+def _evidence(found: Intervention, check: str, drop: Figure) -> Findings:
     hints = []
     if found.stays:
         hints.append(
@@ -117,4 +118,4 @@ def _evidence(found: Intervention, drop: Figure) -> Findings:
         )
     elif found.probability_before is not None and found.value_before < (drop.limits.at_least or 0.0):
         hints.append("the probability is below the limit before anything is hidden, so it cannot fall by that much")
-    return findings(found, f"prediction needs {found.region.kind}", [drop], hints)
+    return findings(found, check, [drop], hints)

@@ -92,7 +92,8 @@ def assert_region_suffices(
     if given is not None:
         name = "probability" if of_probability else "score"
         figures.append(Figure(name, found.value_after, Limits(at_least=given), "with all but the region hidden"))
-    judge(figures, lambda: _evidence(found, figures))
+    check = f"{found.region.kind} suffices"
+    judge(check, figures, lambda: _evidence(found, check, figures))
     return found
 
 
@@ -105,7 +106,7 @@ def _words(found: Intervention) -> str:
     return f"{wanted} becomes {quoted(after.predicted)}"
 
 
-def _evidence(found: Intervention, figures: list[Figure]) -> Findings:
+def _evidence(found: Intervention, check: str, figures: list[Figure]) -> Findings:
     hints = []
     if found.flips:
         hints.append(
@@ -117,4 +118,4 @@ def _evidence(found: Intervention, figures: list[Figure]) -> Findings:
             "inpainting continues the region's border over all the rest, which models seldom can read; take "
             "fill='blur' or fill='mean'"
         )
-    return findings(found, f"{found.region.kind} suffices", figures, hints)
+    return findings(found, check, figures, hints)

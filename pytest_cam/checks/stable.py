@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = is_ours
 
+CHECK = "attention stable"
+
 _LEAST_ALIKE = 0.8
 _OF_AN_INPUT = ("shift", "brightness", "noise")
 _OF_AN_IMAGE = (*_OF_AN_INPUT, "jpeg")
@@ -119,7 +121,7 @@ def assert_attention_stable(
             Figure(f"Pearson under {each.name}", each.pearson, limits, meaning, range=PEARSON_RANGE, level=0.0)
             for each in result.under
         )
-        judge(figures, lambda: _findings(result, figures))
+        judge(CHECK, figures, lambda: _findings(result, figures))
     return result
 
 
@@ -219,7 +221,7 @@ def _findings(result: Stability, figures: tuple[Figure, ...]) -> Findings:
         hints.append("a mirrored letter, digit or scene may be another one to the model: was it trained with flips?")
     empty = [each.name for each in result.under if each.attention.map.max() == 0]
     return Findings(
-        check="attention stable",
+        check=CHECK,
         where=where(attention),
         figures=figures,
         views=tuple(views),

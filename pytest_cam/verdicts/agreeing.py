@@ -15,22 +15,32 @@ from pytest_cam.verdicts.limits import FIXED, UNSET, Judged, Limits, agreed_limi
 __tracebackhide__ = is_ours
 
 
-def agree(number: int, judged: Sequence[Judged], found: AnyEvidence) -> tuple[list[Judged], AnyEvidence]:
-    """Return values and evidence with the limits of the limits file in place of those that are built in.
+def agree(number: int, check: str, judged: Sequence[Judged]) -> list[Judged]:
+    """Return values with the limits of the limits file in place of those that are built in.
 
     Args:
         number: Which check of the running test it is, from 1.
+        check: What was asked, in words.
         judged: The values.
-        found: The evidence, of which the values are a part.
     """
-    agreed = [_agreed(number, found.check, *named) for named in zip(_names(judged), judged, strict=True)]
+    return [_agreed(number, check, *named) for named in zip(_names(judged), judged, strict=True)]
+
+
+def told(found: AnyEvidence, judged: Sequence[Judged], held: Sequence[Judged]) -> AnyEvidence:
+    """Return evidence that tells of values with the limits that they were held to.
+
+    Args:
+        found: The evidence.
+        judged: The values that are a part of it.
+        held: The same values with those limits.
+    """
 
     def new(old: Any) -> Any:
-        return next((now for was, now in zip(judged, agreed, strict=True) if was is old or was == old), old)
+        return next((now for was, now in zip(judged, held, strict=True) if was is old or was == old), old)
 
     if isinstance(found, Evidence):
-        return agreed, replace(found, measurements=tuple(new(old) for old in found.measurements))
-    return agreed, replace(found, figures=tuple(new(old) for old in found.figures))
+        return replace(found, measurements=tuple(new(old) for old in found.measurements))
+    return replace(found, figures=tuple(new(old) for old in found.figures))
 
 
 def record(number: int, judged: Sequence[Judged], check: str) -> None:

@@ -7,7 +7,7 @@ from types import TracebackType
 
 from pytest_cam.errors import AttentionError, BaselineError, CamError, EmptyMapError, FlatMapError, is_ours
 from pytest_cam.running import RUNNING
-from pytest_cam.verdicts.agreeing import agree, record
+from pytest_cam.verdicts.agreeing import agree, record, told
 from pytest_cam.verdicts.collecting import COLLECTING, at_users_line
 from pytest_cam.verdicts.findings import AnyEvidence
 from pytest_cam.verdicts.limits import Judged
@@ -47,22 +47,23 @@ class Asked:
         return _is_collected(error)
 
 
-def judge(judged: Sequence[Judged], evidence: Callable[[], AnyEvidence]) -> None:
+def judge(check: str, judged: Sequence[Judged], evidence: Callable[[], AnyEvidence]) -> None:
     """Fail unless every value lies within its limits; in a soft block, leave the failure to its end.
 
     A run that calibrates records the values instead; otherwise limits of the run's limits file take the place of those
     that are built in.
 
     Args:
+        check: What was asked, in words.
         judged: The values.
-        evidence: Makes what the failure carries; called where there is one, and where the limits file is asked.
+        evidence: Makes what the failure carries, pictures too; called only where there is one.
 
     Raises:
         AttentionError: One does not, and no soft block collects it.
         LimitError: The limits file gives a limit on a side on which the check has none.
     """
     RUNNING.checks += 1
-    failure = _failure(judged, evidence)
+    failure = _failure(check, judged, evidence)
     if not _is_collected(failure) and failure is not None:
         raise failure.with_traceback(None)
 
@@ -73,14 +74,14 @@ def _is_collected(failure: CamError | None) -> bool:
     return block is not None and block.takes([] if failure is None else [at_users_line(failure)])
 
 
-def _failure(judged: Sequence[Judged], evidence: Callable[[], AnyEvidence]) -> AttentionError | None:
-    found = None
+def _failure(check: str, judged: Sequence[Judged], evidence: Callable[[], AnyEvidence]) -> AttentionError | None:
+    held = judged
     if RUNNING.is_recording or (RUNNING.agreed and any(value.limits.is_default for value in judged)):
-        judged, found = agree(RUNNING.checks, judged, evidence())
+        held = agree(RUNNING.checks, check, judged)
         if RUNNING.is_recording:
-            record(RUNNING.checks, judged, found.check)
+            record(RUNNING.checks, held, check)
             return None
-    if all(value.passed for value in judged):
+    if all(value.passed for value in held):
         return None
-    found = found or evidence()
+    found = evidence() if held is judged else told(evidence(), judged, held)
     return AttentionError(message(found), found)

@@ -61,7 +61,7 @@ CALLS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
 def test_default_may_be_replaced_and_a_limit_of_the_call_not(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[Judged]] = []
     for module in JUDGING:
-        monkeypatch.setattr(module, "judge", lambda judged, evidence: seen.append(list(judged)))
+        monkeypatch.setattr(module, "judge", lambda _check, judged, _evidence: seen.append(list(judged)))
     for call in CALLS[name]:
         call()
     by_default, by_call = ([value for value in judged if str(value.limits)] for judged in seen)

@@ -27,16 +27,17 @@ def findings(*figures: Figure) -> Findings:
 
 def check(*values: float) -> None:
     figures = tuple(Figure(f"part {index}", value, Limits(at_least=0.5)) for index, value in enumerate(values))
-    judge(figures, lambda: findings(*figures))
+    judge("maps agree", figures, lambda: findings(*figures))
+
+
+def never() -> Findings:
+    raise RuntimeError("asked")
 
 
 def test_values_within_their_limits_ask_for_no_evidence() -> None:
-    def never() -> Findings:
-        raise RuntimeError("asked")
-
     # It would raise if it failed, or asked.
-    judge((Figure("Pearson", 0.5, Limits(at_least=0.5, at_most=0.5)),), never)
-    judge((Figure("Pearson", 0.5, Limits(at_least=0.5, origin=BUILT_IN)),), never)
+    judge("maps agree", (Figure("Pearson", 0.5, Limits(at_least=0.5, at_most=0.5)),), never)
+    judge("maps agree", (Figure("Pearson", 0.5, Limits(at_least=0.5, origin=BUILT_IN)),), never)
 
 
 def test_one_value_outside_its_limits_fails_with_the_evidence() -> None:
@@ -87,7 +88,7 @@ def running() -> Iterator[Running]:
 
 def judge_one(value: float, limits: Limits) -> None:
     figure = Figure("Pearson", value, limits)
-    judge((figure,), lambda: findings(figure))
+    judge("maps agree", (figure,), lambda: findings(figure))
 
 
 AGREED = Key("a.py::t[1]", 1, "maps agree", "Pearson")
@@ -107,6 +108,13 @@ def test_limit_of_the_test_goes_before_that_of_its_function(running) -> None:
     running.agreed = {function: Agreed(0.9), AGREED: Agreed(0.5)}
     judge_one(0.6, Limits(at_least=0.8, origin=BUILT_IN))
     assert running.asked == [AGREED, function]
+
+
+@pytest.mark.parametrize("is_calibrating", [False, True])
+def test_values_within_the_limits_of_the_file_ask_for_no_evidence(running, is_calibrating) -> None:
+    running.agreed, running.is_calibrating = {AGREED: Agreed(0.7)}, is_calibrating
+    judge("maps agree", (Figure("Pearson", 0.8, Limits(at_least=0.9, origin=BUILT_IN)),), never)
+    assert running.asked == [AGREED, AGREED._replace(test="a.py::t")]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +138,7 @@ def test_limit_of_one_number_goes_before_the_file_and_the_files_holds_for_the_ot
     by_call, by_default = Limits(at_least=0.5), Limits(at_least=0.5, origin=BUILT_IN)
     figures = (Figure("cosine", 0.6, by_call), Figure("Pearson", 0.6, by_default))
     with pytest.raises(AttentionError, match=r"^maps agree: Pearson 0\.60 < 0\.7 \("):
-        judge(figures, lambda: findings(*figures))
+        judge("maps agree", figures, lambda: findings(*figures))
 
 
 def test_outside_of_a_test_there_is_no_file(running) -> None:
@@ -155,7 +163,7 @@ def test_calibration_notes_every_limited_number_and_fails_none(running) -> None:
         Figure("only told", 7.0),
     )
     with soft() as block:
-        judge(figures, lambda: findings(*figures))
+        judge("maps agree", figures, lambda: findings(*figures))
     assert block.checks == 1
     assert [(note["number"], note["metric"], note["value"], note["sides"]) for note in running.records] == [
         (1, "Pearson", 0.1, ["at_least"]),
