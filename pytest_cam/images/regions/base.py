@@ -47,6 +47,11 @@ class Region(ABC):
         """Whether it is what remains of the image around something: then a crop may take any part of it but all."""
         return False
 
+    @property
+    def bounds(self) -> Rectangle | None:
+        """What lies around all of it, (x1, y1, x2, y2) in image pixels; None where that is not known."""
+        return None
+
     @abstractmethod
     def lines(self) -> Lines:
         """Return the x of all upright edges and the y of all level ones, in image pixels."""
@@ -67,6 +72,17 @@ class Region(ABC):
     def name(self) -> str:
         """The region in a sentence."""
         return str(self)
+
+    def span(self, xs: Array, ys: Array) -> tuple[slice, slice]:
+        """Return the rows and the columns of a grid with ascending xs and ys beside which none of it lies."""
+        if self.bounds is None:
+            return slice(None), slice(None)
+        x1, y1, x2, y2 = self.bounds
+        rows, columns = (
+            (np.searchsorted(at, low), np.searchsorted(at, high, "right"))
+            for at, low, high in ((ys, y1, y2), (xs, x1, x2))
+        )
+        return slice(*rows), slice(*columns)
 
     def outlines(self) -> list[npt.NDArray[np.float64]]:
         """Return the closed polygons (N, 2) in image pixels that bound the region, where it knows them, else none."""

@@ -119,6 +119,11 @@ class Box(Region):
         return self.x1, self.y1, self.x2, self.y2
 
     @property
+    def bounds(self) -> Rectangle:
+        """The corners."""
+        return self.corners
+
+    @property
     def area(self) -> float:
         """The area in square image pixels."""
         return (self.x2 - self.x1) * (self.y2 - self.y1)

@@ -28,7 +28,6 @@ class _Combination(Region):
 
     word: ClassVar[str]
     sign: ClassVar[str]
-    ufunc: ClassVar[np.ufunc]
 
     def __post_init__(self) -> None:
         parts: list[Region] = []
@@ -58,12 +57,6 @@ class _Combination(Region):
         xs, ys = zip(*(part.lines() for part in self.parts), strict=True)
         return np.concatenate(xs), np.concatenate(ys)
 
-    def contains(self, xs: Array, ys: Array) -> Bools:
-        inside = self.parts[0].contains(xs, ys)
-        for part in self.parts[1:]:
-            inside = self.ufunc(inside, part.contains(xs, ys))
-        return inside
-
     def require_within(self, image_size: tuple[int, int]) -> None:
         for part in self.parts:
             part.require_within(image_size)
@@ -81,12 +74,19 @@ class Union(_Combination):
 
     word = "union"
     sign = "|"
-    ufunc = np.logical_or
 
     @property
     def separate(self) -> tuple[Region, ...]:
         """The parts."""
         return self.parts
+
+    def contains(self, xs: Array, ys: Array) -> Bools:
+        """Return which points of the grid lie in any of the parts, (len(ys), len(xs))."""
+        inside = np.zeros((len(ys), len(xs)), dtype=bool)
+        for part in self.parts:
+            rows, columns = part.span(xs, ys)  # each part adds lines to the grid, and most are small beside all of it
+            inside[rows, columns] |= part.contains(xs[columns], ys[rows])
+        return inside
 
     def distance(self, point: tuple[float, float], geometry: Geometry) -> float:
         """Return how far a point is from the nearest part, both in image pixels; 0 inside."""
@@ -99,7 +99,13 @@ class Intersection(_Combination):
 
     word = "intersection"
     sign = "&"
-    ufunc = np.logical_and
+
+    def contains(self, xs: Array, ys: Array) -> Bools:
+        """Return which points of the grid lie in all of the parts, (len(ys), len(xs))."""
+        inside = self.parts[0].contains(xs, ys)
+        for part in self.parts[1:]:
+            inside = inside & part.contains(xs, ys)
+        return inside
 
 
 @dataclass(frozen=True)

@@ -47,10 +47,11 @@ class Polygon(Region):
 
     def __str__(self) -> str:
         """Return how many corners it has, and the box around them."""
-        return f"polygon of {len(self.points)} points in {written(self._bounds)}"
+        return f"polygon of {len(self.points)} points in {written(self.bounds)}"
 
     @property
-    def _bounds(self) -> Rectangle:
+    def bounds(self) -> Rectangle:
+        """The box around it, (x1, y1, x2, y2) in image pixels."""
         xs, ys = zip(*self.points, strict=True)
         return min(xs), min(ys), max(xs), max(ys)
 
@@ -67,7 +68,7 @@ class Polygon(Region):
         """Return the x of the upright edges and the y of the level ones, and for slanted ones lines between."""
         xs = [start[0] for start, stop in self._edges if start[0] == stop[0]]
         ys = [start[1] for start, stop in self._edges if start[1] == stop[1]]
-        x1, y1, x2, y2 = self._bounds
+        x1, y1, x2, y2 = self.bounds
         # Smaller than the samples of an input pixel, it would else fall between them.
         between = (16, 32) if self.slanted else (1, 1)
         return np.append(np.linspace(x1, x2, between[0] + 1), xs), np.append(np.linspace(y1, y2, between[1] + 1), ys)
@@ -89,7 +90,7 @@ class Polygon(Region):
         Raises:
             RegionError: It does.
         """
-        require_inside(self, self._bounds, image_size)
+        require_inside(self, self.bounds, image_size)
 
     def distance(self, point: tuple[float, float], geometry: Geometry) -> float:
         """Return how far a point is from the polygon, both in image pixels; 0 inside."""

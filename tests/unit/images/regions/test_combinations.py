@@ -9,6 +9,8 @@ from pytest_cam import Box, Mask, Polygon, Region
 from pytest_cam.errors import RegionError
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.regions import require_visible
+from pytest_cam.images.regions.combinations import Union
+from pytest_cam.images.regions.raster import Raster
 
 SIZE = (12, 9)
 IMAGE = Geometry.identity(SIZE)
@@ -86,6 +88,28 @@ def test_two_boxes_are_both_of_them_and_what_is_not_between() -> None:
     assert both.coverage(Geometry.identity((4, 2))).tolist() == [[1, 1, 1, 0], [0, 1, 1, 0]]
     assert (Box(0, 0, 2, 1) & (1, 0, 3, 2)).coverage(Geometry.identity((4, 2))).tolist() == [[0, 1, 0, 0], [0, 0, 0, 0]]
     assert (both | [(3, 1, 4, 2)]).coverage(Geometry.identity((4, 2))).tolist() == [[1, 1, 1, 0], [0, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("kind", [Box, Polygon])
+def test_parts_of_a_union_are_looked_for_where_they_are(kind: type[Region], monkeypatch: pytest.MonkeyPatch) -> None:
+    cells: list[int] = []
+    contains = kind.contains
+    monkeypatch.setattr(
+        kind, "contains", lambda self, xs, ys: cells.append(len(xs) * len(ys)) or contains(self, xs, ys)
+    )
+    starts = [(x + 0.1, y + 0.1) for x in range(10) for y in range(10)]
+    union = Union(
+        tuple(
+            Box(x, y, x + 0.8, y + 0.8) if kind is Box else Polygon([(x, y), (x + 0.8, y), (x, y + 0.8)])
+            for x, y in starts
+        )
+    )
+
+    coverage = union.coverage(Geometry.identity((10, 10)))
+
+    assert coverage == pytest.approx(0.64 if kind is Box else 0.32, abs=0.05)
+    assert len(cells) == 100
+    assert sum(cells) < Raster.of(union, Geometry.identity((10, 10))).inside.size
 
 
 def test_widened_triangle_reaches_a_cell_further() -> None:
