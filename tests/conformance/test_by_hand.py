@@ -86,6 +86,13 @@ def test_hirescam_that_overflows_is_no_map_of_zeros() -> None:
         attended(1e20 * ACTIVATIONS, 1e20 * GRADIENTS, "hirescam")
 
 
+def test_gradcam_plus_plus_that_overflows_is_no_map_of_zeros() -> None:
+    # Channel 1 sums to 4e308, which is infinite in float64, too.
+    model = linear(GRADIENTS).double()
+    with pytest.raises(NonFiniteError):
+        attend(model, 0.5e308 * ACTIVATIONS.double(), layer="0", method="gradcam++", target=1)
+
+
 def test_map_is_not_normalised() -> None:
     # Ten times the gradients: ten times the Grad-CAM map of the table above.
     assert attended(ACTIVATIONS, 10 * GRADIENTS, "gradcam") == [[5.0, 10.0], [15.0, 0.0]]

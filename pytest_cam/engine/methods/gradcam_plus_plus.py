@@ -32,7 +32,7 @@ def gradcam_plus_plus(activations: torch.Tensor, gradients: torch.Tensor) -> tor
     # double precision leaves digits there. (Written so that NaN goes the same way.)
     if not float(denominator.amin()) >= _NEAR_POLE:
         denominator = (positive * total).add_(2)
-        terms = (positive / denominator).nan_to_num_(nan=torch.nan, posinf=0.0, neginf=0.0)
+        terms = (positive / denominator).nan_to_num_(nan=torch.nan, posinf=0.0)
     else:
         terms = positive.div_(denominator)
     weights = terms.sum(dim=(2, 3), keepdim=True)
