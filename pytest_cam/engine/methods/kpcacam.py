@@ -50,5 +50,5 @@ def _component(rows: torch.Tensor, gamma: float) -> torch.Tensor:
     kernel = kernel - kernel.mean(dim=0, keepdim=True)
     kernel = kernel - kernel.mean(dim=1, keepdim=True)
     values, vectors = torch.linalg.eigh((kernel + kernel.mT) / 2)
-    projection: torch.Tensor = vectors[:, -1] * values[-1].clamp(min=0).sqrt()
+    projection: torch.Tensor = vectors[:, -1] * values[-1].sqrt()
     return projection
