@@ -45,6 +45,13 @@ def test_channels_of_zeros_are_not_tried() -> None:
     assert tried[0].tolist() == torch.zeros(1, 3, 2, 2).tolist()
 
 
+def test_a_channel_of_zeros_and_negative_values_is_tried(scored: Scored) -> None:
+    # Without it the score of 1 - 2 rises by 2: w = -2 / 1, and the map is -2 A where that is positive.
+    activations = torch.tensor([[[[-2.0, 0.0], [0.0, 0.0]]]])
+    found = ablationcam(activations, -1.0, scored(lambda versions: versions.sum(dim=(1, 2, 3)) + 1))
+    assert found.tolist() == [[[4.0, 0.0], [0.0, 0.0]]]
+
+
 def test_map_of_dead_activations_is_zero(scored: Scored) -> None:
     assert ablationcam(torch.zeros(1, 3, 2, 2), 7.0, scored(summed(0))).tolist() == [[[0.0, 0.0], [0.0, 0.0]]]
 

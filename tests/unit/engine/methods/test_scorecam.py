@@ -37,17 +37,25 @@ def test_map_of_nothing_but_constant_channels_is_zero(scored: Scored) -> None:
     assert scorecam(torch.ones(1, 2, 2, 2), IMAGE, scored(total)).tolist() == [[[0.0, 0.0], [0.0, 0.0]]]
 
 
-def test_masks_reach_from_zero_to_one_over_the_image(scored: Scored) -> None:
+@pytest.mark.parametrize(
+    ("channel", "mask"),
+    [
+        # Places 1/8 * 3 - 0.5 = -0.125, 0.625, 1.375, 2.125 of the channel: 0, 5, 5, 0, and then 1 at the largest.
+        ([0.0, 8.0, 0.0], [0.0, 1.0, 1.0, 0.0]),
+        # 8, 3, 3, 8, and then 0 at the smallest.
+        ([8.0, 0.0, 8.0], [1.0, 0.0, 0.0, 1.0]),
+    ],
+)
+def test_masks_reach_from_zero_to_one_over_the_image(scored: Scored, channel: list[float], mask: list[float]) -> None:
     masked = []
 
     def keep(versions: torch.Tensor) -> torch.Tensor:
         masked.append(versions)
         return total(versions)
 
-    # Bilinear from 3 to 4 with align_corners=False: 0, 5/8 ... never reaches the peak of 1 in the middle.
-    scorecam(torch.tensor([[[[0.0, 8.0, 0.0]]]]), torch.ones(1, 3, 1, 4), scored(keep))
-    # Places 1/8 * 3 - 0.5 = -0.125, 0.625, 1.375, 2.125 of the channel: 0, 5, 5, 0, and then 1 at the largest.
-    assert masked[0][0].tolist() == [[[0.0, 1.0, 1.0, 0.0]]] * 3
+    # Bilinear from 3 to 4 with align_corners=False never reaches the value in the middle.
+    scorecam(torch.tensor([[[channel]]]), torch.ones(1, 3, 1, 4), scored(keep))
+    assert masked[0][0].tolist() == [[mask]] * 3
 
 
 def test_scores_far_apart_do_not_overflow(scored: Scored) -> None:
