@@ -25,6 +25,17 @@ def test_names_of_the_methods() -> None:
     assert method_named("gradcam++") is METHODS["gradcam++"]
 
 
+def test_options_of_the_methods_and_what_they_are_where_they_are_not_given() -> None:
+    # A map, and so a baseline, changes with each of them.
+    assert {name: method.options for name, method in METHODS.items() if method.options} == {
+        "kpcacam": {"gamma": None},
+        "finercam": {"alpha": 0.6, "classes": 3},
+        "smoothgradcam++": {"samples": 8, "noise": 0.15},
+        "rise": {"masks": 1000, "cells": 8, "keep": 0.5},
+        "occlusion": {"window": None, "stride": None, "baseline": 0.0},
+    }
+
+
 @pytest.mark.parametrize("name", FORMULAS)
 def test_a_map_for_each_image_on_the_layers_grid(name: str) -> None:
     activations = torch.rand(2, 3, 4, 5)

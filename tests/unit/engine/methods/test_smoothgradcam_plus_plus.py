@@ -20,10 +20,11 @@ def returning(gradients: torch.Tensor) -> Traces:
 
 def test_map_by_hand(generator: torch.Generator) -> None:
     # Two copies with G = 1 and 3 in the first place: D1 = 2, D2 = 5, D3 = 14, A sums to 4, so a = 5 / (10 + 56), and
-    # w = 10 / 66. In the second place G is -1 and -3: D1 < 0 counts nothing.
-    gradients = torch.tensor([[[[1.0, -1.0], [0.0, 0.0]]], [[[3.0, -3.0], [0.0, 0.0]]]])
+    # w = 10 / 66. In the second place G is -1 and -3: D1 < 0 counts nothing. In the third one it is 0 and 2: D1 = 1,
+    # D2 = 2, D3 = 4, a = 2 / (4 + 16), and w = 1 / 10.
+    gradients = torch.tensor([[[[1.0, -1.0], [0.0, 0.0]]], [[[3.0, -3.0], [2.0, 0.0]]]])
     found = smoothgradcam_plus_plus(ACTIVATIONS, IMAGE, returning(gradients), generator, samples=2)
-    torch.testing.assert_close(found, 10 / 66 * ACTIVATIONS[0])
+    torch.testing.assert_close(found, (10 / 66 + 1 / 10) * ACTIVATIONS[0])
 
 
 def test_copies_without_noise_give_gradcam_plus_plus(generator: torch.Generator) -> None:
