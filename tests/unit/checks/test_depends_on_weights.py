@@ -1,6 +1,7 @@
 """The map must come from the weights: of networks whose map is one weight an image column, or none of them."""
 
 import random
+import re
 
 import numpy as np
 import pytest
@@ -116,6 +117,33 @@ def test_one_seed_gives_one_answer_and_another_another() -> None:
         assert_attention_depends_on_weights(Columns(), GREY, seed=seed, **HOW).pearson for seed in (0, 0, 1)
     )
     assert first == again != other
+
+
+def test_judged_is_the_mean_of_three_draws_with_seeds_that_follow() -> None:
+    # With one module the first draw of each seed is its only stage.
+    results = [assert_attention_depends_on_weights(Columns(), GREY, seed=seed, **HOW) for seed in (3, 4, 5)]
+    draws = [result.stages[0].pearson for result in results]
+    assert len(set(draws)) == 3
+    assert results[0].pearson == pytest.approx(sum(draws) / 3)
+    drawn_anew = results[0].stages[0].attention
+    assert (drawn_anew.layer, drawn_anew.method, drawn_anew.target) == ("look", "gradcam", 0)
+
+
+class Dead(Columns):
+    """Below 0.9 nothing passes, and drawn anew all weights are below it: the score does not depend on the layer."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        seen = torch.relu(self.look(image * self.weights) - 0.9).mean(dim=(1, 2, 3))
+        return torch.stack([seen, -seen], dim=1)
+
+
+def test_a_layer_that_dies_has_no_map_to_draw() -> None:
+    result = assert_attention_depends_on_weights(Dead(), GREY, **HOW)
+    assert [(stage.pearson, stage.attention) for stage in result.stages] == [(0.0, None)]
+    with pytest.raises(AttentionError, match=r"Pearson 0\.00 > -0\.5 \(gradcam, look\)") as raised:
+        assert_attention_depends_on_weights(Dead(), GREY, at_most=-0.5, **HOW)
+    assert [view.name for view in raised.value.evidence.views] == ["model"]
+    assert re.search(r"explained +class 0, .*\n +anew +all: Pearson 0\.00\n", str(raised.value))
 
 
 def test_seeds_that_follow_one_of_numpys_do_not_overflow() -> None:
