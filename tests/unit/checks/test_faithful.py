@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from pytest_cam import AttentionError, ClassLogit, assert_attention_faithful
-from pytest_cam.errors import EmptyMapError, FlatMapError, KeywordError, LimitError, NonFiniteError
+from pytest_cam.errors import EmptyMapError, FlatMapError, KeywordError, LimitError, NonFiniteError, NotAffineError
+from pytest_cam.images.filling import blurred
 
 WAYS = ["deletion", "insertion", "road"]
 
@@ -77,6 +81,16 @@ def test_map_that_ranks_the_other_way_round_fails(spot, by):
     assert text.startswith(f"attention faithful: random rankings beaten 0.00 < 1 ({by}, gradcam, same)")
     assert "0 of 19 random maps on the same 16 x 16 cells do worse" in text
     assert "this says nothing of the model" in text
+    area, better, lowest, highest = re.search(
+        r"area +([\d.]+); mean of the probability of class 1; (\w+) is better; random ([\d.]+) to ([\d.]+)\n", text
+    ).groups()
+    assert float(lowest) < float(highest)
+    assert better == ("higher" if by == "insertion" else "lower")
+    assert float(area) < float(lowest) if by == "insertion" else float(area) > float(highest)
+    # As it is the mean is 36 / 256, and the probability sigmoid(18 * 36 / 256 - 1).
+    assert re.search(r"explained +class 1, probability 0\.82, predicted\n +curve +0%: ", text)
+    shares = [int(share) for share in re.findall(r"(\d+)%: [\d.]+ \(random", text)]
+    assert shares == (list(range(0, 100, 10)) if by == "road" else list(range(0, 101, 20)))
     assert [view.name for view in raised.value.evidence.views] == ["map", "half"]
 
 
@@ -117,6 +131,73 @@ def test_score_that_is_no_probability_is_taken_as_it_is(spot, target):
     assert found.curve[-1] == pytest.approx(9 * 36 / 256 - 1, abs=1e-5)
 
 
+class Probabilities(Mean):
+    def forward(self, inputs):
+        return super().forward(inputs).softmax(dim=1)
+
+
+# Of a spot of 3 x 3 pixels, which leaves the cat predicted.
+LOGIT = 9 * 9 / 256 - 1
+SOFTMAX = 1 / (1 + np.exp(-2 * LOGIT))
+
+
+@pytest.mark.parametrize(
+    ("model", "target", "name", "score"),
+    [
+        (Mean(), "dog", "probability of dog", SOFTMAX),
+        (Mean(), ClassLogit("dog", multi_label=True), "score of dog", LOGIT),
+        (Mean(), torch.amin, "amin", LOGIT),
+        (Probabilities(), "dog", "score of dog", SOFTMAX),  # of which no softmax is taken again
+    ],
+    ids=["class", "label", "function", "probability already"],
+)
+@pytest.mark.filterwarnings("ignore::pytest_cam.ProbabilityWarning")
+def test_curves_are_of_what_is_explained_and_called_after_it(spot, model, target, name, score):
+    small = spot * (torch.arange(16) < 5) * (torch.arange(16) < 5)[:, None]
+    given = {"layer": "same", "method": "gradcam", "class_names": ["cat", "dog"]}
+    found = assert_attention_faithful(model, small, target=target, **given)
+    assert found.score == name
+    assert found.curve[-1] == pytest.approx(score, abs=1e-5)
+
+
+class Seen(nn.Module):
+    """Keeps all that it is given; the score is the mean."""
+
+    def __init__(self):
+        super().__init__()
+        self.same, self.inputs = nn.Identity(), []
+
+    def forward(self, inputs):
+        self.inputs += list(inputs.detach().clone())
+        mean = self.same(inputs).mean(dim=(1, 2, 3))
+        return torch.stack([-mean, mean], dim=1)
+
+
+def test_deleted_is_the_mean_of_each_channel_and_not_put_in_yet_is_the_blurred_input(spot):
+    image = torch.cat([spot, 3 * spot])
+    stand_ins = {
+        "deletion": image.mean(dim=(1, 2), keepdim=True).expand_as(image),
+        "insertion": torch.from_numpy(blurred(image.permute(1, 2, 0).contiguous().numpy())).permute(2, 0, 1),
+    }
+    for by, expected in stand_ins.items():
+        model = Seen()
+        found = assert_attention_faithful(model, image, by=by, layer="same", method="gradcam", target=1)
+        assert len(found.shares) == 11  # in ten steps
+        assert any(torch.allclose(each, expected, atol=1e-6) for each in model.inputs)
+
+
+def test_image_that_the_preprocess_turns_may_be_asked_in_the_pixels_of_the_input():
+    def turned(picture):
+        return torch.from_numpy(np.array(picture.rotate(10), dtype=np.float32) / 255)[None]
+
+    picture = Image.new("L", (16, 16))
+    picture.paste(255, (4, 4, 8, 8))
+    given = {"preprocess": lambda rgb: turned(rgb.convert("L")), "layer": "same", "method": "gradcam", "target": 1}
+    with pytest.raises(NotAffineError):
+        assert_attention_faithful(Mean(), picture, **given)
+    assert assert_attention_faithful(Mean(), picture, frame="input", **given).beaten == 1.0
+
+
 def test_score_that_never_changes_has_no_order(spot):
     class Constant(Mean):
         def forward(self, inputs):
@@ -145,11 +226,13 @@ def test_map_that_is_the_same_everywhere_has_no_order(spot, by):
     [
         ({"by": "deletions"}, KeywordError, r"by is 'deletions'.*Did you mean 'deletion'"),
         ({"steps": 1}, KeywordError, "steps is 1; accepted: a whole number from 2"),
+        ({"steps": 2.5}, KeywordError, "steps is 2.5; accepted: a whole number from 2"),
         ({"rankings": 0}, KeywordError, "rankings is 0; accepted: a whole number from 1"),
         ({"rankings": True}, KeywordError, "rankings is True"),
         ({"at_least": 0}, LimitError, "at_least is 0"),
         ({"at_least": 1.1}, LimitError, "at_least is 1.1"),
         ({"fill": "blur"}, KeywordError, "no keyword 'fill'"),
+        ({"ranking": 3}, KeywordError, "no keyword 'ranking'. Did you mean 'rankings'"),
         ({"target": 0}, EmptyMapError, "no positive evidence for target 0"),
     ],
 )
