@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from pytest_cam import Box, Mask, Polygon, Region
+from pytest_cam.errors import VacuousError
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.regions.combinations import Widened
 from pytest_cam.measures.localization import METRICS, metric_named
 from pytest_cam.verdicts.evidence import Measurement
+from pytest_cam.verdicts.limits import Limits
 from pytest_cam.verdicts.region import measure
 
 # Resize(256) and CenterCrop(224) of a photo of 500 x 375.
@@ -43,6 +45,25 @@ def test_one_rectangle_is_widened_alike_in_every_kind(region: Region) -> None:
     assert figures(region, "lift", widen=True) == pytest.approx(expected, abs=1e-7)
     # What the user dilates by one cell is what the negative check measures; only the visible share is of the wider one.
     assert figures(region.dilate(), "lift")[:-1] == pytest.approx(expected[:-1], abs=1e-7)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_lower_limit_in_more_than_half_of_the_input_is_vacuous_by_every_metric(metric: str) -> None:
+    cam, whole = np.ones((8, 8), dtype=np.float32), Geometry.identity((8, 8))
+    with pytest.raises(VacuousError, match="vacuous: the region covers 62% of what the model sees"):
+        measure(cam, whole, Box(0, 0, 8, 5), metric_named(metric), Limits(at_least=0.5))
+
+
+@pytest.mark.parametrize("metric", [name for name in METRICS if name != "skill"])
+def test_upper_limit_and_no_limit_may_be_asked_of_more_than_half_of_the_input(metric: str) -> None:
+    cam, whole = np.eye(8, dtype=np.float32), Geometry.identity((8, 8))
+    limits = Limits(at_most=0.5)
+    assert measure(cam, whole, Box(0, 0, 8, 5), metric_named(metric), limits).limits == limits
+    measured = measure(cam, whole, Box(0, 0, 8, 5), metric_named(metric))
+    assert measured.limits == Limits()
+    assert measured.chance == 5 / 8
+    assert measured.energy == pytest.approx(5 / 8)
+    assert measured.ceiling == 1
 
 
 # 20 image pixels to an input pixel across, 2.5 up and down; the peak of `FAR` is at (720, 10).
