@@ -361,3 +361,19 @@ def test_peak_that_is_shared_passes_no_pointing_check_either_way(model: Mirror) 
     for check in (attention.assert_in_region, attention.assert_not_in_region):
         with pytest.raises(AttentionError, match="pointing undecided, the peak is shared by 64 cells"):
             check((20, 20, 28, 28), metric="pointing")
+
+
+class Twice(Mirror):
+    """Its layer runs twice: on the image, and on that turned upside down."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return super().forward(self.look(image).flip(2))
+
+
+@pytest.mark.parametrize(("given", "explained", "peak"), [(None, 2, (4.5, 20.5)), (1, 1, (4.5, 4.5))])
+def test_failure_says_which_run_of_the_layer_is_explained(given: int | None, explained: int, peak: tuple) -> None:
+    # The spot is in rows 4 to 12, and turned upside down in rows 20 to 28.
+    attention = attend(Twice(), spot(4, 4), layer="look", target=1, layer_call=given)
+    assert attention.peak == peak
+    with pytest.raises(AttentionError, match=rf"energy 0\.00 < 0\.5 \(gradcam\+\+, look in run {explained} of 2\)"):
+        attention.assert_in_region((24, 0, 32, 16), metric="energy", at_least=0.5)
