@@ -85,6 +85,43 @@ def test_both_are_explained_for_the_class_that_the_model_predicts_and_a_hint_say
     assert [figure.name for figure in raised.value.evidence.figures] == ["EMD", "Pearson"]
 
 
+def failure(*models: nn.Module, img: object = GREY, **given: object) -> list[str]:
+    """Return the lines of a failure without the spaces that align them."""
+    with pytest.raises(AttentionError) as raised:
+        assert_attention_agrees(*models, img, **(HOW | given))
+    return [" ".join(line.split()) for line in str(raised.value).splitlines()]
+
+
+def test_what_both_have_in_common_is_said_once() -> None:
+    halves = Weighted(*LEFT_FIRST), Weighted(part(4, 8, 2.0), part(0, 4))
+    for mode in ("retrained", "same-weights"):
+        lines = failure(*halves, target=0, mode=mode)
+        # The means are 1 and 0.5: sigmoid(0.5) = 0.62.
+        assert lines[4:7] == [
+            "explained class 0, probability 0.62, predicted",
+            "peaks (0, 0) (shared by 32 cells) and (4, 0) (shared by 32 cells), 4 px apart",
+            "image input tensor, 8 x 8",
+        ]
+        assert not [line for line in lines if line.startswith("try:")]
+
+
+def test_what_differs_and_what_was_compared_is_said() -> None:
+    photo = Image.new("RGB", (12, 8), "white")
+    crops = {
+        "preprocess": lambda image: plain(image.crop((0, 0, 8, 8))),
+        "reference_preprocess": lambda image: plain(image.crop((4, 0, 12, 8))),
+    }
+    model, reference = Weighted(part(2, 8, 2.0), part(0, 4)), Renamed(part(3, 8, 2.0), part(4, 8))
+    lines = failure(model, reference, img=photo, reference_layer="gaze", target=0, **crops)
+    # The means are 1.5 and 1.25 against 0.5: sigmoid(1) = 0.73 and sigmoid(0.75) = 0.68. Peaks are at 2.5 and 4 + 3.5.
+    assert lines[4:8] == [
+        "explained model: class 0, probability 0.73, predicted; reference: class 0, probability 0.68, predicted",
+        "peaks (2, 0) (shared by 48 cells) and (8, 0) (shared by 40 cells), 5 px apart",
+        "compared (4, 0, 8, 8), the part of the image that both saw",
+        "differs layer: look against gaze; the model saw: (0, 0, 8, 8) against (4, 0, 12, 8)",
+    ]
+
+
 def test_maps_alike_under_the_strict_rule_are_told_of_the_other_one() -> None:
     almost = Weighted(part(0, 4, 2.0) + part(0, 1, 0.5), part(4, 8))
     with pytest.raises(AttentionError, match=r"try: the maps are alike.*mode='retrained'"):
@@ -145,6 +182,32 @@ def test_reference_layer_is_the_references_own() -> None:
         assert_attention_agrees(Weighted(*LEFT_FIRST), reference, GREY, **HOW)
 
 
+class Raising(Weighted):
+    def __init__(self, error: Exception) -> None:
+        super().__init__(*LEFT_FIRST)
+        self.error = error
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        raise self.error
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, ValueError, TypeError])
+def test_what_a_reference_says_of_an_input_is_said_with_the_inputs_size(kind: type[Exception]) -> None:
+    def larger(image: Image.Image) -> torch.Tensor:
+        return plain(image.resize((8, 8)))
+
+    words = r"^the reference failed on the input of 8 x 8 pixels that the model takes: no\. .*reference_preprocess=$"
+    with pytest.raises(PreprocessError, match=words):
+        assert_attention_agrees(
+            Weighted(*LEFT_FIRST), Raising(kind("no")), Image.new("RGB", (4, 4), "white"), preprocess=larger, **HOW
+        )
+
+
+def test_a_mode_that_there_is_not_is_named_before_a_model_runs() -> None:
+    with pytest.raises(KeywordError, match="there is no mode 'retraind'"):
+        assert_attention_agrees(Raising(KeyError("ran")), Raising(KeyError("ran")), GREY, mode="retraind", **HOW)
+
+
 @pytest.mark.parametrize(
     ("given", "error", "names"),
     [
@@ -167,9 +230,28 @@ def test_a_model_is_not_compared_with_itself() -> None:
         assert_attention_agrees(model, model, GREY, **HOW)
 
 
+def test_one_model_may_be_asked_at_two_layers_or_by_two_preprocesses() -> None:
+    class Twice(Weighted):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return self.glance(self.look(image * self.weights)).mean(dim=(2, 3))
+
+    model = Twice(*LEFT_FIRST)
+    model.glance = nn.Identity()
+    found = assert_attention_agrees(model, model, GREY, reference_layer="glance", mode="same-weights", **HOW)
+    assert found.differences == ("layer: look against glance",)
+
+    model, photo = Weighted(*LEFT_FIRST), Image.new("RGB", (8, 8), "white")
+    darker = {"preprocess": plain, "reference_preprocess": lambda image: plain(image) / 2}
+    scores = assert_attention_agrees(model, model, photo, mode="same-weights", **darker, **HOW)
+    assert scores.first.score == 2 * scores.second.score
+
+
 def test_a_reference_that_is_no_model_is_named() -> None:
-    with pytest.raises(ModelError, match=r"^the reference: "):
+    with pytest.raises(ModelError, match=r"^the reference: ") as raised:
         assert_attention_agrees(Weighted(*LEFT_FIRST), "resnet50", GREY, **HOW)
+    assert "reference_layer" not in str(raised.value)
+    with pytest.raises(LayerError, match=r"^the reference: Weighted has no layer 'lok'\. Did you mean 'look'\?$"):
+        assert_attention_agrees(Weighted(*LEFT_FIRST), Weighted(*LEFT_FIRST), GREY, reference_layer="lok", **HOW)
 
 
 def test_an_empty_map_is_an_error() -> None:
