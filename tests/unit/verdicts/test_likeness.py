@@ -58,15 +58,34 @@ def test_limits_replace_those_of_the_rule_and_stand_beside_them():
     [
         ("retraind", None, KeywordError, "'retrained'"),
         (None, None, KeywordError, "'same-weights'"),
+        (["retrained"], None, KeywordError, r"there is no mode \['retrained'\]"),
         ("retrained", {"spearman": 0.5}, KeywordError, "'pearson'"),
         ("retrained", {"pearson": 1.5}, LimitError, "pearson=1.5 is outside the range of Pearson, -1 to 1"),
         ("retrained", {"pearson": -1, "emd": 1}, VacuousError, "vacuous: with emd=1 and pearson=-1 any two maps pass"),
+        ("same-weights", {"cosine": 0, "max_difference": 1}, VacuousError, "cosine=0 and max_difference=1 any two"),
+        ("same-weights", {"cosine": -0.1}, LimitError, "outside the range of cosine, 0 to 1"),
+        ("same-weights", {"max_difference": 1.1}, LimitError, "outside the range of max difference, 0 to 1"),
+        ("same-weights", {"max_difference": -0.1}, LimitError, "outside the range of max difference, 0 to 1"),
+        ("retrained", {"emd": 1.1}, LimitError, "outside the range of EMD, 0 to 1"),
+        ("retrained", {"emd": -0.1}, LimitError, "outside the range of EMD, 0 to 1"),
         ("same-weights", {"cosine": "high"}, LimitError, "cosine is 'high'; accepted: a number"),
     ],
 )
 def test_what_makes_no_rule_is_an_error(mode, limits, error, names):
     with pytest.raises(error, match=names):
         rule(mode, limits)
+
+
+def test_the_strictest_limits_are_limits():
+    strictest = {"cosine": 1, "max_difference": 0, "emd": 0, "pearson": 1}
+    assert rule("retrained", strictest) == strictest
+    assert all(figure.passed for figure in likeness(LEFT, 2 * LEFT, "retrained", limits=strictest))
+
+
+def test_limits_of_a_file_have_the_range_of_what_they_bound():
+    found = likeness(LEFT, LEFT, "retrained", limits={"cosine": 1, "max_difference": 0})
+    ranges = {figure.name: figure.range for figure in found}
+    assert ranges == {"cosine": (0, 1), "max difference": (0, 1), "EMD": (0, 1), "Pearson": (-1, 1)}
 
 
 def test_an_empty_map_is_an_error():
@@ -79,7 +98,8 @@ def test_two_maps_without_a_pattern_have_none_to_compare():
     flat, nearly = np.ones((2, 2)), np.array([[1.0, 0.9995], [1.0, 1.0]])
     with pytest.raises(FlatMapError, match=r"both maps are the same everywhere.*mode='same-weights' compares values"):
         likeness(flat, nearly, "retrained")
-    assert not figures(flat, LEFT, "retrained")["Pearson"].passed
+    for one, other in ((flat, LEFT), (LEFT, flat)):
+        assert not figures(one, other, "retrained")["Pearson"].passed
     assert all(figure.passed for figure in likeness(np.array([[1.0, 0.998]]), np.array([[2.0, 1.996]]), "retrained"))
     assert all(figure.passed for figure in likeness(flat, nearly, "same-weights"))
     assert all(figure.passed for figure in likeness(flat, flat, "retrained", limits={"pearson": -1.0}))
