@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,20 @@ CALLS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
 }
 
 
+FURTHER: dict[str, tuple[Callable[[], Any]]] = {
+    "class discriminative by regions": (
+        lambda: pytest_cam.assert_attention_class_discriminative(
+            Mirror(), IMAGE, [0, 1], [(4, 0, 8, 8), (0, 0, 4, 8)], **HOW
+        ),
+    ),
+    "needs region by score": (
+        lambda: pytest_cam.assert_prediction_needs_region(
+            Mirror(), IMAGE, (4, 4, 8, 8), target=lambda scores: scores[1], drop_at_least=0.1
+        ),
+    ),
+}
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_default_may_be_replaced_and_a_limit_of_the_call_not(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[Judged]] = []
@@ -69,6 +84,36 @@ def test_default_may_be_replaced_and_a_limit_of_the_call_not(name: str, monkeypa
     assert [str(value.limits) for value in by_default] == [str(value.limits) for value in by_call]
     assert all(value.limits.is_default for value in by_default)
     assert not any(value.limits.is_default for value in by_call)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("class discriminative", {"cosine of class 0 and class 1": ((0, 1), None)}),
+        (
+            "class discriminative by regions",
+            {
+                "skill of class 0": ((-math.inf, 1), 0),
+                "lead of class 0 over class 1": ((-math.inf, math.inf), None),
+                "skill of class 1": ((-math.inf, 1), 0),
+                "lead of class 1 over class 0": ((-math.inf, math.inf), None),
+            },
+        ),
+        ("stable", {"Pearson under brightness": ((-1, 1), 0)}),
+        ("depends on weights", {"Pearson": ((-1, 1), None)}),
+        ("faithful", {"random rankings beaten": ((0, 1), 0.5)}),
+        ("needs region", {"drop of probability": ((0, 1), 0)}),
+        ("needs region by score", {"drop of score": ((0, math.inf), 0)}),
+    ],
+)
+def test_no_limit_of_a_file_lies_outside_of_what_a_number_can_be_and_none_is_proposed_at_chance(
+    name: str, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Judged] = []
+    for module in JUDGING:
+        monkeypatch.setattr(module, "judge", lambda judged, evidence: seen.extend(judged))
+    (CALLS | FURTHER)[name][0]()
+    assert {value.name: (value.range, value.level) for value in seen if str(value.limits)} == expected
 
 
 def test_rules_for_two_maps_are_defaults_but_for_what_is_given() -> None:
