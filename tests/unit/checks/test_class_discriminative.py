@@ -114,6 +114,7 @@ def test_regions_the_wrong_way_round_fail_by_skill_and_lead() -> None:
     # All energy in the other's region: chance is 3 / 8, the ceiling 1.
     assert figures["skill of cat"].value == pytest.approx(-0.6)
     assert figures["lead of cat over dog"].value == pytest.approx(-1.0)
+    assert figures["lead of cat over dog"].limits.source == "the check itself"
     assert str(figures["cosine of cat and dog"].limits) == ""
     assert "try: every map lies in another's region: compare the order of targets and regions" in str(raised.value)
     assert str(raised.value).count("┏") == 2  # each of the two sketches outlines its own region, not the other's

@@ -35,6 +35,7 @@ def test_what_is_not_read_does_not_suffice(model, image, fill):
     assert first == f'box suffices: "dog" becomes "cat" ({fill})'
     assert '  prediction   FAILS: "dog" becomes "cat"' in lines
     assert any("try: the model reads something outside the region" in line for line in lines)
+    assert raised.value.evidence.figures[0].limits.source == "the check itself"
     whole, alone = raised.value.evidence.views
     assert (whole.name, alone.name) == ("whole", "region-only")
     assert (whole.picture[8:14, 8:14] == alone.picture[8:14, 8:14]).all()

@@ -7,6 +7,8 @@ from pytest_cam.errors import EmptyMapError, ImageError
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.measures.alignment import align
 
+SQUARE = 16, 16
+
 
 def crop(left: float, top: float, side: float, size: int, image: tuple[int, int] = (16, 8)) -> Geometry:
     """Return the geometry of a square crop that is resized to an input of size x size."""
@@ -40,6 +42,24 @@ def test_crops_are_compared_over_their_common_part() -> None:
     np.testing.assert_allclose(found.second, columns[:, 4:8])
 
 
+def test_crops_that_differ_both_ways_are_sampled_bilinearly_over_what_both_see() -> None:
+    # Both maps are 10 y + x at the centres of their cells. The first has cells of 2 pixels, from (0, 2) to (8, 10), the
+    # second of one, from (3, 5) to (11, 13).
+    def plane(left: float, top: float, cell: float, cells: int) -> np.ndarray:
+        along = (np.arange(cells) + 0.5) * cell
+        return 10 * (top + along)[:, None] + left + along
+
+    found = align(plane(0, 2, 2, 4), crop(0, 2, 8, 8, SQUARE), plane(3, 5, 1, 8), crop(3, 5, 8, 24, SQUARE))
+    assert found.part == pytest.approx((3, 5, 8, 10))
+    assert found.extent == pytest.approx((5, 5))
+    expected = plane(3, 5, 1, 5)
+    np.testing.assert_allclose(found.second, expected)
+    # Beyond the centres of the outermost cells, at 7 and 9, the first map goes on as it is there.
+    expected[:, 4] -= 0.5
+    expected[4] -= 10 * 0.5
+    np.testing.assert_allclose(found.first, expected)
+
+
 def test_mirrored_input_is_compared_where_the_pixels_are() -> None:
     mirrored = Geometry((8, 8), (8, 8), ((-1, 0, 8), (0, 1, 0)))
     cam = np.arange(64.0).reshape(8, 8)
@@ -53,11 +73,24 @@ def test_cells_are_as_small_as_the_smaller_ones() -> None:
     found = align(np.ones((2, 2)), crop(0, 0, 8, 8), np.ones((4, 4)), crop(4, 0, 8, 8))
     assert found.first.shape == found.second.shape == (4, 2)
     assert found.first == pytest.approx(np.ones((4, 2)))
+    found = align(np.ones((4, 4)), crop(0, 0, 8, 8), np.ones((2, 2)), crop(4, 0, 8, 8))
+    assert found.first.shape == found.second.shape == (4, 2)
 
 
-def test_views_without_a_common_part_are_an_error() -> None:
-    with pytest.raises(ImageError, match=r"no common part of the image: \(0, 0, 8, 8\) and \(8, 0, 16, 8\)"):
-        align(np.ones((2, 2)), crop(0, 0, 8, 8), np.ones((2, 2)), crop(8, 0, 8, 8))
+def test_inputs_a_tenth_of_a_cell_apart_show_the_same() -> None:
+    # Of the finer map's cells, which are 2 pixels wide.
+    for left, is_same in ((0.19, True), (0.21, False)):
+        found = align(np.ones((2, 2)), crop(0, 0, 8, 8), np.ones((4, 4)), crop(left, 0, 8, 8))
+        assert (found.part is None) is is_same
+
+
+@pytest.mark.parametrize(
+    ("left", "top", "words"), [(8, 0, r"\(8, 0, 16, 8\)"), (0, 8, r"\(0, 8, 8, 16\)"), (8, 8, r"\(8, 8, 16, 16\)")]
+)
+def test_views_without_a_common_part_are_an_error(left: int, top: int, words: str) -> None:
+    one, other = crop(0, 0, 8, 8, SQUARE), crop(left, top, 8, 8, SQUARE)
+    with pytest.raises(ImageError, match=rf"no common part of the image: \(0, 0, 8, 8\) and {words}"):
+        align(np.ones((2, 2)), one, np.ones((2, 2)), other)
 
 
 def test_map_that_is_zero_where_both_models_saw_the_image_is_an_error() -> None:

@@ -81,6 +81,12 @@ def test_metrics_by_hand_on_one_cell_a_pixel() -> None:
     assert lift(cam, left) == 1.0
 
 
+def test_what_is_kept_for_later_maps_cannot_be_written_to() -> None:
+    for kept in (resampling(2, 4), resampling(4, 2), region((2, 2), (4, 4), (0, 0, 1, 1)).weight):
+        with pytest.raises(ValueError, match="read-only"):
+            kept[0, 0] = 7.0
+
+
 def test_ceiling_by_hand() -> None:
     # One row of two cells on four pixels; the region is the first pixel. U^T 1 = (2, 2), U^T m = (1, 0).
     first = region((1, 2), (1, 4), (0, 0, 1, 1))
@@ -199,6 +205,7 @@ def test_peak_within_the_tolerance_hits() -> None:
     box = region((10, 10), (100, 100), (20, 20, 40, 40))
     assert box.tolerance == 5
     assert [bool(box.hits[2, column]) for column in range(7)] == [False, True, True, True, True, False, False]
+    assert [bool(box.hits[row, 2]) for row in range(7)] == [False, True, True, True, True, False, False]
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(4, 40), st.data())
@@ -238,6 +245,18 @@ def test_a_part_of_the_pixels_says_what_all_do(rows: list[int], columns: list[in
 
 def test_tolerance_grows_with_the_image() -> None:
     assert region((100, 100), (1000, 1000), (0, 0, 1, 1)).tolerance == 30
+    # It is that of the longer side, and half of a cell's.
+    assert region((100, 100), (200, 1000), (0, 0, 1, 1)).tolerance == 30
+    assert region((100, 100), (1000, 200), (0, 0, 1, 1)).tolerance == 30
+    assert region((10, 4), (100, 100), (0, 0, 1, 1)).tolerance == 12.5
+    assert region((4, 10), (100, 100), (0, 0, 1, 1)).tolerance == 12.5
+
+
+@pytest.mark.parametrize(("cells", "value"), [(1, 1.0), (4, 1.0), (5, float("nan"))])
+def test_peak_shared_by_up_to_a_hundredth_of_the_cells_is_the_first_of_them(cells: int, value: float) -> None:
+    cam = np.zeros((20, 20))
+    cam.ravel()[21 : 21 + cells] = 1.0  # from the second cell of the second row on
+    assert pointing(cam, region((20, 20), (20, 20), (0, 0, 2, 2))) == pytest.approx(value, nan_ok=True)
 
 
 def test_shared_peak_points_nowhere() -> None:
