@@ -90,7 +90,7 @@ def assert_attention_class_discriminative(
         figures = _cosines(attentions, of_cosine)
         placed: tuple[Region, ...] = ()
         if regions is not None:
-            placed = tuple(region_in_image(region, frame, attentions[0].geometry) for region in regions)
+            placed = tuple(_placed(region, frame, attentions[0]) for region in regions)
             figures = [*_in_own(attentions, placed, of_skill), *figures]
         judge(CHECK, figures, lambda: _findings(attentions, tuple(figures), placed))
     return attentions
@@ -134,6 +134,13 @@ def _require_different(attentions: Sequence[Attention], targets: Sequence[Target
             )
 
 
+def _placed(region: Any, frame: Frame, attention: Attention) -> Region:
+    """Return a region in image pixels, dilated by cells of the maps, which have one grid, where that is asked for."""
+    geometry = attention.geometry
+    cell = geometry.cell_in_image(attention.map.shape)
+    return region_in_image(region, frame, geometry).resolved(cell, geometry.image_size)
+
+
 def _said(target: Target) -> str:
     return "None (the predicted class)" if target is None else repr(target)
 
@@ -169,8 +176,7 @@ def _in_own(attentions: Sequence[Attention], regions: Sequence[Region], limits: 
                 level=own.level,
             )
         )
-        cell = geometry.cell_in_image(cam.shape)
-        there = [grid_region(region.resolved(cell, geometry.image_size), geometry, cam.shape) for region in regions]
+        there = [grid_region(region, geometry, cam.shape) for region in regions]
         for other in range(len(regions)):
             if other != number:
                 _require_apart(there[number], there[other], name, names[other])

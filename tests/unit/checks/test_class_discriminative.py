@@ -134,8 +134,27 @@ def test_regions_may_be_in_the_pixels_of_the_input() -> None:
 def test_a_map_in_its_own_region_may_not_be_more_in_the_others() -> None:
     # The bird's six columns: two thirds of them in 0..4, half in 2..5 and chance three eighths.
     how = HOW | {"at_least": 0.1}
-    with pytest.raises(AttentionError, match=r"lead of bird over cat -0\.17 < 0\.01"):
+    with pytest.raises(AttentionError, match=r"lead of bird over cat -0\.17 < 0\.01") as raised:
         assert_attention_class_discriminative(model(), GREY, ["bird", "cat"], [(2, 0, 5, 8), (0, 0, 4, 8)], **how)
+    assert "compare the order of targets and regions" not in str(raised.value)  # the cat's leads
+
+
+def test_regions_widened_by_cells_are_those_of_the_photo() -> None:
+    def halved(picture: Image.Image) -> torch.Tensor:
+        return GREY * picture.resize((8, 8)).getpixel((0, 0))[0] / 255
+
+    def geometry(size: tuple[int, int]) -> list[list[float]]:
+        return [[0.5, 0, 0], [0, 0.5, 0]]
+
+    halved.cam_geometry = geometry
+    # One cell is 2 of the photo's 16 pixels: the boxes are its halves.
+    regions = [Box(0, 0, 6, 16).dilate(), Box(10, 0, 16, 16).dilate()]
+    photo = Image.new("RGB", (16, 16), (255, 255, 255))
+    with pytest.raises(AttentionError) as raised:
+        assert_attention_class_discriminative(model(), photo, ["dog", "cat"], regions, preprocess=halved, **HOW)
+    leads = [figure.value for figure in raised.value.evidence.figures if figure.name.startswith("lead")]
+    assert leads == pytest.approx([-1, -1])
+    assert_attention_class_discriminative(model(), photo, ["cat", "dog"], regions, preprocess=halved, **HOW)
 
 
 def test_one_map_for_both_classes_leads_in_neither_region() -> None:
@@ -159,7 +178,7 @@ def test_the_cosine_is_held_beside_regions_where_it_is_asked_for() -> None:
         ("cat", "targets is 'cat'; accepted"),
         (["cat", 0], "'cat' and 0 are one and the same: cat, class 0"),
         ([None, "bird"], r"None \(the predicted class\) and 'bird' are one and the same: bird"),
-        ([torch.sum, torch.sum], "are one and the same: sum"),
+        ([torch.sum, torch.sum], "are one and the same: sum; accepted"),
         (["cat", "dig"], "'dog'"),
     ],
 )
