@@ -216,11 +216,27 @@ def test_error_of_the_user_stays_what_it_is(attention) -> None:
 
 def test_chain_of_the_users_error_is_kept(attention) -> None:
     cause = KeyError("cause")
-    with pytest.raises(ValueError, match="of the user") as raised, soft():
+    with pytest.raises(ValueError, match="of the user") as raised, soft() as block:
         attention.assert_in_region(DARK)
         raise ValueError("of the user") from cause
     assert raised.value.__cause__ is cause
+    assert cause.__context__ is block.failures[0]  # a traceback shows no context beside a cause
     assert texts(raised.value) == ["attention in box"]
+
+
+@pytest.mark.parametrize("hides", [False, True])
+def test_failure_stands_behind_what_a_traceback_shows_of_the_users_chain(attention, hides: bool) -> None:
+    handled = KeyError("handled")
+    with pytest.raises(ValueError, match="of the user") as raised, soft() as block:
+        attention.assert_in_region(DARK)
+        try:
+            raise handled
+        except KeyError:
+            error = ValueError("of the user")
+            error.__suppress_context__ = hides
+            raise error  # noqa: B904  (as `from None` does, or not)
+    assert (raised.value if hides else handled).__context__ is block.failures[0]
+    assert raised.value.__context__ is (block.failures[0] if hides else handled)
 
 
 def test_error_that_hides_its_context_carries_the_failures_all_the_same(attention) -> None:

@@ -26,6 +26,7 @@ from pytest_cam.errors import (
     FlatMapError,
     KeywordError,
     LimitError,
+    OutputError,
     PerturbationError,
     TargetError,
     TargetIgnoredWarning,
@@ -279,6 +280,8 @@ def test_attention_without_a_pattern_in_what_the_shift_leaves_is_an_error() -> N
 def test_a_target_that_is_tied_to_a_place_cannot_be_moved() -> None:
     with pytest.raises(TargetError, match="DetectionBox is tied to a place in the image, which shift moves"):
         assert_attention_stable(Bright(), spot(), "shift", **(HOW | {"target": DetectionBox((0, 0, 4, 4), 1)}))
+    with pytest.raises(OutputError):  # of a model that finds no boxes
+        assert_attention_stable(Bright(), spot(), "noise", **(HOW | {"target": DetectionBox((0, 0, 4, 4), 1)}))
     assert assert_attention_stable(Bright(), spot(), "shift", **(HOW | {"target": ClassLogit(1)})).under
 
 

@@ -11,8 +11,9 @@ from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.regions import Box, Mask, Polygon, Region
 from pytest_cam.measures.localization import metric_named
 from pytest_cam.verdicts.evidence import Evidence
+from pytest_cam.verdicts.findings import Figure
 from pytest_cam.verdicts.limits import Limits
-from pytest_cam.verdicts.message import first_line, message
+from pytest_cam.verdicts.message import first_line, message, number
 from pytest_cam.verdicts.region import measure
 
 PREDICTED = Explained(3, "horse", 4.2, 0.981, 3, "horse")
@@ -89,9 +90,37 @@ def test_path_is_short_below_the_working_directory_and_whole_where_that_is_elsew
     assert f"image      {photo}, 64 x 64" in message(named)
 
 
-def test_value_next_to_its_limit_is_given_enough_digits(corner: Evidence) -> None:
-    near = replace(corner.measurements[0], value=0.2496)
-    assert "skill 0.2496 < 0.25" in message(replace(corner, measurements=(near,)))
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.24, "0.24"), (0.249, "0.249"), (0.2496, "0.2496"), (0.249996, "0.249996"), (-1e-3, "0.00")]
+)
+def test_value_next_to_its_limit_is_given_enough_digits(corner: Evidence, value: float, said: str) -> None:
+    near = replace(corner.measurements[0], value=value)
+    assert f"skill {said} < 0.25" in message(replace(corner, measurements=(near,)))
+
+
+def test_figure_in_words_says_whether_it_passes_and_what_it_means() -> None:
+    words, held = "cat before and after", Limits(at_least=1.0)
+    assert number(Figure("prediction", 1.0, held, words=words)) == "passes: cat before and after"
+    assert number(Figure("prediction", 0.0, held, "by its name", words)) == "FAILS: cat before and after; by its name"
+
+
+def test_figure_is_rounded_to_what_stays_on_its_side_of_the_limit() -> None:
+    assert number(Figure("drop", 0.12345, meaning="of all")) == "0.123; of all"
+    assert number(Figure("drop", 0.30049, Limits(at_least=0.3))) == "0.3, passes at least 0.3"
+    assert number(Figure("drop", 0.29996, Limits(at_least=0.3))) == "0.29996, FAILS at least 0.3"
+    assert number(Figure("drop", 0.2996, Limits(at_least=0.3))) == "0.2996, FAILS at least 0.3"
+
+
+def test_image_is_said_with_what_the_model_sees_of_it(corner: Evidence) -> None:
+    squash = Geometry((128, 96), (64, 48), ((0.5, 0, 0), (0, 0.5, 0)))
+    assert "  image      horse.png, 128 x 96; the model sees 64 x 48\n" in message(replace(corner, geometry=squash))
+
+
+def test_region_that_a_check_widened_is_said_to_be(corner: Evidence) -> None:
+    small = Box(40, 40, 48, 48)
+    wider = measure(corner.map, corner.geometry, small, metric_named("energy"), widen=True)
+    said = message(replace(corner, regions=(small,), measurements=(wider,)))
+    assert "  region     (40, 40, 48, 48) widened by one cell to (24, 24, 64, 64)\n" in said
 
 
 def test_value_that_only_rounding_puts_outside_its_limit_is_not_said_to_be(corner: Evidence) -> None:
@@ -108,7 +137,11 @@ def test_model_that_predicts_something_else_is_said(corner: Evidence) -> None:
 
 
 def test_evidence_without_a_measurement_has_a_headline(corner: Evidence) -> None:
-    assert first_line(replace(corner, check="attention", measurements=())) == "attention (gradcam++, layer4)"
+    unmeasured = replace(corner, check="attention", measurements=())
+    assert first_line(unmeasured) == "attention (gradcam++, layer4)"
+    assert "  peak       none\n" in message(unmeasured)
+    assert message(unmeasured).endswith("fuller is stronger, X is the peak")
+    assert first_line(replace(unmeasured, problem="no evidence")) == "no evidence"
 
 
 def test_layer_that_ran_twice_is_said(corner: Evidence) -> None:
@@ -118,6 +151,9 @@ def test_layer_that_ran_twice_is_said(corner: Evidence) -> None:
 def test_score_of_a_callable_is_given_by_value(corner: Evidence) -> None:
     text = message(replace(corner, explained=Explained(None, "margin", 1.25, None, None, None)))
     assert "  explained  margin = 1.25\n" in text
+    text = message(replace(corner, explained=Explained(None, "margin", 1.25, None, 5, "cow")))
+    assert "  explained  margin = 1.25; the model predicts cow\n" in text
+    assert "try:" not in text  # it is no class that could have been predicted instead
 
 
 def test_score_of_a_single_logit_is_called_that(corner: Evidence) -> None:
