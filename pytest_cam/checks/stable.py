@@ -217,7 +217,7 @@ def _findings(result: Stability, figures: tuple[Figure, ...]) -> Findings:
         f"{attention.explained.predicted_name}: is it accurate there?"
         for each in changed
     ]
-    if any(each.name == "flip" and each.pearson < (figures[0].limits.at_least or 0) for each in result.under):
+    if any(each.name == "flip" and not figure.passed for each, figure in zip(result.under, figures, strict=True)):
         hints.append("a mirrored letter, digit or scene may be another one to the model: was it trained with flips?")
     empty = [each.name for each in result.under if each.attention.map.max() == 0]
     return Findings(

@@ -128,7 +128,17 @@ def test_one_perturbation_that_fails_fails_the_check_and_is_drawn_first() -> Non
     with pytest.raises(AttentionError, match=r"^attention stable: Pearson under elsewhere -0\.07 < 0\.8 \(") as raised:
         assert_attention_stable(Bright(), spot(), ["flip", elsewhere], **HOW)
     assert [view.name for view in raised.value.evidence.views] == ["original", "perturbed-2", "perturbed-1"]
-    assert "mirrored" not in str(raised.value)  # flip passes
+    text = str(raised.value)
+    assert "try:" not in text  # of flip, which passes
+    assert "empty" not in text
+
+
+def test_map_that_is_half_alike_when_mirrored_fails_with_a_hint() -> None:
+    # Six cells, of which four are where they are in the mirror, too: (4 - 36 / 64) / (6 - 36 / 64).
+    wide = torch.zeros(1, 32, 32)
+    wide[:, 12:20, 8:20] = 1
+    with pytest.raises(AttentionError, match=r"(?s)Pearson under flip 0\.63 < 0\.8 .*try: a mirrored letter"):
+        assert_attention_stable(Bright(wide[None]), spot(), "flip", **HOW)
 
 
 def known() -> nn.Module:

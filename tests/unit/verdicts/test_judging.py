@@ -46,6 +46,12 @@ def test_one_value_outside_its_limits_fails_with_the_evidence() -> None:
     assert [figure.value for figure in raised.value.evidence.figures] == [0.9, 0.4]
 
 
+def test_number_that_is_none_fails_and_is_called_that() -> None:
+    with pytest.raises(AttentionError, match=r"^maps agree: part 1 is not a number \(gradcam, 0\)") as raised:
+        check(0.9, np.nan)
+    assert "fuller is stronger" not in str(raised.value)  # without a view there is no picture
+
+
 def test_findings_are_collected_as_well_as_maps() -> None:
     with (
         pytest.raises(CollectedAttentionError, match=r"^2 of 3 attention checks failed: maps agree: part 0") as raised,

@@ -128,11 +128,28 @@ def test_value_that_only_rounding_puts_outside_its_limit_is_not_said_to_be(corne
     assert "lift 1.00 (at most 1)" in first_line(replace(corner, measurements=(*corner.measurements, passing)))
     failing = replace(passing, value=1.00001)
     assert "lift 1.00001 > 1" in first_line(replace(corner, measurements=(failing,)))
+    passing = replace(passing, value=0.9999999, limits=Limits(at_least=1.0))
+    assert "lift 1.00 (at least 1)" in first_line(replace(corner, measurements=(*corner.measurements, passing)))
+
+
+def test_value_is_held_against_the_limit_that_it_fails(corner: Evidence) -> None:
+    between = replace(corner.measurements[0], limits=Limits(at_least=0.1, at_most=0.5))
+    for value, said in ((0.7, "skill 0.70 > 0.5"), (0.05, "skill 0.05 < 0.1"), (0.3, "skill 0.30 (at least 0.1 and")):
+        assert said in first_line(replace(corner, measurements=(replace(between, value=value),)))
+    only_told = replace(between, value=0.3, limits=Limits())
+    assert first_line(replace(corner, measurements=(only_told,))) == "attention in box: skill 0.30 (gradcam++, layer4)"
+
+
+def test_limit_of_a_file_is_said_to_be_the_files(corner: Evidence) -> None:
+    agreed = replace(corner.measurements[0], limits=Limits(at_least=0.4, origin="limits.toml"))
+    assert "  limit      skill at least 0.4, limit from limits.toml\n  energy     0.00 in" in message(
+        replace(corner, measurements=(agreed,))
+    )
 
 
 def test_model_that_predicts_something_else_is_said(corner: Evidence) -> None:
     text = message(replace(corner, explained=replace(PREDICTED, predicted=5, predicted_name="cow")))
-    assert "the model predicts cow" in text
+    assert '  explained  class 3 "horse", probability 0.98; the model predicts cow\n' in text
     assert "try: the model predicts cow, not horse" in text
 
 
