@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from pytest_cam import (
@@ -75,6 +76,12 @@ def moved(attention: Attention) -> Attention:
             ("retrained", "the weights are not known, since this model, or the baseline's, is no module"),
         ),
         (
+            None,
+            ONE,
+            UNKNOWN,
+            ("retrained", "the weights are not known, since this model, or the baseline's, is no module"),
+        ),
+        (
             "same-weights",
             ONE,
             ModelIdentity("b", "v"),
@@ -126,6 +133,27 @@ def test_failure_says_which_run_of_the_layer_is_meant(running: MakeRunning, atte
     hold(running(update="missing"), twice)
     with pytest.raises(AttentionError, match=r"\(same-weights, gradcam, 0 in run 2 of 3\)"):
         hold(running(), moved(twice))
+
+
+def test_difference_of_a_few_percent_is_pale(running: MakeRunning, attention) -> None:
+    hold(running(update="missing"), attention)
+    with pytest.raises(AttentionError, match=r"full colour is 5% of a maximum") as raised:
+        hold(running(), slightly_other(attention))
+    # The cell is 3 % off, so its blue, (5, 113, 176), has three fifths, and the photo's pale grey of 255 two.
+    assert raised.value.evidence.views[2].picture[60, 60].tolist() == pytest.approx([105, 170, 208], abs=4)
+
+
+def test_pictures_of_a_wide_photo_are_wide(running: MakeRunning, spotlight, photo) -> None:
+    wide = torch.nn.functional.pad(photo(), (0, 8))
+    seen = attend(spotlight(), wide, layer="0", method="gradcam", target=1)
+    test = running(update="missing")
+    hold(test, seen)
+    test.begin_attempt()
+    with Image.open(picture_of(test.claim(None))) as kept:
+        assert kept.size == (320, 160)
+    with pytest.raises(AttentionError) as raised:
+        hold(running(), moved(seen))
+    assert [view.picture.shape for view in raised.value.evidence.views] == [(8, 16, 3), (8, 16, 3), (160, 320, 3)]
 
 
 @pytest.mark.parametrize(("name", "argument"), [("test_looks", "{}"), ("test_looks[a b]", '"{}"')])
@@ -187,6 +215,30 @@ def test_what_each_update_writes(update, missing, same, differing, running: Make
     assert outcome(attention, "missing") == missing
     assert outcome(near, "same") == same
     assert outcome(moved(attention), "differing") == differing
+
+
+def test_update_of_changed_accepts_what_fails_one_of_two_limits(running: MakeRunning, attention) -> None:
+    hold(running(update="missing"), attention)
+    test = running(update="changed")
+    hold(test, slightly_other(attention))
+    ((_, what, why),) = test.notes
+    assert what == "changed"
+    assert re.fullmatch(r"cosine (1|0\.999\d*), max difference 0\.03", why)
+    hold(running(), slightly_other(attention))
+
+
+@pytest.mark.parametrize("why", ["", "without a picture, since OpenCV does not import"])
+def test_new_baseline_is_noted_and_has_a_picture_where_there_can_be_one(
+    running: MakeRunning, attention, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if why:
+        monkeypatch.setitem(sys.modules, "cv2", None)
+    test = running(update="missing")
+    hold(test, attention)
+    test.begin_attempt()
+    path = test.claim(None)
+    assert test.notes == [(test.shown(path), "new", why)]
+    assert picture_of(path).exists() == (not why)
 
 
 def test_update_of_all_says_nothing_of_what_stays_to_the_byte(running: MakeRunning, attention) -> None:
@@ -254,6 +306,14 @@ def test_flat_map_is_no_baseline_where_patterns_are_compared(mode, model, update
     assert raised.value.evidence.check == "attention matches baseline"
     assert test.notes == []
     assert not test.claim("another").parent.exists()
+
+
+@pytest.mark.parametrize("update", ["changed", "all"])
+def test_flat_map_does_not_take_the_place_of_a_pattern(update: str, running: MakeRunning, attention) -> None:
+    hold(running(update="missing"), attention, UNKNOWN)
+    with pytest.raises(FlatMapError, match="as a baseline it would fail"):
+        hold(running(update=update), flat(attention), UNKNOWN)
+    hold(running(), attention, UNKNOWN)
 
 
 def test_flat_map_is_a_baseline_of_the_same_weights_and_says_so_of_others(running: MakeRunning, attention) -> None:
