@@ -119,6 +119,50 @@ def test_parameters_share_their_95th_percentile_where_less_is_better() -> None:
     records = [record("lift", index / 100, "at_most", test=f"a.py::t[{index}]") for index in range(21)]
     (proposal,) = propose_over_parameters(records, 0.1)
     assert proposal.agreed == Agreed(None, 0.39)  # 0.19, and a tenth of (0.6 - 0.2) / 0.2
+    assert proposal.value == pytest.approx(0.19)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "side", "agreed", "reason"),
+    [
+        # Less the margins 0.44 and 0.465, of which the 5th percentile is above the chance of one and not of the other.
+        (
+            "energy",
+            0.48,
+            "at_least",
+            Agreed(),
+            "of 2 parameters: none: less the margin it is no better than chance, 0.45",
+        ),
+        # With the margins 0.23 and 0.205, and no limit is worse than the chance of any.
+        ("energy", 0.19, "at_most", Agreed(None, 0.2), "of 2 parameters"),
+    ],
+)
+def test_parameters_are_held_to_the_strictest_chance_of_them(metric, value, side, agreed, reason) -> None:
+    records = [
+        record(metric, value, side, test=f"a.py::t[{chance}]", chance=chance, level=chance) for chance in (0.2, 0.45)
+    ]
+    for order in (records, records[::-1]):
+        (proposal,) = propose_over_parameters(order, 0.1)
+        assert (proposal.agreed, proposal.reason) == (agreed, reason)
+
+
+def test_parameters_of_which_one_misses_have_no_limit_on_pointing() -> None:
+    records = [record("pointing", value, test=f"a.py::t[{value}]") for value in (0.0, 1.0)]
+    (proposal,) = propose_over_parameters(records, 0.1)
+    assert (proposal.is_made, proposal.reason) == (False, "of 2 parameters: none: the peak misses the region")
+
+
+def test_limit_over_parameters_is_not_for_the_file_where_the_call_of_one_gives_it() -> None:
+    records = [record("skill", 0.5, test=f"a.py::t[{giver}]", giver=giver) for giver in ("file", "call")]
+    (proposal,) = propose_over_parameters(records, 0.1)
+    assert (proposal.is_made, proposal.agreed) == (False, Agreed(0.4))
+    assert (proposal.present, proposal.reason) == ("at least 0.25", "of 2 parameters, to go into the call")
+
+
+def test_parameters_with_several_limits_now_are_said_to_have_various_ones() -> None:
+    records = [record("skill", 0.5, test=f"a.py::t[{limit}]", present=f"at least {limit}") for limit in (0.1, 0.25)]
+    (proposal,) = propose_over_parameters(records, 0.1)
+    assert proposal.present == "various"
 
 
 def test_parameters_of_which_one_has_no_number_share_nothing() -> None:
