@@ -7,8 +7,9 @@ import multiprocessing
 import os
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ import pytest
 from pytest_cam.baselines.baseline import Baseline, rounded
 from pytest_cam.baselines.files import read, text_of, write
 from pytest_cam.baselines.keys import picture_of
+from pytest_cam.baselines.model_identity import ModelIdentity
 from pytest_cam.errors import BaselineError, NewerBaselineError
+from pytest_cam.images.geometry import Geometry
 
 
 def test_what_is_read_is_what_was_written_and_is_written_the_same(baseline: Baseline, tmp_path: Path) -> None:
@@ -30,6 +33,28 @@ def test_what_is_read_is_what_was_written_and_is_written_the_same(baseline: Base
     write(path, "a", found, None)
     assert (path.read_bytes(), path.stat().st_mtime_ns) == first
     assert sorted(each.name for each in path.parent.iterdir()) == [path.name, picture_of(path).name]
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        {"geometry": Geometry((20, 10), (9, 6), ((0.45, 0.0, 1.5), (0.0, 0.6, -2.5)))},
+        {"map": np.array([[0.25, 1.0, 0.5]])},
+        {"image_range": None},
+        {"image_range": (-2.12, 2.64)},
+        {"target": None, "target_name": "the score of a box"},
+        {"target": 208, "target_name": "Labrador"},
+        {"image_name": "gr\u00f6\u00dfe-\udce9.png"},
+        {"model": ModelIdentity(None, None), "variant": "linux-cuda", "layer_call": 2},
+    ],
+    ids=lambda of: ", ".join(of),
+)
+def test_all_that_a_baseline_is_of_comes_back(baseline: Baseline, tmp_path: Path, of: dict[str, Any]) -> None:
+    kept = replace(baseline, **of)
+    write(tmp_path / "a.json", "a", kept, None)
+    found = read(tmp_path / "a.json", "a")
+    for field in fields(Baseline):
+        np.testing.assert_equal(getattr(found, field.name), getattr(kept, field.name), field.name)
 
 
 def test_file_can_be_read_in_a_diff(baseline: Baseline) -> None:

@@ -79,6 +79,17 @@ def test_quantised_weights_are_seen() -> None:
     assert found[0].weights != found[2].weights
 
 
+def test_sparse_weights_are_seen() -> None:
+    def holding(value: float) -> nn.Module:
+        model = made()
+        model.register_buffer("graph", torch.tensor([[0.0, value], [0.0, 0.0]]).to_sparse())
+        return model
+
+    found = [identity_of(holding(value)) for value in (1.0, 1.0, 2.0)]
+    assert found[0] == found[1]
+    assert found[0].weights != found[2].weights
+
+
 @pytest.mark.parametrize("model", [lambda batch: batch, object(), nn.ReLU()])
 def test_of_what_has_no_weights_none_are_known(model: object) -> None:
     assert identity_of(model).weights is None
