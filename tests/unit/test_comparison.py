@@ -153,6 +153,30 @@ def test_picture_has_both_and_their_difference() -> None:
     assert elsewhere.tolist() == [128, 128, 128]
 
 
+def test_picture_says_what_it_shows_and_rings_the_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list = []
+    monkeypatch.setattr(comparison, "panel", lambda *given: shown.extend(given))
+    img = torch.zeros(1, 24, 24)
+    img[:, 4:8, 4:8] = 1
+    looked(img=img).compare(looked(10, img)).picture()
+    tiles, headline, lines = shown
+    assert headline == "number 1 against number 2"
+    assert [tile.title for tile in tiles] == ["number 1", "number 2", "difference"]
+    assert lines == [
+        "cosine 0.00, Pearson -0.03, EMD 0.29 of the diagonal, peaks (rings) 10 px apart",
+        "heat maps: each from zero to its own maximum",
+        "difference of the maps, each scaled to sum 1: red where the first has more, blue where the second has; "
+        "full colour is 100% of the higher peak",
+        "the same in both: gradcam, look, class 1, 24 x 24",
+        "image: input tensor",
+    ]
+    # The peaks are the centres of pixels 4 and 14 of 24, which are drawn as 320.
+    for tile, x in zip(tiles, (4.5, 14.5), strict=False):
+        red, green, blue = np.moveaxis(tile.picture.astype(int), 2, 0)
+        rows, columns = ((red > 200) & (green < 80) & (blue > 200)).nonzero()
+        assert (columns.mean(), rows.mean()) == pytest.approx((x * 320 / 24, 4.5 * 320 / 24), abs=1)
+
+
 def test_picture_of_a_very_long_image_is_stretched_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     captions: list[list[str]] = []
     monkeypatch.setattr(comparison, "panel", lambda tiles, headline, lines: captions.append(lines))
