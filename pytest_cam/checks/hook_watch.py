@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from pytest_cam.engine.layers import resolve
 from pytest_cam.engine.model.hooks import ForwardHook, HookManager, HookTable, hooks_on, remove_hooks
-from pytest_cam.errors import HookLeakError, LayerError, is_ours
+from pytest_cam.errors import HookLeakError, LayerError, is_ours, kind_of
 from pytest_cam.verdicts.message import short_path
 
 __tracebackhide__ = is_ours
@@ -123,9 +123,10 @@ class BoundHooks:
             LayerError: There is no such layer in the model.
         """
         self._watch.see(model)
-        found = resolve(model, layer)
+        found = resolve(model, layer) if isinstance(layer, (str, nn.Module)) else None
         if found is None:
-            raise LayerError("layer is None; accepted: a dotted name or a module of the model")
+            given = repr(layer) if isinstance(layer, (str, int)) else kind_of(layer)
+            raise LayerError(f"layer is {given}; accepted: a dotted name or a module of the model")
         return self._hooks.add(found.module, hook)
 
     def remove_all(self) -> None:

@@ -258,8 +258,9 @@ def test_added_hooks_work_and_leave_with_the_test(project):
                 cam.hooks.add(model, "33", double)
             with pytest.raises(ValueError, match="not part of this Sequential"):
                 cam.hooks.add(model, spotlight()[0], double)
-            with pytest.raises(ValueError, match="layer is None"):
-                cam.hooks.add(model, None, double)
+            for given, told in ((None, "None"), ("auto", "'auto'"), (-1, "-1")):
+                with pytest.raises(ValueError, match=f"layer is {told}; accepted: a dotted name or a module of the m"):
+                    cam.hooks.add(model, given, double)
         """
     )
 
