@@ -189,10 +189,8 @@ class Replay:
             if step is None or step.module is not module:
                 diverged.append(self._diverged(step, module))
                 raise diverged[0]
-            if step.is_layer:
+            if step.is_layer or step.is_kept:
                 return mapped(step.kept, lambda kept: given if kept is self._own else self._lender.lend(kept, number))
-            if step.is_kept:
-                return mapped(step.kept, lambda kept: self._lender.lend(kept, number))
             return own(*args, **kwargs)
 
         with each_forward(self._modules, forward):
