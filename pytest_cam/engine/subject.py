@@ -17,8 +17,8 @@ from pytest_cam.engine.model.requirements import require_accepted, without_value
 from pytest_cam.engine.model.state import ModelState
 from pytest_cam.engine.reading.class_names import as_names, names_of
 from pytest_cam.engine.reading.layouts import Layout
-from pytest_cam.engine.reading.nested import mapped, tensors_in
-from pytest_cam.engine.reading.outputs import Rows
+from pytest_cam.engine.reading.nested import tensors_in
+from pytest_cam.engine.reading.outputs import Rows, with_each
 from pytest_cam.engine.reading.reader import Reader
 from pytest_cam.engine.scores.ready_targets import ReadyTarget
 from pytest_cam.engine.scores.targets import Scores, Target, scores_of, values_of
@@ -132,18 +132,22 @@ class Subject:
 
     def _other(self, value: Any, image: int | None, count: int) -> Any:
         """Return an argument of the model where the model is, in copies, since the model may overwrite it."""
-        placed = mapped(value, lambda tensor: tensor.detach().to(self.state.device, copy=True))
+
+        def copied(held: Any) -> Any:
+            return held.detach().to(self.state.device, copy=True) if isinstance(held, torch.Tensor) else held
+
+        placed = with_each(value, copied)
         return placed if image is None else self._own(placed, image, count)
 
     def _own(self, value: Any, image: int, count: int) -> Any:
         """Return an argument of the model for `count` inputs that stand for one image of the batch."""
 
-        def repeated(tensor: torch.Tensor) -> torch.Tensor:
-            if not _is_of_images(tensor, self.batch):
-                return tensor
-            return tensor[image : image + 1].expand(count, *tensor.shape[1:]).clone()
+        def repeated(held: Any) -> Any:
+            if not isinstance(held, torch.Tensor) or not _is_of_images(held, self.batch):
+                return held
+            return held[image : image + 1].expand(count, *held.shape[1:]).clone()
 
-        return value if self.is_shared else mapped(value, repeated)
+        return value if self.is_shared else with_each(value, repeated)
 
     def scores(self, output: Any, targets: list[Target]) -> Scores:
         """Pick the explained score of each image from what the model returned: see `scores_of`."""

@@ -35,8 +35,6 @@ def mapped(value: Any, change: Change) -> Any:
             for key, part in item.items():
                 filled[key] = replaced(part)
             return filled
-        if isinstance(item, Mapping):  # that cannot be written to
-            return {key: replaced(part) for key, part in item.items()}
         if _is_sequence(item):
             parts = [replaced(part) for part in item]
             return item._make(parts) if hasattr(item, "_make") else type(item)(parts)

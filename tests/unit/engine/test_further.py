@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import MappingProxyType
+from dataclasses import dataclass, field
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,6 +107,12 @@ class Held(NamedTuple):
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Settings:
+    gate: torch.Tensor
+    array: Any = field(default_factory=lambda: np.zeros(2))
+
+
 @pytest.mark.parametrize(
     ("holder", "gate_in"),
     [
@@ -113,8 +120,10 @@ class Held(NamedTuple):
         (lambda gates: MappingProxyType({"gate": gates}), lambda held: held["gate"]),
         (lambda gates: [gates, None], lambda held: held[0]),
         (Held, lambda held: held.gate),
+        (Settings, lambda held: held.gate),
+        (lambda gates: SimpleNamespace(gate=gates), lambda held: held.gate),
     ],
-    ids=["dict", "mapping that cannot be written to", "list", "named tuple"],
+    ids=["dict", "mapping that cannot be written to", "list", "named tuple", "dataclass", "namespace"],
 )
 def test_versions_of_an_image_get_its_row_of_what_arguments_hold(holder: Any, gate_in: Any) -> None:
     class Reads(Gated):
