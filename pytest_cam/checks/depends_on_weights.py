@@ -130,7 +130,7 @@ def _draws(attention: Attention, twin: Twin, img: Any, how: How) -> list[Randomi
     """Draw all weights again, with further seeds."""
     found = []
     for draw in range(1, _DRAWS):
-        generator = torch.Generator().manual_seed(seed_of(how) + draw)
+        generator = torch.Generator().manual_seed(seed_of(how, draw))
         for name in twin.names:
             twin.randomise(name, generator)
         found.append(_stage(attention, twin, img, how, "all"))

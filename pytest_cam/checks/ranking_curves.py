@@ -102,12 +102,12 @@ def curves(
         frame: As for `attend`.
         how: The keywords of `How`.
     """
-    preprocess, seed = how.get("preprocess"), seed_of(how)
+    preprocess = how.get("preprocess")
     with state_of(model, []) as state:
         [prepared] = prepared_in(state, [img], preprocess, frame)
         subject = Subject(state.model, state, 1, how.get("class_names"), further_of(how))
         target, score = _score(attention, placed_on_input(how.get("target"), prepared))
-        rng = np.random.default_rng(abs(seed))
+        rng = np.random.default_rng(seed_of(how))
         maps = [attention.map, *rng.random((rankings, *attention.map.shape))]
         size = prepared.tensor.shape[1], prepared.tensor.shape[2]
         versions = _Versions(prepared, [ranks_of(upsample(cam, size), rng) for cam in maps], by, steps, rng)

@@ -83,9 +83,9 @@ def require_known(further: Mapping[str, Any], verb: Callable[..., Any]) -> None:
         raise KeywordError(f"smooth is {further.get('smooth')!r}; accepted: True or False")
 
 
-def seed_of(further: Mapping[str, Any]) -> int:
-    """Return the seed as a number of Python: one of NumPy's overflows, and torch takes none."""
-    return int(further.get("seed", 0))
+def seed_of(further: Mapping[str, Any], draw: int = 0) -> int:
+    """Return the seed, of one of several draws, as torch and NumPy take it: a number of Python, 0 to 2**64 - 1."""
+    return (int(further.get("seed", 0)) + draw) % 2**64
 
 
 @lru_cache(maxsize=32)

@@ -146,6 +146,11 @@ def test_a_layer_that_dies_has_no_map_to_draw() -> None:
     assert re.search(r"explained +class 0, .*\n +anew +all: Pearson 0\.00\n", str(raised.value))
 
 
+def test_seeds_that_follow_the_greatest_are_the_least() -> None:
+    for seed in (2**64 - 1, -1):
+        assert_attention_depends_on_weights(Columns(), GREY, seed=seed, **HOW)
+
+
 def test_seeds_that_follow_one_of_numpys_do_not_overflow() -> None:
     first, again = (
         assert_attention_depends_on_weights(Columns(), GREY, seed=seed, **HOW).pearson for seed in (255, np.uint8(255))
