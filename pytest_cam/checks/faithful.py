@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,8 +95,7 @@ def assert_attention_faithful(
     given = checked_limit("at_least", at_least, of_probability=True)
     if by not in _BY:
         raise KeywordError(f"by is {by!r}, which is no way of replacing pixels. {nearest(by, _BY)}")
-    _require_count("steps", steps, 2)
-    _require_count("rankings", rankings, 1)
+    steps, rankings = _count("steps", steps, 2), _count("rankings", rankings, 1)
     attention = attend(model, img, frame=frame, **how)
     found = unasked(attention, by)
     with Asked(attention.evidence):
@@ -113,9 +113,10 @@ def assert_attention_faithful(
     return found
 
 
-def _require_count(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+def _count(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise KeywordError(f"{name} is {value!r}; accepted: a whole number from {least}")
+    return int(value)
 
 
 def _evidence(found: Faithfulness, beaten: Figure) -> Findings:

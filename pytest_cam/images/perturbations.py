@@ -6,6 +6,7 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -75,8 +76,9 @@ class Shift(Move):
     cells: int = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.cells, bool) or not isinstance(self.cells, int) or self.cells == 0:
+        if isinstance(self.cells, bool) or not isinstance(self.cells, Integral) or self.cells == 0:
             raise PerturbationError(f"Shift(cells={self.cells!r}); accepted: a whole number of cells other than 0")
+        object.__setattr__(self, "cells", int(self.cells))
 
     def __str__(self) -> str:
         return "shift" if self == Shift() else f"shift by {self.cells}"
@@ -114,7 +116,8 @@ class Brightness(Change):
     factor: float = 1.2
 
     def __post_init__(self) -> None:
-        _require_number("Brightness(factor=", self.factor, "a number above 0 other than 1", self.factor != 1)
+        factor = _number("Brightness(factor=", self.factor, "a number above 0 other than 1", self.factor != 1)
+        object.__setattr__(self, "factor", factor)
 
     def __str__(self) -> str:
         return "brightness" if self == Brightness() else f"brightness {self.factor:g}"
@@ -140,7 +143,7 @@ class Noise(Change):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require_number("Noise(sigma=", self.sigma, "a share of the range, above 0", True)
+        object.__setattr__(self, "sigma", _number("Noise(sigma=", self.sigma, "a share of the range, above 0", True))
 
     def __str__(self) -> str:
         return "noise" if self.sigma == Noise.sigma else f"noise {self.sigma:g}"
@@ -168,8 +171,9 @@ class Jpeg(Change):
     quality: int = 75
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.quality, int) and 1 <= self.quality <= 95
-        _require_number("Jpeg(quality=", self.quality, "a whole number from 1 to 95", whole)
+        whole = isinstance(self.quality, Integral) and 1 <= self.quality <= 95
+        quality = _number("Jpeg(quality=", self.quality, "a whole number from 1 to 95", whole)
+        object.__setattr__(self, "quality", int(quality))
 
     def __str__(self) -> str:
         return "jpeg" if self == Jpeg() else f"jpeg {self.quality}"
@@ -260,7 +264,9 @@ def same(first: Pixels, second: Pixels) -> bool:
     return np.array_equal(np.asarray(first), np.asarray(second))
 
 
-def _require_number(call: str, value: Any, accepted: str, is_accepted: bool) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+def _number(call: str, value: Any, accepted: str, is_accepted: bool) -> float:
+    """Return a strength as a number of Python."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not is_accepted or not 0 < value < float("inf"):
         raise PerturbationError(f"{call}{value!r}); accepted: {accepted}")
+    return float(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from torch import nn
@@ -75,7 +76,7 @@ def index_of(layer: object) -> int | None:
     """
     if isinstance(layer, str) and layer.startswith("-") and layer[1:].isdecimal():
         return int(layer)
-    return layer if isinstance(layer, int) and not isinstance(layer, bool) else None
+    return int(layer) if isinstance(layer, Integral) and not isinstance(layer, bool) else None
 
 
 def layer_at(index: int, layers: list[Explainable]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -213,8 +214,9 @@ class Dilated(_Grown):
 
     def __post_init__(self) -> None:
         number = self.cells
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < math.inf:
+        if isinstance(number, bool) or not isinstance(number, Real) or not 0 <= number < math.inf:
             raise RegionError(f"dilate(cells={number!r}); accepted: a number of the map's cells, 0 or more")
+        object.__setattr__(self, "cells", float(number))
 
     @property
     def _by(self) -> str:

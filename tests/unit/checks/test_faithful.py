@@ -116,7 +116,8 @@ def test_random_map_passes_no_more_often_than_by_chance(spot):
 
 
 def test_same_seed_gives_the_same_curves(spot):
-    given = {"layer": "same", "method": "gradcam", "target": 1, "steps": 3, "rankings": 3, "by": "road"}
+    three = np.int64(3)
+    given = {"layer": "same", "method": "gradcam", "target": 1, "steps": three, "rankings": three, "by": "road"}
     first, second, *others = (
         assert_attention_faithful(Mean(), spot, **given, seed=seed) for seed in (-128, np.int8(-128), 8, 128)
     )

@@ -275,6 +275,14 @@ def test_values_that_make_no_sense_are_named(make) -> None:
         make()
 
 
+def test_numbers_may_be_those_of_numpy() -> None:
+    assert Shift(np.int64(2)) == Shift(2)
+    assert Brightness(np.float32(0.5)) == Brightness(0.5)
+    assert Noise(np.float32(0.5)) == Noise(0.5)
+    assert Jpeg(np.int64(50)) == Jpeg(50)
+    assert repr(Shift(np.int64(2))) == "Shift(cells=2)"
+
+
 def test_attention_that_the_shift_takes_out_is_an_error() -> None:
     with pytest.raises(EmptyMapError, match="where shift takes it out of the input"):
         assert_attention_stable(Bright(), spot(28, 28, 4), "shift", **HOW)

@@ -100,6 +100,7 @@ def test_module_that_also_returns_the_features_pooled_gives_no_name(picture: tor
     model = AfterPooling()
     assert chosen(model, picture) == "body.features"
     assert attend(model, picture, layer=-1).layer == "body.features"
+    assert attend(model, picture, layer=np.int64(-1)).layer == "body.features"
 
 
 class DroppedTwice(nn.Module):

@@ -1,5 +1,8 @@
 """Unions, intersections, complements and widening, by the laws that they keep."""
 
+import json
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -167,6 +170,11 @@ def test_crop_may_take_most_of_what_is_around_a_box_but_not_all() -> None:
         require_visible(~Box(4, 4, 8, 8), cropped)
     with pytest.raises(RegionError, match="only 10% of region"):
         require_visible(around & Box(0, 0, 12, 7), cropped)
+
+
+@pytest.mark.parametrize("cells", [np.int64(2), np.float32(2)])
+def test_number_of_cells_may_be_one_of_numpys(cells: Any) -> None:
+    assert json.dumps(Box(0, 0, 1, 1).dilate(cells).to_json()["cells"]) in ("2", "2.0")
 
 
 @pytest.mark.parametrize("cells", [-1, float("nan"), float("inf"), "1", None, True])
