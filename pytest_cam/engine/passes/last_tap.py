@@ -13,13 +13,13 @@ from pytest_cam.engine.layers import Layer
 from pytest_cam.engine.model.hooks import HookManager, takes_hooks
 from pytest_cam.engine.passes.backward import leads_to
 from pytest_cam.engine.passes.graph import comes_from, is_joined_last
-from pytest_cam.engine.passes.tap import Prelude, Seen, cut
+from pytest_cam.engine.passes.tap import Prelude, Seen, cut, under_inference_mode
 from pytest_cam.engine.reading.carriers import passes_on, with_tensor
 from pytest_cam.engine.reading.channel_axis import convolves, normalises_last_axis
 from pytest_cam.engine.reading.layouts import Grid, Layout
 from pytest_cam.engine.reading.reader import Reader, of_other_batch
 from pytest_cam.engine.scores.targets import Scores
-from pytest_cam.errors import LayerError, ModelError, is_ours
+from pytest_cam.errors import LayerError, is_ours
 
 __tracebackhide__ = is_ours
 
@@ -81,10 +81,7 @@ class LastTap:
             ModelError: The model runs that layer under `inference_mode`.
         """
         if self._without_gradient:
-            raise ModelError(
-                f"the model runs layer {self._without_gradient!r} under torch.inference_mode, where no gradient "
-                "exists; use torch.no_grad there instead"
-            )
+            raise under_inference_mode(f"layer {self._without_gradient!r}")
         if self._seen is None and self._of_other_batch is not None:
             raise of_other_batch(*self._of_other_batch, self._reader.batch)
         if self._seen is None:

@@ -138,16 +138,10 @@ class Taps:
 
     def _found(self, name: str) -> Seen:
         if name in self._without_gradient:
-            raise ModelError(
-                f"the model runs layer {name!r} under torch.inference_mode, where no gradient exists; use "
-                "torch.no_grad there instead"
-            )
+            raise under_inference_mode(f"layer {name!r}")
         ran = self._calls.get(name, 0)
         if not ran:
-            raise LayerError(
-                f"layer {name!r} never ran in the forward pass: it is an unused branch, or the model uses its "
-                "parameters without calling it"
-            )
+            raise never_ran(f"layer {name!r}")
         if name not in self._seen:
             times = "once" if ran == 1 else f"{ran} times"
             raise LayerError(
@@ -184,6 +178,21 @@ class Taps:
             return with_tensor(output, tensor, passed_on)
 
         return hook
+
+
+def never_ran(what: str) -> LayerError:
+    """Return the error of a layer that did not run."""
+    return LayerError(
+        f"{what} never ran in the forward pass: it is an unused branch, or the model uses its parameters without "
+        "calling it"
+    )
+
+
+def under_inference_mode(what: str) -> ModelError:
+    """Return the error of a layer, or a block, of which no gradient can be had."""
+    return ModelError(
+        f"the model runs {what} under torch.inference_mode, where no gradient exists; use torch.no_grad there instead"
+    )
 
 
 def _leaf(tensor: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ from torch import nn
 from pytest_cam.engine.batches.memory import is_shortage
 from pytest_cam.engine.model.buffers import Buffers
 from pytest_cam.engine.model.hooks import HookManager, works_in_place
+from pytest_cam.engine.passes.tap import never_ran
 from pytest_cam.engine.reading.nested import first_tensor, holds, mapped, other_kind_in, tensors_in
 from pytest_cam.engine.replaying.lending import Lender
 from pytest_cam.engine.replaying.recording import Recorder, Step, copied, each_forward
@@ -124,10 +125,7 @@ class Replay:
         name = self._name(self._layer)
         output = next((step.kept for step in self._steps if step.is_layer), None)
         if not self._executions:
-            raise LayerError(
-                f"the layer {name} never ran in the forward pass: it is an unused branch, or the model uses its "
-                "parameters without calling it"
-            )
+            raise never_ran(f"layer {name}")
         tensor = self._pick(output)
         if tensor is None or not holds(output, tensor):
             raise LayerError(

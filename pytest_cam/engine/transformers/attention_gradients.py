@@ -12,6 +12,7 @@ from torch.utils.checkpoint import CheckpointError
 
 from pytest_cam.engine.passes.backward import gradients_at
 from pytest_cam.engine.passes.forward import frozen, plainly
+from pytest_cam.engine.passes.tap import under_inference_mode
 from pytest_cam.engine.reading.answer import exact
 from pytest_cam.engine.reading.nested import mapped
 from pytest_cam.engine.replaying.recording import Forward, each_forward
@@ -108,10 +109,8 @@ class _Formation:
         if self._running is None or not self._blocks.has_whole(probabilities):
             return probabilities
         if torch.is_inference_mode_enabled():
-            raise ModelError(
-                f"the model runs block {self._name(self._running)!r} under torch.inference_mode, where no gradient "
-                "exists; use torch.no_grad there instead"
-            )
+            block = self._blocks.names[self._blocks.modules.index(self._running)]
+            raise under_inference_mode(f"block {block!r}")
         torch.set_grad_enabled(True)
         leaf = self._attention[self._running] = probabilities.detach().requires_grad_()
         return leaf.clone()
@@ -163,9 +162,6 @@ class _Formation:
         heads, keys, queries = by_key.shape
         cells = self._blocks.layout.on_grid(by_key.transpose(0, 1).reshape(1, keys, heads * queries))
         return cells.reshape(heads, queries, *cells.shape[2:])
-
-    def _name(self, block: nn.Module) -> str:
-        return self._blocks.names[self._blocks.modules.index(block)]
 
 
 def _with(output: Any, old: torch.Tensor, new: torch.Tensor) -> Any:
