@@ -139,6 +139,14 @@ def name_of(model: nn.Module, module: nn.Module) -> str:
     )
 
 
+def never_ran(what: str) -> LayerError:
+    """Return the error of a layer that did not run."""
+    return LayerError(
+        f"{what} never ran in the forward pass: it is an unused branch, or the model uses its parameters without "
+        "calling it"
+    )
+
+
 def _by_name(model: nn.Module, name: str) -> Layer:
     found: nn.Module | None = model
     for part in name.split("."):  # a third of what `get_submodule` takes

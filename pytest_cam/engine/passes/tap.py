@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_cam.engine.layers import Layer
+from pytest_cam.engine.layers import Layer, never_ran
 from pytest_cam.engine.model.hooks import HookManager, function_mode, takes_hooks, works_in_place
 from pytest_cam.engine.passes.sparse_rows import SparseRows
 from pytest_cam.engine.reading.carriers import with_tensor
@@ -178,14 +178,6 @@ class Taps:
             return with_tensor(output, tensor, passed_on)
 
         return hook
-
-
-def never_ran(what: str) -> LayerError:
-    """Return the error of a layer that did not run."""
-    return LayerError(
-        f"{what} never ran in the forward pass: it is an unused branch, or the model uses its parameters without "
-        "calling it"
-    )
 
 
 def under_inference_mode(what: str) -> ModelError:

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from pytest_cam.engine.batches.memory import is_shortage
+from pytest_cam.engine.layers import never_ran
 from pytest_cam.engine.model.buffers import Buffers
 from pytest_cam.engine.model.hooks import HookManager, works_in_place
-from pytest_cam.engine.passes.tap import never_ran
 from pytest_cam.engine.reading.nested import first_tensor, holds, mapped, other_kind_in, tensors_in
 from pytest_cam.engine.replaying.lending import Lender
 from pytest_cam.engine.replaying.recording import Recorder, Step, copied, each_forward
