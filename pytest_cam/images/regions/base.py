@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,12 @@ class Region(ABC):
 
     `a | b` is what lies in either, `a & b` what lies in both, and `~a` what lies in the image but not in a. Where a
     region is taken, so is what `as_region` makes one of: four numbers, several boxes, torchvision's `BoundingBoxes`.
+
+    Attributes:
+        is_compound: Whether it is made of others, and stands in brackets within a further one.
     """
+
+    is_compound: ClassVar[bool] = False
 
     @property
     def kind(self) -> str:
@@ -72,6 +77,10 @@ class Region(ABC):
     def name(self) -> str:
         """The region in a sentence."""
         return str(self)
+
+    def grouped(self) -> str:
+        """Return it as it stands within another one."""
+        return f"({self})" if self.is_compound else str(self)
 
     def span(self, xs: Array, ys: Array) -> tuple[slice, slice]:
         """Return the rows and the columns of a grid with ascending xs and ys beside which none of it lies."""
@@ -132,7 +141,7 @@ class Region(ABC):
         Raises:
             RegionError: `cells` is no such number.
         """
-        from pytest_cam.images.regions.combinations import Dilated
+        from pytest_cam.images.regions.widening import Dilated
 
         return Dilated(self, cells)
 
@@ -142,7 +151,7 @@ class Region(ABC):
 
     def widened(self, dx: float, dy: float, image_size: tuple[int, int]) -> Region:
         """Return the region widened by that many image pixels to each side, within the image."""
-        from pytest_cam.images.regions.combinations import Widened
+        from pytest_cam.images.regions.widening import Widened
 
         return Widened(self, dx, dy, image_size)
 

@@ -6,7 +6,7 @@ import pytest
 from pytest_cam import Box, Mask, Polygon, Region
 from pytest_cam.errors import VacuousError
 from pytest_cam.images.geometry import Geometry
-from pytest_cam.images.regions.combinations import Widened
+from pytest_cam.images.regions.widening import Widened
 from pytest_cam.measures.localization import METRICS, metric_named
 from pytest_cam.verdicts.evidence import Measurement
 from pytest_cam.verdicts.limits import Limits
