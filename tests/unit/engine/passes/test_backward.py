@@ -64,11 +64,11 @@ def test_gradient_is_that_of_autograd(head: Head, targets: list[object]) -> None
 
 
 @pytest.mark.parametrize("targets", [[1], [0], [None, 0, 1]])
-@pytest.mark.parametrize("shape", [(-1, 1), (-1,)])
-def test_single_logit_is_differentiated_with_its_sign(targets: list[object], shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("after", [nn.Identity(), nn.Flatten(), nn.Flatten(0)])
+def test_single_logit_is_differentiated_with_its_sign(targets: list[object], after: nn.Module) -> None:
     leaf = torch.randn(len(targets), 6, requires_grad=True)
     head = nn.Linear(6, 1)
-    scores = scores_of(head(leaf).reshape(shape), targets, None)  # type: ignore[arg-type]
+    scores = scores_of(after(head(leaf)), targets, None)  # type: ignore[arg-type]
     (found,) = gradients_at([leaf], scores)
     assert found is not None
     signs = torch.tensor([1.0 if item.target == 1 else -1.0 for item in scores.explained])
