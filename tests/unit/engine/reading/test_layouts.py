@@ -176,6 +176,27 @@ def test_each_value_goes_to_its_cell() -> None:
     assert torch.equal(Layout("tokens", (2, 3), prefix=2).on_grid(tokens), grid)
 
 
+def test_each_cell_goes_back_to_where_it_came_from() -> None:
+    # Two versions of a grid of 2 x 3 with four channels, for an output of one image.
+    cells = torch.arange(48.0).reshape(2, 4, 2, 3)
+    assert Layout("NCHW", (2, 3)).off_grid(cells, torch.zeros(1, 4, 2, 3)) is cells
+    back = Layout("NHWC", (2, 3)).off_grid(cells, torch.zeros(1, 2, 3, 4))
+    assert back.shape == (2, 2, 3, 4)
+    # Channel 3 at row 1, column 2 of version 0: 3 * 6 + 1 * 3 + 2.
+    assert back[0, 1, 2, 3] == 23
+    output = torch.full((1, 9, 4), -1.0)
+    output[:, :2] = torch.tensor([[70.0], [80.0]])
+    tokens = Layout("tokens", (2, 3), prefix=2, suffix=1).off_grid(cells, output)
+    assert tokens.shape == (2, 9, 4)
+    # Each version has the tokens of the output around its own patches; patch 5 is that of row 1, column 2.
+    assert tokens[:, :, 3].tolist() == [[70, 80, *range(18, 24), -1], [70, 80, *range(42, 48), -1]]
+
+
+def test_output_that_is_read_by_a_callable_has_no_way_back(picture: torch.Tensor) -> None:
+    with pytest.raises(LayerError, match=r"with reshape=<callable> the way back .* to the output is not known"):
+        attend(Channels(), picture, layer="layer", method="ablationcam", reshape=lambda out: out.permute(0, 3, 1, 2))
+
+
 @pytest.mark.parametrize(
     ("module", "model", "expected"),
     [
@@ -230,12 +251,21 @@ def test_reshape_overrides_what_would_be_inferred(picture: torch.Tensor) -> None
         ),
         (lambda out: out[0], r"reshape made a tensor .*accepted: a tensor \(B, C, h, w\), here \(1, C, h, w\)"),
         (lambda out: None, "reshape made None"),
+        (lambda out: out.repeat(2, 1, 1, 1), r"reshape made a tensor \(2, .*accepted: .*, here \(1, C, h, w\)"),
         (lambda out: out.permute(0, 3, 1, 2).mean(dim=(2, 3), keepdim=True), "its grid must be larger than 1 x 1"),
     ],
 )
 def test_reshape_that_returns_something_else(reshape: Any, words: str, picture: torch.Tensor) -> None:
     with pytest.raises(LayerError, match=words):
         attend(Channels(), picture, layer="layer", target=1, reshape=reshape)
+
+
+@pytest.mark.parametrize("grid", [(2, 1), (1, 2)])
+def test_reshape_may_give_a_grid_of_two_cells(picture: torch.Tensor, grid: tuple[int, int]) -> None:
+    def halves(out: torch.Tensor) -> torch.Tensor:
+        return torch.stack([half.mean(dim=(1, 2)) for half in out.chunk(2, dim=1)], dim=-1).unflatten(-1, grid)
+
+    assert attend(Channels(), picture, layer="layer", target=1, method="layercam", reshape=halves).map.shape == grid
 
 
 class Sequence(nn.Module):
