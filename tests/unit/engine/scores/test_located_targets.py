@@ -62,6 +62,20 @@ def test_mask_is_in_pixels_of_the_image(mask: Any) -> None:
     assert explain(carried, MAPS[None]).score == pytest.approx(1.5)
 
 
+def test_pixel_of_the_input_has_the_mask_of_the_pixel_that_its_middle_lies_in() -> None:
+    # Three pixels of 2 / 3: the middles of 0 and 1 lie at 0.75 and 2.25, in the first and the last one.
+    squeezed = Geometry((3, 1), (2, 1), ((2 / 3, 0.0, 0.0), (0.0, 1.0, 0.0)))
+    carried = [SegmentationMask(1, [row]).on_input(squeezed).mask.tolist() for row in np.eye(3)]
+    assert carried == [[[True, False]], [[False, False]], [[False, True]]]
+
+
+def test_mask_ends_with_the_image_where_the_input_is_padded() -> None:
+    # An image of 2 x 1 pixels in an input of 4 x 3: one more pixel on each side.
+    padded = Geometry((2, 1), (4, 3), ((1.0, 0.0, 1.0), (0.0, 1.0, 1.0)))
+    carried = SegmentationMask(1, np.ones((1, 2))).on_input(padded).mask
+    assert carried.tolist() == [[False] * 4, [False, True, True, False], [False] * 4]
+
+
 @pytest.mark.parametrize(
     ("mask", "error", "message"),
     [
@@ -127,6 +141,8 @@ CAT_AND_DOGS = detections(([0, 0, 4, 4], 0.5, 1), ([10, 10, 20, 20], 0.25, 2), (
     ("target", "score", "name"),
     [
         (DetectionBox((0, 0, 4, 4)), 0.5, r"score of the detection at (0, 0, 4, 4)"),
+        # An overlap of just half counts.
+        (DetectionBox((0, 0, 4, 2)), 0.5, r"score of the detection at (0, 0, 4, 2)"),
         (DetectionBox(Box(10, 10, 20, 19.5)), 0.25, r"score of the detection at (10, 10, 20, 19.5)"),
         (DetectionBox((10, 10, 20, 20), label=1), 0.125, "score of the detection of cat at (10, 10, 20, 20)"),
         (DetectionBox((10, 10, 20, 20), label="dog"), 0.25, "score of the detection of dog at (10, 10, 20, 20)"),
@@ -161,6 +177,28 @@ def test_box_is_in_pixels_of_the_image() -> None:
 def test_detection_that_is_not_there_is_an_error(target: DetectionBox, output: Any, message: str) -> None:
     with pytest.raises(TargetError, match=message):
         explain(target, output)
+
+
+@pytest.mark.parametrize(
+    ("box", "nearest", "other"),
+    [
+        # By the distance of the middles, in x and y: 17 each from (22, 22), and 20.
+        ((20, 20, 24, 24), (0, 0, 10, 10), (24, 24, 60, 60)),
+        # 13 each from (62, 62), and 32.5.
+        ((60, 60, 64, 64), (70, 70, 80, 80), (0, 0, 59, 59)),
+        # 14 each from (22, 22), and 40, although that one is as large as the box.
+        ((20, 20, 24, 24), (26, 26, 46, 46), (60, 60, 64, 64)),
+        # 10 each from (2, 2), and 40 in only one of them.
+        ((0, 0, 4, 4), (10, 10, 14, 14), (0, 40, 4, 44)),
+        ((0, 0, 4, 4), (10, 10, 14, 14), (40, 0, 44, 4)),
+        # What overlaps is nearer than what does not: middles 14 each from (5, 5), and 7 and 4.
+        ((0, 0, 10, 10), (8, 8, 30, 30), (11, 0, 13, 2)),
+    ],
+)
+def test_detection_that_is_nearest_is_named(box: Any, nearest: Any, other: Any) -> None:
+    for found in ([nearest, other], [other, nearest]):
+        with pytest.raises(TargetError, match=rf"the nearest is \({', '.join(map(str, nearest))}\), label 1"):
+            explain(DetectionBox(box), detections(*((list(map(float, each)), 0.5, 1) for each in found)))
 
 
 def test_what_is_no_detection_or_box_is_an_error() -> None:
