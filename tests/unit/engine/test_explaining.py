@@ -129,6 +129,19 @@ def test_fused_layers_by_hand() -> None:
         assert fused.layout == f"{by} of 2 layers, 4 x 4"
 
 
+def test_fused_layers_are_scaled_image_by_image() -> None:
+    # As by hand above, with a half of the upper left block, three times as bright, and layers from coarse to fine.
+    image = torch.zeros(1, 4, 4)
+    image[0, :2, :2], image[0, 2:, 2:] = 0.5, 1
+    model, both = linear(torch.tensor([[1.0, 0.0], [0.0, 4.0]])), FusedLayers("1", "0", by="mean")
+    dark, bright = attend_batch(model, torch.stack([image, 3 * image]), layer=both, method="hirescam", target=1)
+    assert dark.map[0, 0] == pytest.approx(0.125)
+    assert dark.map[3, 3] == 1.0
+    np.testing.assert_allclose(bright.map, dark.map, rtol=1e-6)
+    assert (dark.layer_call, dark.layer_calls) == (1, 1)
+    assert dark.layout == "mean of 2 layers, 4 x 4"
+
+
 def test_fused_layers_for_several_methods(classifier: nn.Sequential, picture: torch.Tensor) -> None:
     both = FusedLayers("stem", "layer")
     together = attend(classifier, picture, layer=both, method=["gradcam", "layercam"], target=2)
@@ -164,6 +177,33 @@ def test_smoothing_is_the_mean_over_six_versions(classifier: nn.Sequential, pict
     found = attend(classifier, picture, layer="layer", smooth=True)
     np.testing.assert_allclose(found.map, np.mean(maps, axis=0), rtol=1e-5, atol=1e-9)
     assert found.target == target
+
+
+def test_smoothing_hands_on_the_options_and_the_seed(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    given: dict[str, Any] = {"method": "rise", "method_options": {"masks": 20, "cells": 2}, "seed": 5, "target": 1}
+    maps = []
+    for factor in (0.9, 1.0, 1.1):
+        maps.append(attend(classifier, picture * factor, **given).map)
+        maps.append(attend(classifier, picture.flip(-1) * factor, **given).map[:, ::-1])
+    found = attend(classifier, picture, smooth=True, **given)
+    np.testing.assert_allclose(found.map, np.mean(maps, axis=0), rtol=1e-4, atol=1e-7)
+
+
+class Brightness(nn.Module):
+    """Goes one way for bright images, and another one for the others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.day, self.night = nn.Conv2d(3, 2, 3, padding=1), nn.Conv2d(3, 2, 3, padding=1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return (self.day if images.mean() > 1.05 else self.night)(images).mean(dim=(2, 3))
+
+
+def test_smoothing_takes_no_mean_over_different_layers() -> None:
+    said = r"the layer .* found for the input is 'night', and for a version of it 'day', .* name the layer"
+    with pytest.raises(LayerError, match=said):
+        attend(Brightness().eval(), torch.ones(3, 8, 8), target=1, smooth=True)
 
 
 def test_smoothing_takes_every_method_and_batch(classifier: nn.Sequential, picture: torch.Tensor) -> None:
@@ -516,6 +556,18 @@ def test_smoothing_mirrors_what_lies_in_the_image() -> None:
         found = attend(model, torch.ones(1, 3, 8, 8), layer=layer, method="hirescam", target=target, smooth=True)
         assert (found.map[:, :4] > 0).all()
         assert not found.map[:, 4:].any()
+
+
+class Found(Halves):
+    """Detects only what is bright enough."""
+
+    def forward(self, images: torch.Tensor) -> Any:
+        return [{key: each[one["scores"] > 2.9] for key, each in one.items()} for one in super().forward(images)]
+
+
+def test_smoothing_says_that_a_darker_version_loses_the_object() -> None:
+    with pytest.raises(TargetError, match="the model detects nothing in this image"):
+        attend(Found(), torch.ones(3, 8, 8), layer="look", target=DetectionBox((0, 0, 4, 8)), smooth=True)
 
 
 def test_smoothing_explains_the_pixels_that_the_image_was_predicted_at() -> None:
