@@ -196,6 +196,14 @@ def test_perturbed_images_are_explained_for_the_class_of_the_original() -> None:
     assert under.pearson == pytest.approx(1.0)
 
 
+def test_perturbed_images_are_explained_for_the_function_that_the_original_is() -> None:
+    def lit(scores: torch.Tensor) -> torch.Tensor:
+        return scores[1]
+
+    (under,) = assert_attention_stable(Bright(), spot(), "noise", **(HOW | {"target": lit})).under
+    assert (under.attention.explained.name, under.attention.target) == ("lit", None)
+
+
 def test_no_target_is_put_to_a_method_that_ignores_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explaining, "_told", set())  # a warning is an error here
     result = assert_attention_stable(Bright(), spot(), "noise", layer="look", method="eigencam")

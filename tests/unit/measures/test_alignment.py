@@ -58,6 +58,9 @@ def test_crops_that_differ_both_ways_are_sampled_bilinearly_over_what_both_see()
     expected[:, 4] -= 0.5
     expected[4] -= 10 * 0.5
     np.testing.assert_allclose(found.first, expected)
+    other_way = align(plane(3, 5, 1, 8), crop(3, 5, 8, 24, SQUARE), plane(0, 2, 2, 4), crop(0, 2, 8, 8, SQUARE))
+    assert other_way.part == found.part
+    np.testing.assert_array_equal((other_way.first, other_way.second), (found.second, found.first))
 
 
 def test_mirrored_input_is_compared_where_the_pixels_are() -> None:
@@ -75,6 +78,9 @@ def test_cells_are_as_small_as_the_smaller_ones() -> None:
     assert found.first == pytest.approx(np.ones((4, 2)))
     found = align(np.ones((4, 4)), crop(0, 0, 8, 8), np.ones((2, 2)), crop(4, 0, 8, 8))
     assert found.first.shape == found.second.shape == (4, 2)
+    # Four cells of 2 pixels, and four of one over half as much.
+    wide, narrow = (np.ones((4, 4)), crop(0, 0, 8, 8)), (np.ones((4, 4)), crop(2, 2, 4, 8))
+    assert align(*wide, *narrow).first.shape == align(*narrow, *wide).first.shape == (4, 4)
 
 
 def test_inputs_a_tenth_of_a_cell_apart_show_the_same() -> None:
