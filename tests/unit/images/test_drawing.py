@@ -36,6 +36,27 @@ def test_map_of_a_crop_lies_on_the_crop_and_is_zero_outside() -> None:
     assert drawn[:, 4:] == pytest.approx(np.ones((4, 4)))
 
 
+def test_map_lies_on_its_pixels_whatever_the_shapes_of_image_input_and_picture() -> None:
+    # Of 16 x 8 pixels of the image the model sees 12 x 8 from the fifth column on, as 6 x 8; the picture has 32 x 24.
+    geometry = Geometry((16, 8), (6, 8), ((0.5, 0, -2), (0, 1, 0)))
+    cam = np.zeros((4, 3))
+    cam[1, 2] = 1  # columns 4 to 6 and rows 2 to 4 of the input: 12 to 16 and 2 to 4 of the image
+    drawn = drawing.on_image(cam, geometry, (32, 24))
+    rows, columns = (np.flatnonzero((drawn > 0.5).any(axis=axis)) for axis in (1, 0))
+    assert (columns[0], columns[-1]) == pytest.approx((24, 31), abs=1)
+    assert (rows[0], rows[-1]) == pytest.approx((6, 11), abs=1)
+
+
+def test_even_map_is_even_up_to_the_edges_of_the_picture() -> None:
+    assert drawing.on_image(np.ones((2, 2)), SAME, (9, 9)) == pytest.approx(np.ones((9, 9)))
+
+
+def test_map_is_drawn_without_steps() -> None:
+    drawn = drawing.on_image(np.array([[0.0, 1.0]]), Geometry.identity((8, 8)), (8, 8))[4]
+    # From the middle of the first cell, at 2, to that of the second, at 6.
+    assert drawn == pytest.approx([0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1])
+
+
 def test_map_of_a_mirrored_input_is_mirrored_back() -> None:
     mirrored = Geometry((4, 4), (4, 4), ((-1, 0, 4), (0, 1, 0)))
     cam = np.arange(16.0).reshape(4, 4)
@@ -240,6 +261,16 @@ def test_signed_overlay_is_red_above_zero_and_blue_below() -> None:
     drawn = drawing.signed_overlay(picture, share, np.array([[1, 1, 1, 0]], np.float32))[0].tolist()
     # Grey is 128 + 100 / 2 = 178; what is not seen is dimmed to 35 % of that.
     assert drawn == [[202, 0, 32], [5, 113, 176], [178, 178, 178], [62, 62, 62]]
+
+
+def test_ring_goes_around_its_point_over_a_dark_edge() -> None:
+    white = np.full((41, 61, 3), 255, np.uint8)
+    drawn = drawing.ring(white, np.array([30.5, 20.5]), (255, 0, 255))
+    assert drawn[20, 30].tolist() == [255, 255, 255]
+    for y, x in ((14, 30), (26, 30), (20, 24), (20, 36)):
+        assert drawn[y, x].tolist() == [255, 0, 255]
+    ys, xs = np.nonzero((drawn < 128).all(axis=2))
+    assert (xs.min() + xs.max(), ys.min() + ys.max()) == pytest.approx((60, 40), abs=1)
 
 
 def test_contours_go_around_parts_and_holes() -> None:

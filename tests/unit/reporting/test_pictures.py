@@ -10,6 +10,7 @@ import pytest
 from pytest_cam import Box, Mask, Polygon, Region
 from pytest_cam.images.geometry import Geometry
 from pytest_cam.images.panel import Tile
+from pytest_cam.images.style import Style
 from pytest_cam.reporting import pictures as drawn_by
 from pytest_cam.reporting.pictures import pictures, pictures_of
 from pytest_cam.verdicts.evidence import Evidence
@@ -155,3 +156,56 @@ def test_of_several_regions_a_maps_own_is_solid_and_the_others_are_dashed(eviden
         for column in (1, 5):
             assert (line(name, column) == 1) == (column in solid), (name, column)
             assert line(name, column) > 0.3
+
+
+@pytest.mark.parametrize("region", [Box(10, 2, 14, 6), Mask(np.pad(np.ones((4, 4), bool), ((2, 2), (10, 2))))])
+def test_outline_on_a_wide_image_runs_where_its_edges_are(region: Region) -> None:
+    # An image of 16 x 8 pixels, of which the model saw the left half, in a picture of 20 to a pixel.
+    geometry = Geometry((16, 8), (4, 4), ((0.5, 0.0, 0.0), (0.0, 0.5, 0.0)))
+    view = View("photo", "photo", np.zeros((160, 320, 3), dtype=np.uint8))
+    drawn = pictures_of(Findings("check", "", (), (view,), "photo", geometry, regions=(region,)))["photo.png"]
+    ys, xs = np.nonzero((drawn == 255).all(axis=2))
+    assert (xs.min(), xs.max(), ys.min(), ys.max()) == pytest.approx((200, 280, 40, 120), abs=2)
+
+
+def test_overlay_shows_where_the_map_exceeds_half_of_its_maximum_and_its_peak(evidence: Evidence) -> None:
+    # The map is 1 from 1 to 5 and 0 elsewhere, its first peak in the middle of the pixel at (1, 1): 40 pixels each.
+    panel = pictures(evidence)["panel.png"]
+    magenta = (panel[32:352, 676:996] == (255, 0, 255)).all(axis=2)
+    below = magenta[90:]
+    ys, xs = np.nonzero(below)
+    assert (xs.min(), xs.max(), ys.max() + 90) == pytest.approx((40, 200, 200), abs=3)
+    # Dashed: of the lower edge some is drawn and some is not.
+    assert 0.3 < magenta[196:204, 40:200].any(axis=0).mean() < 0.9
+    for y, x in ((54, 60), (66, 60), (60, 54), (60, 66)):
+        assert magenta[y - 1 : y + 2, x - 1 : x + 2].any()
+    other_tiles = panel[32:352, :672]
+    assert not (other_tiles == (255, 0, 255)).all(axis=2).any()
+
+
+def test_caption_of_one_map_says_what_was_measured_of_what(evidence: Evidence, caption: list[str]) -> None:
+    pictures(evidence)
+    assert caption[:4] == [
+        "attention in box: skill -0.16 < 0.25 (gradcam, 0)",  # (0 - 9 / 64) / (1 - 9 / 64)
+        "energy 0.00 in the region, chance 0.14, ceiling 1.00",
+        "explained: class 1 (the single logit), probability 0.56, predicted",
+        "image: input tensor, 8 x 8",
+    ]
+    pictures(evidence, Style(normalization="min-max"))
+    assert "colours run from the map's minimum to its maximum" in caption
+
+
+def test_caption_of_several_maps_says_what_was_found_and_how_they_are_drawn(
+    evidence: Evidence, caption: list[str]
+) -> None:
+    map_of_it = replace(VIEW, map=evidence.map, geometry=evidence.geometry)
+    findings = Findings("check", "", (), (map_of_it, VIEW), "photo", evidence.geometry, facts=(("rule", "strict"),))
+    pictures_of(findings)
+    assert caption[1:] == ["rule: strict", "image: photo, 8 x 8", "heat maps: each from zero to its own maximum"]
+    pictures_of(findings, Style(normalization="min-max"))
+    assert caption[1:] == ["rule: strict", "image: photo, 8 x 8", "colours run from the map's minimum to its maximum"]
+    pictures_of(replace(findings, views=(VIEW,)))
+    assert caption[1:] == ["rule: strict", "image: photo, 8 x 8"]
+    own = replace(VIEW, own=Box(1, 1, 3, 7))
+    pictures_of(replace(findings, views=(VIEW, own), regions=(Box(1, 1, 3, 7),)))
+    assert caption[-1] == "solid white: the map's own region; dashed: those of the others"
