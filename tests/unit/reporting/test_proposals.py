@@ -146,10 +146,14 @@ def test_parameters_are_held_to_the_strictest_chance_of_them(metric, value, side
         assert (proposal.agreed, proposal.reason) == (agreed, reason)
 
 
-def test_parameters_of_which_one_misses_have_no_limit_on_pointing() -> None:
-    records = [record("pointing", value, test=f"a.py::t[{value}]") for value in (0.0, 1.0)]
+@pytest.mark.parametrize(
+    ("misses", "agreed", "reason"),
+    [(1, Agreed(1.0), "of 21 parameters"), (2, Agreed(), "of 21 parameters: none: the peak misses the region")],
+)
+def test_parameters_of_which_more_than_5_percent_miss_have_no_limit_on_pointing(misses, agreed, reason) -> None:
+    records = [record("pointing", float(index >= misses), test=f"a.py::t[{index}]") for index in range(21)]
     (proposal,) = propose_over_parameters(records, 0.1)
-    assert (proposal.is_made, proposal.reason) == (False, "of 2 parameters: none: the peak misses the region")
+    assert (proposal.agreed, proposal.reason) == (agreed, reason)
 
 
 def test_limit_over_parameters_is_not_for_the_file_where_the_call_of_one_gives_it() -> None:
