@@ -13,7 +13,7 @@ from pytest_cam.images import drawing
 from pytest_cam.intervention import Intervention
 from pytest_cam.verdicts.findings import Figure, Findings, View
 from pytest_cam.verdicts.limits import as_number
-from pytest_cam.verdicts.message import class_said
+from pytest_cam.verdicts.message import CROPPED, class_said
 
 __tracebackhide__ = is_ours
 
@@ -131,4 +131,4 @@ def _accuracy(before: Explained) -> list[str]:
 def _cropped(intervention: Intervention) -> list[str]:
     if intervention.region.is_rest or intervention.region.visible_share(intervention.geometry) >= 0.9:
         return []
-    return ["the preprocess crops part of the region away; test with an image that shows all of it"]
+    return [CROPPED]

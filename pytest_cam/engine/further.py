@@ -65,12 +65,10 @@ def require_known(further: Mapping[str, Any], verb: Callable[..., Any]) -> None:
             f"model_args is {kind_of(args)}; accepted: a tuple of what the model takes after the image, as in "
             "model_args=(metadata,)"
         )
-    kwargs = further.get("model_kwargs")
-    if kwargs is not None and not isinstance(kwargs, Mapping):
-        raise KeywordError(f"model_kwargs is {kind_of(kwargs)}; accepted: a dict from name to value")
-    options = further.get("method_options")
-    if options is not None and not isinstance(options, Mapping):
-        raise KeywordError(f"method_options is {kind_of(options)}; accepted: a dict from name to value")
+    for name in ("model_kwargs", "method_options"):
+        given = further.get(name)
+        if given is not None and not isinstance(given, Mapping):
+            raise KeywordError(f"{name} is {kind_of(given)}; accepted: a dict from name to value")
     reshape = further.get("reshape")
     if reshape is not None and not callable(reshape):
         raise KeywordError(

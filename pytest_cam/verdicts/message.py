@@ -22,6 +22,7 @@ from pytest_cam.verdicts.sketch import COLUMNS_ALONE, COLUMNS_OF_TWO, LEGEND, LE
 if TYPE_CHECKING:
     from pytest_cam.attention import Attention
 
+CROPPED = "the preprocess crops part of the region away; test with an image that shows all of it"
 # Below this ceiling the grid, not the model, decides much of the figure.
 _COARSE = 0.5
 # Of maps beside one another in a text, as many as a terminal is wide.
@@ -231,5 +232,5 @@ def _hints(evidence: Evidence) -> list[str]:
         rows, columns = evidence.map.shape
         hints.append(f"the map has only {rows} x {columns} cells; an earlier layer has a finer grid")
     if any(m.visible_share < 0.9 and not m.region.is_rest for m in evidence.measurements):
-        hints.append("the preprocess crops part of the region away; test with an image that shows all of it")
+        hints.append(CROPPED)
     return hints
