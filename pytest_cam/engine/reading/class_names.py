@@ -105,13 +105,17 @@ def index_named(name: str, class_names: Sequence[str] | None) -> int:
             f"target {name!r} is a class name, and no class names are known: pass class_names=[...], or override the "
             "`cam_class_names` fixture"
         )
-    wanted, names = in_one_line(name), [in_one_line(each) for each in class_names]
-    found = [index for index, each in enumerate(names) if each == wanted]
+    wanted = in_one_line(name)
+    # To look for its last word is faster than to lay each in one line: there may be many names, and many targets.
+    last = wanted.rpartition(" ")[2]
+    found = [index for index, each in enumerate(class_names) if last in str(each) and in_one_line(each) == wanted]
     if len(found) > 1:
         listed = ", ".join(map(str, found[:_MOST_LISTED])) + (", ..." if len(found) > _MOST_LISTED else "")
         raise TargetError(f"target {name!r} names {len(found)} classes ({listed}); pass the class index")
     if not found:
-        raise TargetError(f"there is no class {name!r}. {nearest(name, dict.fromkeys(filter(None, names)))}")
+        raise TargetError(
+            f"there is no class {name!r}. {nearest(name, dict.fromkeys(filter(None, map(in_one_line, class_names))))}"
+        )
     return found[0]
 
 

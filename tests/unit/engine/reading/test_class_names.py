@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from torchvision.models import ResNet18_Weights
 
 from pytest_cam import attend
+from pytest_cam.engine.reading import class_names
 from pytest_cam.engine.reading.class_names import as_names, index_named, name_of, names_of
 from pytest_cam.errors import TargetError
 
@@ -29,6 +30,15 @@ def test_names_are_a_sequence_or_a_dict(given: Any) -> None:
     names = as_names(given)
     assert names is not None
     assert list(names) == ["cat", "dog"]
+
+
+def test_of_many_names_few_are_laid_in_one_line_to_find_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    laid: list[object] = []
+    monkeypatch.setattr(class_names, "in_one_line", lambda name: laid.append(name) or " ".join(str(name).split()))
+    names = [f"kind {number} of bird" for number in range(1000)] + ["golden \n retriever"]
+    assert index_named(" golden retriever", names) == 1000
+    assert index_named("kind 77 of bird", names[70:80]) == 7
+    assert len(laid) < 20
 
 
 def test_weights_of_torchvision_know_the_names() -> None:
