@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from pytest_cam import SegmentationMask
 from pytest_cam.engine.black_box import state_of
 from pytest_cam.engine.scoring import values, versions
 from pytest_cam.engine.subject import Subject
@@ -46,6 +47,22 @@ def test_score_is_that_of_the_class_that_the_first_version_is_predicted_as():
     assert second.predicted.probability == pytest.approx(math.exp(3) / (math.exp(3) + math.exp(1) + 1))
     assert model.modes == [(1, False, False)] * 2
     assert model.training
+
+
+def test_versions_are_run_at_once_where_torchs_own_modules_keep_them_apart(run_on: list[torch.Tensor]):
+    first, second = asked(nn.Sequential(nn.Flatten()), inputs([0.0, 2.0, 1.0], [3.0, 1.0, 0.0]))
+    assert [len(batch) for batch in run_on] == [2]
+    # The class is that of the first one there, too.
+    assert [(each.explained.target, each.explained.score) for each in (first, second)] == [(1, 2.0), (1, 1.0)]
+    assert [each.predicted.target for each in (first, second)] == [1, 0]
+
+
+def test_pixels_are_those_where_the_first_version_is_predicted_as_the_class():
+    # Class 1 is the arg-max in the left column, with 1 and 3; in the second version it is none at all.
+    maps = torch.tensor([[[0.0, 5.0], [0.0, 5.0]], [[1.0, 2.0], [3.0, 4.0]]])
+    batch = torch.stack([maps, maps * torch.tensor([1.0, -1.0])[:, None, None]])
+    first, second = asked(nn.Sequential(nn.Identity()), batch, target=SegmentationMask(1))
+    assert (first.explained.score, second.explained.score) == (2.0, -2.0)
 
 
 def test_callable_has_a_score_and_the_prediction_beside_it():
