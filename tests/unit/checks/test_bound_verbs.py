@@ -5,13 +5,14 @@ import inspect
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import pytest_cam
 from pytest_cam import AttentionError, Cam, attend
 from pytest_cam.checks import bound_verbs
 from pytest_cam.checks.how import How
-from pytest_cam.errors import HookLeakError
+from pytest_cam.errors import HookLeakError, NotAffineError
 
 # Defaults of the settings are not the fixture's, which knows what the run and the test say.
 FIXED = {"mode", "metric", "by", "steps", "rankings", "drop_at_least", "at_least", "at_most", "frame", "under"}
@@ -34,8 +35,10 @@ class Half(nn.Sequential):
     """Class 1 is the mean at layer 0, so its map is the image."""
 
     def __init__(self) -> None:
-        super().__init__(nn.Identity(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2, bias=False))
-        self[3].weight.data[:] = torch.tensor([[-1.0], [1.0]])
+        super().__init__(
+            nn.Identity(), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2, bias=False)
+        )
+        self[4].weight.data[:] = torch.tensor([[-1.0], [1.0]])
 
 
 IMAGE = torch.zeros(1, 8, 8)
@@ -103,5 +106,17 @@ def test_model_that_is_explained_is_looked_at_for_hooks_and_its_map_is_written_d
 )
 def test_limits_and_metric_of_the_call_are_those_that_are_held(verb: str, given: dict, decision: str) -> None:
     # Of the four lit columns two are in the box; widened by a cell, three of them are in four of eight.
-    with pytest.raises(AttentionError, match=f": {decision} \\("):
+    with pytest.raises(AttentionError, match=rf": {decision} \(gradcam, 0\)"):
         getattr(Cam(dict), verb)(Half(), IMAGE, (2, 0, 4, 8), **HOW, **given)
+
+
+@pytest.mark.parametrize("verb", ["assert_attention_in_region", "assert_attention_not_in_region"])
+def test_region_may_be_in_the_pixels_of_the_input(verb: str) -> None:
+    def turned(picture: Image.Image) -> torch.Tensor:
+        return IMAGE * picture.rotate(10).getpixel((4, 4))[0] / 255
+
+    box = (0, 0, 3, 8) if verb == "assert_attention_in_region" else (7, 0, 8, 8)
+    ask, given = getattr(Cam(dict), verb), HOW | {"preprocess": turned}
+    assert ask(Half(), Image.new("RGB", (8, 8), "white"), box, frame="input", **given).layer == "0"
+    with pytest.raises(NotAffineError):
+        ask(Half(), Image.new("RGB", (8, 8), "white"), box, **given)

@@ -107,6 +107,15 @@ def test_score_of_a_callable_can_fall_below_zero(model, image):
     ]
 
 
+def test_score_of_a_callable_is_held_to_a_limit_of_its_own_size(model, image):
+    with pytest.raises(LimitError, match=r"target logit has no prediction .* With nothing hidden it is 4$"):
+        assert_region_suffices(model, image, LIT, target=logit)
+    assert assert_region_suffices(model, image, LIT, target=logit, at_least=3.9).value_after == pytest.approx(4)
+    lines, hints, _ = failure(assert_region_suffices, model, image, LIT, target=logit, at_least=7)
+    assert lines[0] == "box suffices: score 4.00 < 7 (mean)"
+    assert not hints
+
+
 def test_one_of_several_labels_is_never_called_predicted(model, image):
     given = {"target": ClassLogit(1, multi_label=True), "at_least": 0.99}
     lines, hints, evidence = failure(assert_region_suffices, model, image, LIT, **given)
