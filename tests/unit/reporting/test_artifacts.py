@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 
 from pytest_cam.errors import ArtifactError
+from pytest_cam.images.geometry import Geometry
 from pytest_cam.reporting import artifacts
 from pytest_cam.reporting.artifacts import write_artifact
 from pytest_cam.reporting.naming import folder_name
 from pytest_cam.reporting.removing import files_in, remove_artifact, remove_earlier
 from pytest_cam.running import sendable
+from pytest_cam.verdicts.findings import Figure, Findings, View
+from pytest_cam.verdicts.limits import Limits
 
 CONTEXT = {"test": "test_model.py::test_dog", "phase": "call", "outcome": "failed"}
 FILES = [
@@ -48,6 +52,132 @@ def test_folder_gets_its_files_and_no_other(tmp_path, evidence):
     write_artifact(tmp_path / "deep" / "folder", evidence, CONTEXT)
 
     assert names(tmp_path / "deep" / "folder") == sorted(FILES)
+
+
+def corners(x1, y1, x2, y2):
+    return {"kind": "box", "outlines": [[[x1, y1], [x2, y1], [x2, y2], [x1, y2]]]}
+
+
+CROP = Geometry((16, 8), (8, 8), ((1.0, 0.0, -4.0), (0.0, 1.0, 0.0)))
+SEEN_OF_IT = {
+    "name": "input tensor",
+    "size": [16, 8],
+    "input_size": [8, 8],
+    "image_to_input": [[1, 0, -4], [0, 1, 0]],
+    "seen": [4, 0, 12, 8],
+}
+
+
+def test_all_numbers_of_one_map_are_in_its_document(tmp_path, evidence):
+    measured = replace(evidence.measurements[0], limits=Limits(0.25, 0.75, "the call"))
+    write_artifact(tmp_path, replace(evidence, geometry=CROP, measurements=(measured,)), CONTEXT)
+
+    document = json.loads((tmp_path / "attention.json").read_text())
+    libraries = {"python", "pytest-cam", "pytest", "torch", "torchvision", "numpy", "pillow", "opencv-python"}
+    assert set(document.pop("versions")) == libraries
+    (measurement,) = document.pop("measurements")
+    assert document == {
+        "format": 1,
+        **CONTEXT,
+        "decision": "attention in box: skill -0.16 < 0.25 (gradcam, 0)",
+        "check": "attention in box",
+        "method": "gradcam",
+        "layer": "0",
+        "layer_call": 1,
+        "layer_calls": 1,
+        "layout": "NCHW, 8 x 8",
+        "explained": {
+            "target": 1,
+            "name": "class 1",
+            "score": 0.25,
+            "probability": pytest.approx(1 / (1 + math.exp(-0.25))),
+            "predicted": 1,
+            "predicted_name": "class 1",
+            "note": "the single logit",
+            "of_probabilities": False,
+            "fixed": None,
+        },
+        "image": SEEN_OF_IT,
+        "map": {"shape": [8, 8], "max": 1 / 64, "sum": 0.25},
+        "regions": [corners(5, 5, 8, 8)],
+        "attended_boxes": [corners(5, 1, 9, 5)],  # four columns further right than in the input
+        "files": sorted(FILES),
+    }
+    chance = 9 / 64
+    assert measurement == {
+        "metric": "skill",
+        "value": pytest.approx(-chance / (1 - chance)),
+        "at_least": 0.25,
+        "at_most": 0.75,
+        "limits_from": "the call",
+        "margin": pytest.approx(-chance / (1 - chance) - 0.25),
+        "passed": False,
+        "region": corners(5, 5, 8, 8),
+        "energy": 0,
+        "chance": chance,
+        "ceiling": 1,
+        "peak": [1.5, 1.5],
+        "peak_distance": pytest.approx(math.hypot(3.5, 3.5)),
+        "tied_cells": 16,
+        "visible_share": 1,
+    }
+
+
+def test_all_numbers_of_several_maps_are_in_their_document(tmp_path, evidence):
+    views = (
+        View("reference", "as it is", evidence.picture, evidence.map, CROP, {"score": np.float32(0.5)}),
+        View("hidden", "without", evidence.picture),
+    )
+    figure = Figure("drop", 0.1, Limits(0.3, origin="the call"), "how far it falls")
+    region = evidence.regions[0]
+    findings = Findings(
+        "needs box", "blur", (figure,), views, "input tensor", CROP, (("rule", "strict"),), (region,), problem="why"
+    )
+    write_artifact(tmp_path, findings, CONTEXT)
+
+    document = json.loads((tmp_path / "attention.json").read_text())
+    assert document.pop("versions")
+    assert document == {
+        "format": 1,
+        **CONTEXT,
+        "decision": "why",
+        "check": "needs box",
+        "how": "blur",
+        "image": SEEN_OF_IT,
+        "regions": [corners(5, 5, 8, 8)],
+        "measurements": [
+            {
+                "metric": "drop",
+                "meaning": "how far it falls",
+                "value": 0.1,
+                "at_least": 0.3,
+                "at_most": None,
+                "limits_from": "the call",
+                "margin": pytest.approx(-0.2),
+                "passed": False,
+            }
+        ],
+        "views": [
+            {
+                "name": "reference",
+                "title": "as it is",
+                "map": {"shape": [8, 8], "max": 1 / 64, "sum": 0.25},
+                "score": 0.5,
+            },
+            {"name": "hidden", "title": "without", "map": None},
+        ],
+        "facts": {"rule": "strict"},
+        "files": names(tmp_path),
+    }
+    assert names(tmp_path) == [
+        "attention.json",
+        "hidden-original.png",
+        "hidden.png",
+        "panel.png",
+        "reference-original.png",
+        "reference.npy",
+        "reference.png",
+    ]
 
 
 def test_files_can_be_read_by_others(tmp_path, evidence):
@@ -101,6 +231,7 @@ def test_numbers_and_original_are_there_when_drawing_fails(tmp_path, evidence, m
         write_artifact(tmp_path, evidence, CONTEXT)
 
     assert names(tmp_path) == ["attention.json", "map.npy", "original.png"]
+    assert json.loads((tmp_path / "attention.json").read_text())["attended_boxes"] is None  # what draws finds them
 
 
 def test_decision_is_what_kept_the_check_from_a_verdict(tmp_path, evidence):
@@ -138,6 +269,7 @@ def test_files_of_an_earlier_artifact_in_the_folder_go(tmp_path, evidence):
     write_artifact(tmp_path / "folder", evidence, CONTEXT)
 
     assert names(tmp_path / "folder") == sorted([*FILES, "notes.txt"])
+    assert files_in(tmp_path / "folder") == set(FILES)
     assert (tmp_path / "outside.png").exists()
 
 
