@@ -45,6 +45,12 @@ def test_file_is_sorted_and_says_what_it_is(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["limits.toml"]
 
 
+def test_directory_of_the_file_is_made(tmp_path: Path) -> None:
+    for _ in range(2):
+        write_limits(tmp_path / "new" / "ci" / "limits.toml", [ENTRY])
+    assert read_limits(tmp_path / "new" / "ci" / "limits.toml") == {ENTRY.key: ENTRY}
+
+
 @given(
     st.text(min_size=1).map(sendable),
     st.floats(allow_nan=False, allow_infinity=False),
@@ -120,3 +126,7 @@ def test_what_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
         read_limits(tmp_path)
     with pytest.raises(ArtifactError, match="could not be written"):
         write_limits(tmp_path / "binary.toml" / "limits.toml", [ENTRY])
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(ArtifactError, match="taken could not be written"):
+        write_limits(tmp_path / "taken", [ENTRY])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["binary.toml", "taken"]
