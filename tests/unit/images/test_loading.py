@@ -167,6 +167,7 @@ def _text(folder: Path) -> Path:
         (lambda _: "dog\0.png", ["unreadable: dog\0.png (embedded null"]),
         (lambda _: Image.new("I;16", (2, 2)), ["8 bits", "I;16"]),
         (lambda _: Image.new("F", (2, 2)), ["8 bits", "'F'"]),
+        (lambda _: Image.new("I", (2, 2)), ["8 bits", "'I'"]),
         (lambda _: 7, ["int", "a path, a PIL image"]),
         (lambda _: None, ["img is None;"]),
     ],
@@ -176,6 +177,13 @@ def test_what_cannot_be_used_is_named(make, words: list[str], tmp_path: Path) ->
         load(make(tmp_path))
     for word in words:
         assert word in str(raised.value)
+
+
+def test_image_that_pillow_has_opened_is_called_as_its_file(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 2)).save(tmp_path / "dog.png")
+    with Image.open(tmp_path / "dog.png") as opened:
+        assert load(opened).name == load(tmp_path / "dog.png").name == str(tmp_path / "dog.png")
+    assert load(Image.new("RGB", (4, 2))).name == "PIL image"
 
 
 def test_path_that_is_relative_to_a_directory_that_is_gone_is_named(
