@@ -202,6 +202,8 @@ def end_at_users_line(excinfo: Any) -> None:
         entry = entry.tb_next
     if last is not None and is_ours(excinfo):
         last.tb_next = None
+        # What is left out holds images, and pytest-rerunfailures keeps this object of each failure until the run ends.
+        excinfo.traceback = type(excinfo.traceback)(excinfo.tb)
 
 
 def warn(text: str, category: type[CamWarning]) -> None:

@@ -260,6 +260,7 @@ def pytest_runtest_makereport(
     if call.when == "teardown":
         RUNNING.end()
         if CAM_KEY in item.stash:
+            item.stash[CAM_KEY].journal.forget()
             del item.stash[CAM_KEY]
     return report
 
@@ -294,6 +295,5 @@ def _claimant(item: pytest.Item) -> RunningTest:
 
 def _settle(item: pytest.Item) -> None:
     __tracebackhide__ = True
-    cam = item.stash.get(CAM_KEY, None)
-    if cam is not None:
+    if (cam := item.stash.get(CAM_KEY, None)) is not None:
         cam.watch.settle()

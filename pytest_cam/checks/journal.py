@@ -50,6 +50,10 @@ class Journal:
         self.computed += 1
         return replace(attention, _observer=entry.observe)
 
+    def forget(self) -> None:
+        """Let go of the maps and their images, which what is kept of a failure would keep: its frames hold `cam`."""
+        self._entries.clear()
+
     def evidence(self) -> list[AnyEvidence]:
         """Return one evidence for each map that is kept, with all that was measured on it.
 

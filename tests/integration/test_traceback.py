@@ -29,6 +29,50 @@ def test_errors_of_ours_show_the_users_line_only(project):
         assert "pytest_cam/" not in line.replace("\\", "/"), line
 
 
+@pytest.mark.parametrize("plugin_args", [("-p", "no:xdist")], ids=["plain"])
+def test_failures_that_another_plugin_keeps_hold_no_images(project):
+    project.write(
+        test_red="""
+        import gc
+
+        from pytest_cam import Attention
+
+        def kept():
+            gc.collect()
+            return {id(each) for each in gc.get_objects() if type(each) is Attention}
+
+        BEFORE = kept()
+
+        def test_dark(cam, model, photo):
+            cam.assert_attention_in_region(model, photo, DARK)
+
+        def test_plain(cam, model, photo):
+            skill = cam(model, photo).skill_in(DARK)
+            assert skill > 0.25
+
+        def test_nothing_is_left():
+            assert kept() <= BEFORE
+        """
+    )
+    with (project.path / "conftest.py").open("a") as conftest:  # as pytest-rerunfailures does
+        conftest.write(
+            """
+KEPT = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    KEPT.append(call.excinfo)
+    return (yield)
+"""
+        )
+
+    result = project.run("-p", "no:rerunfailures", "--cam-artifacts=artifacts")
+
+    result.assert_outcomes(passed=1, failed=2)
+    assert len(list(project.directory.glob("*/panel.png"))) == 2
+
+
 @pytest.mark.parametrize("plugin_args", [("-p", "no:xdist"), ("-n0",)], ids=["plain", "n0"])
 def test_the_debugger_stops_at_the_users_line(project):
     project.write(
