@@ -13,7 +13,7 @@ from onnx import helper as h
 from torch import nn
 
 from pytest_cam import attend
-from pytest_cam.errors import MemoryShortError
+from pytest_cam.errors import CamError, MemoryShortError
 
 
 class Hungry(nn.Module):
@@ -88,6 +88,33 @@ def test_memory_that_is_too_short_for_one_is_named(classifier: nn.Sequential, pi
     assert model.training
     assert not model.body.training, "the flags are the ones of before"
     assert not model.body.layer._forward_hooks
+
+
+class _Filling(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, features: torch.Tensor) -> torch.Tensor:
+        return features.clone()
+
+    @staticmethod
+    def backward(_: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        torch.empty(2**50)
+        return gradients[0]
+
+
+def test_memory_that_is_too_short_for_the_gradients_is_not_called_an_operation_without_one(
+    picture: torch.Tensor,
+) -> None:
+    class Filled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(3, 4, 3)
+
+        def forward(self, images: torch.Tensor) -> Any:
+            return _Filling.apply(self.layer(images)).mean(dim=(2, 3))
+
+    with pytest.raises(RuntimeError, match="can't allocate") as caught:
+        attend(Filled().eval(), picture, layer="layer", target=1)
+    assert not isinstance(caught.value, CamError)
 
 
 def hungry_session(most: int, *, arena: bool = True) -> onnxruntime.InferenceSession:

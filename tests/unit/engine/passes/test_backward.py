@@ -93,3 +93,12 @@ def test_no_path_gives_none() -> None:
     leaf = torch.randn(1, 6, requires_grad=True)
     assert gradients_at([leaf], scores_of(linear()(torch.ones(1, 6)), [3], None)) == [None]
     assert gradients_at([leaf], scores_of(torch.ones(1, 4), [3], None)) == [None]
+
+
+def test_a_score_without_a_graph_adds_nothing() -> None:
+    leaf = torch.randn(2, 6, requires_grad=True)
+    logits = nn.functional.linear(leaf, linear().weight)
+    (found,) = gradients_at([leaf], scores_of(logits, [lambda row: row.detach().sum(), lambda row: row.sum()], None))
+    assert found is not None
+    assert not found[0].any()
+    torch.testing.assert_close(found[1], linear().weight.detach().sum(dim=0))
