@@ -54,7 +54,14 @@ def test_cell_that_is_half_covered_counts_half() -> None:
 
 
 @pytest.mark.parametrize(
-    "mask", [np.pad(np.ones((2, 4)), ((0, 2), (4, 0))), Box(4, 0, 8, 2), (4, 0, 8, 2), np.array([4, 0, 8, 2])]
+    "mask",
+    [
+        np.pad(np.ones((2, 4)), ((0, 2), (4, 0))),
+        torch.tensor(np.pad(np.ones((2, 4)), ((0, 2), (4, 0))), requires_grad=True),  # as one that a model has made
+        Box(4, 0, 8, 2),
+        (4, 0, 8, 2),
+        np.array([4, 0, 8, 2]),
+    ],
 )
 def test_mask_is_in_pixels_of_the_image(mask: Any) -> None:
     carried = SegmentationMask(1, mask).on_input(HALF)
@@ -177,6 +184,12 @@ def test_box_is_in_pixels_of_the_image() -> None:
 def test_detection_that_is_not_there_is_an_error(target: DetectionBox, output: Any, message: str) -> None:
     with pytest.raises(TargetError, match=message):
         explain(target, output)
+
+
+def test_box_is_mirrored_with_the_input() -> None:
+    # Columns 1 to 4 of 10 are columns 6 to 9 from the other side.
+    found = detections(([6.0, 0, 9, 4], 0.25, 1), ([6.0, 0, 10, 4], 0.5, 1), ([5.0, 0, 9, 4], 0.125, 1))
+    assert explain(DetectionBox((1, 0, 4, 4)).mirrored(10), found).score == 0.25
 
 
 @pytest.mark.parametrize(
