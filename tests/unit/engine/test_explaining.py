@@ -119,10 +119,10 @@ def test_fused_layers_by_hand() -> None:
     fine, coarse = attend(model, image, layer=["0", "1"], method="hirescam", target=1)
     assert fine.map.tolist() == [[0.25, 0.25, 0, 0], [0.25, 0.25, 0, 0], [0, 0, 1, 1], [0, 0, 1, 2]]
     assert coarse.map.tolist() == [[1, 0], [0, 5]]
-    for by, at_corner in (("max", max(0.125, 0.2)), ("mean", (0.125 + 0.2) / 2)):
+    for by, at_corner, beside in (("max", 0.2, 0.15), ("mean", (0.125 + 0.2) / 2, (0.125 + 0.15) / 2)):
         fused = attend(model, image, layer=FusedLayers("0", "1", by=by), method="hirescam", target=1)
-        # Bilinear, the corner cells of 2 x 2 stay what they are at the corners of 4 x 4.
-        assert fused.map[0, 0] == pytest.approx(at_corner)
+        # Bilinear, the corner cells of 2 x 2 stay what they are at the corners of 4 x 4, and beside them count 3/4.
+        assert fused.map[0, :2].tolist() == pytest.approx([at_corner, beside])
         assert fused.map[3, 3] == 1.0
         assert fused.map.shape == (4, 4)
         assert fused.layer == f"{by} of 0, 1"
@@ -134,12 +134,21 @@ def test_fused_layers_are_scaled_image_by_image() -> None:
     image = torch.zeros(1, 4, 4)
     image[0, :2, :2], image[0, 2:, 2:] = 0.5, 1
     model, both = linear(torch.tensor([[1.0, 0.0], [0.0, 4.0]])), FusedLayers("1", "0", by="mean")
-    dark, bright = attend_batch(model, torch.stack([image, 3 * image]), layer=both, method="hirescam", target=1)
+    images = torch.stack([image, 3 * image, 0 * image])
+    dark, bright, black = attend_batch(model, images, layer=both, method="hirescam", target=1)
     assert dark.map[0, 0] == pytest.approx(0.125)
     assert dark.map[3, 3] == 1.0
     np.testing.assert_allclose(bright.map, dark.map, rtol=1e-6)
-    assert (dark.layer_call, dark.layer_calls) == (1, 1)
+    assert not black.map.any()
     assert dark.layout == "mean of 2 layers, 4 x 4"
+
+
+def test_fused_layers_are_no_call_of_one_of_them() -> None:
+    twice = nn.ReLU()
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), twice, twice, nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    image = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))
+    fused = attend(model.eval(), image, layer=FusedLayers("1", "3"), method="layercam", target=1)
+    assert (fused.layer_call, fused.layer_calls) == (1, 1)
 
 
 def test_fused_layers_for_several_methods(classifier: nn.Sequential, picture: torch.Tensor) -> None:
@@ -186,6 +195,26 @@ def test_smoothing_hands_on_the_options_and_the_seed(classifier: nn.Sequential, 
         maps.append(attend(classifier, picture * factor, **given).map)
         maps.append(attend(classifier, picture.flip(-1) * factor, **given).map[:, ::-1])
     found = attend(classifier, picture, smooth=True, **given)
+    np.testing.assert_allclose(found.map, np.mean(maps, axis=0), rtol=1e-4, atol=1e-7)
+
+
+class Noisy(nn.Sequential):
+    """Draws what its scores read of the layer."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 4, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return (self[0](images) * torch.rand(8, 8)).mean(dim=(2, 3))  # type: ignore[no-any-return]
+
+
+def test_smoothing_draws_for_each_version_what_it_draws_for_the_first(picture: torch.Tensor, seeded: None) -> None:
+    model, maps = Noisy().eval(), []
+    given: dict[str, Any] = {"layer": "0", "method": "layercam", "target": 1}
+    for factor in (0.9, 1.0, 1.1):
+        maps.append(attend(model, picture * factor, **given).map)
+        maps.append(attend(model, picture.flip(-1) * factor, **given).map[:, ::-1])
+    found = attend(model, picture, smooth=True, **given)
     np.testing.assert_allclose(found.map, np.mean(maps, axis=0), rtol=1e-4, atol=1e-7)
 
 
@@ -551,6 +580,7 @@ def test_smoothing_mirrors_what_lies_in_the_image() -> None:
     cases: list[tuple[nn.Module, str, Any]] = [
         (Halves(), "look", DetectionBox((0, 0, 4, 8))),
         (segmenter, "0", SegmentationMask(1, mask)),
+        (segmenter, "0", SegmentationMask(1, (0, 0, 4, 8))),
     ]
     for model, layer, target in cases:
         found = attend(model, torch.ones(1, 3, 8, 8), layer=layer, method="hirescam", target=target, smooth=True)
