@@ -53,7 +53,7 @@ class SeenAttention(TorchFunctionMode):
     def _softmax(self, own: Callable[..., Any], given: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         result: torch.Tensor = own(given, *args, **kwargs)
         axis = kwargs.get("dim", args[0] if args else None)
-        is_last = isinstance(axis, int) and axis in (-1, result.ndim - 1)
+        is_last = axis in (-1, result.ndim - 1)
         return self._see(result) if is_last and result.ndim > 2 else result
 
     def _attend(

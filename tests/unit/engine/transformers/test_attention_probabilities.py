@@ -49,6 +49,18 @@ def test_attention_in_the_open_is_the_fused_one(options: dict[str, Any]) -> None
     torch.testing.assert_close(probabilities.sum(-1), torch.ones(1, 4, 5, dtype=torch.float64))
 
 
+def test_attention_without_an_axis_of_heads() -> None:
+    expected = functional.scaled_dot_product_attention(QUERY[0], KEY[0], VALUE[0])
+    with SeenAttention(Seen()):
+        found = functional.scaled_dot_product_attention(QUERY[0], KEY[0], VALUE[0])
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_probabilities_are_dropped_as_the_model_asks() -> None:
+    with SeenAttention(Seen()):
+        assert not functional.scaled_dot_product_attention(QUERY, KEY, VALUE, dropout_p=1.0).any()
+
+
 @pytest.mark.skipif(torch.__version__ < "2.5", reason="enable_gqa came with torch 2.5")
 def test_fewer_heads_of_keys_than_of_queries() -> None:
     expected = functional.scaled_dot_product_attention(QUERY, KEY[:, :2], VALUE[:, :2], enable_gqa=True)
