@@ -105,6 +105,20 @@ def test_any_number_of_blocks(inputs: torch.Tensor, count: int) -> None:
     np.testing.assert_allclose(found.map, expected(model, inputs[0], 1), rtol=1e-6, atol=1e-12)
 
 
+def test_a_block_whose_attention_changes_nothing_counts_as_zero(model: Transformer, inputs: torch.Tensor) -> None:
+    with torch.no_grad():
+        model.blocks[0].attention.out.weight.zero_()
+    found = attend(model, inputs[:1], method="legrad", target=1)
+    np.testing.assert_allclose(found.map, expected(model, inputs[0], 1), rtol=1e-6, atol=1e-12)
+    assert found.map.max() > 0
+
+
+def test_map_under_no_grad_is_the_same(model: Transformer, inputs: torch.Tensor) -> None:
+    with torch.no_grad():
+        found = attend(model, inputs[:1], method="legrad", target=1)
+    np.testing.assert_allclose(found.map, expected(model, inputs[0], 1), rtol=1e-6, atol=1e-12)
+
+
 def test_callable_target_and_predicted_class(model: Transformer, inputs: torch.Tensor) -> None:
     found = attend(model, inputs[:1], method="legrad", target=lambda scores: 2 * scores[1])
     np.testing.assert_allclose(found.map, 2 * expected(model, inputs[0], 1), rtol=1e-6, atol=1e-12)
