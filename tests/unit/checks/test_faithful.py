@@ -104,15 +104,20 @@ def test_failure_says_which_run_of_the_layer_is_meant(spot):
 
 
 def test_random_map_passes_no_more_often_than_by_chance(spot):
-    model, passed = Mean(), 0
+    model, passed, failures = Mean(), 0, []
     for seed in range(40):
         found = {"layer": "same", "method": "random", "seed": seed, "rankings": 4, "steps": 4}
         try:
             assert_attention_faithful(model, spot, **found)
-        except AttentionError:
+        except AttentionError as failure:
+            failures.append(failure)
             continue
         passed += 1
     assert passed <= 14  # one in five is 8; more than 14 of 40 has a chance of one in a hundred
+    assert {failure.evidence.figures[0].value for failure in failures} == {0, 0.25, 0.5, 0.75}
+    for failure in failures:
+        beaten = int(4 * failure.evidence.figures[0].value)
+        assert f"; {beaten} of 4 random maps on the same 16 x 16 cells do worse\n" in str(failure)
 
 
 def test_same_seed_gives_the_same_curves(spot):

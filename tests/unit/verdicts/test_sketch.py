@@ -35,6 +35,11 @@ def test_a_terminal_of_fewer_characters_gets_others(monkeypatch: pytest.MonkeyPa
     assert all(line.isascii() for line in lines)
 
 
+def test_a_process_without_a_terminal_draws_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "__stdout__", None)
+    assert sketch(one_hot(1, 1), GEOMETRY)[0].startswith("┌──")
+
+
 @pytest.mark.parametrize("box", [(40, 60, 120, 180), (30, 20, 112, 112), (5, 90, 219, 101)])
 def test_a_box_that_lies_across_cells_keeps_its_corners(box: tuple[int, ...]) -> None:
     text = "".join(sketch(one_hot(6, 6), GEOMETRY, [Box(*box)]))
@@ -89,3 +94,23 @@ def test_a_title_of_wide_letters_moves_nothing() -> None:
 
 def test_a_map_of_zeros_has_no_peak() -> None:
     assert "X" not in "".join(sketch(np.zeros((7, 7), dtype=np.float32), GEOMETRY, [Box(0, 0, 64, 64)]))
+
+
+def test_fuller_is_stronger_in_fifths_of_the_maximum() -> None:
+    cam = np.tile(np.array([0.1, 0.3, 0.5, 0.7, 1.0], dtype=np.float32) * 7, (5, 1))
+    # Each cell is three columns of two characters, and three rows.
+    row = "│ " + "".join(shade * 6 for shade in " ░▒▓█") + " │"
+    lines = sketch(cam, Geometry.identity((5, 5)))
+    assert lines[1] == row
+    assert lines[2] == row[:26] + "██X███ │"  # the first of the strongest cells
+    assert lines[3:16] == [row] * 13
+
+
+def test_map_that_is_the_same_everywhere_is_so_where_cells_are_pooled() -> None:
+    # 20 rows in 18 blocks: two of them are the mean of two cells.
+    lines = sketch(np.full((20, 20), 0.3, dtype=np.float32), Geometry.identity((20, 20)))
+    assert {line.replace("X", "█") for line in lines[1:-1]} == {"│ " + "██" * 18 + " │"}
+
+
+def test_sketches_of_other_heights_stand_beside_one_another() -> None:
+    assert side_by_side([("one", ["x"]), ("two", ["y", "z"])]) == ["one   two", "x     y", "      z"]
