@@ -270,3 +270,5 @@ def test_shared_peak_points_nowhere() -> None:
 def test_unknown_metric_is_answered_with_the_nearest() -> None:
     with pytest.raises(MetricError, match=r"'skil'.*Did you mean 'skill'"):
         metric_named("skil")
+    with pytest.raises(MetricError, match=r"there is no metric \['skill'\]"):
+        metric_named(["skill"])

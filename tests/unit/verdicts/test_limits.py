@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pytest_cam.errors import LimitError, UnattainableError, VacuousError
-from pytest_cam.measures.localization import METRICS, GridRegion
+from pytest_cam.measures.localization import METRICS, GridRegion, Metric
 from pytest_cam.verdicts.agreeing import require_fallible
 from pytest_cam.verdicts.findings import Figure
 from pytest_cam.verdicts.limits import (
@@ -83,6 +83,25 @@ def test_senseless_limits_are_named(metric, at_least, at_most, words) -> None:
         assert word in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["energy", "pointing", "iou", "rank"])
+def test_limits_of_shares_lie_between_0_and_1(name: str) -> None:
+    for limit in (0.0, 1.0):
+        assert limits_for(METRICS[name], limit, None, IN_REGION) == Limits(at_least=limit)
+    for limit in (-0.01, 1.01):
+        with pytest.raises(LimitError, match=f"at_most={limit} is outside the range of {name}, 0 to 1"):
+            limits_for(METRICS[name], None, limit, IN_REGION)
+
+
+def test_limits_of_skill_and_lift_have_one_end() -> None:
+    assert limits_for(SKILL, -7, None, IN_REGION) == Limits(at_least=-7)
+    assert limits_for(SKILL, 1, None, IN_REGION) == Limits(at_least=1)
+    assert limits_for(LIFT, 0, 700, IN_REGION) == Limits(at_least=0, at_most=700)
+    with pytest.raises(LimitError, match=r"outside the range of skill, any number to 1"):
+        limits_for(SKILL, 1.01, None, IN_REGION)
+    with pytest.raises(LimitError, match=r"outside the range of lift, 0 to any number"):
+        limits_for(LIFT, -0.01, None, IN_REGION)
+
+
 def test_limit_above_the_ceiling_is_unattainable() -> None:
     corner = region((7, 7), (224, 224), (112, 112, 144, 144))
     with pytest.raises(
@@ -142,14 +161,15 @@ def test_ceiling_too_close_to_chance_is_vacuous() -> None:
         require_spread(SKILL, region((7, 7), (224, 224), (124, 124, 132, 132)))
 
 
-def test_chance_and_ceiling_lie_a_fifth_apart() -> None:
+@pytest.mark.parametrize("metric", [SKILL, ENERGY, LIFT], ids=lambda metric: metric.name)
+def test_chance_and_ceiling_lie_a_fifth_apart(metric: Metric) -> None:
     # The region is a share of one of 100 pixels, each a cell: that is the ceiling, and chance a hundredth of it.
     coverage = np.zeros((10, 10))
     coverage[4, 4] = 0.21
-    require_spread(SKILL, GridRegion.of(coverage, (10, 10)))
+    require_spread(metric, GridRegion.of(coverage, (10, 10)))
     coverage[4, 4] = 0.2
     with pytest.raises(VacuousError, match=r"energy of 0\.20 .* gives 0\.00; they must differ by 0\.2"):
-        require_spread(SKILL, GridRegion.of(coverage, (10, 10)))
+        require_spread(metric, GridRegion.of(coverage, (10, 10)))
 
 
 def test_pointing_game_that_most_cells_win_is_vacuous() -> None:
