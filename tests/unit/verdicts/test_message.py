@@ -273,6 +273,15 @@ def test_dilated_region_is_given_as_the_user_wrote_it() -> None:
     )
 
 
+def test_dilated_region_of_a_photo_is_not_said_to_be_widened_by_the_check_too(corner: Evidence) -> None:
+    # Cells are 32 x 16 of the photo's pixels, of which the model sees half across.
+    squash = Geometry((128, 64), (64, 64), ((0.5, 0, 0), (0, 1, 0)))
+    given = Box(96, 32, 112, 48).dilate()
+    measured = measure(corner.map, squash, given, metric_named("energy"))
+    said = message(replace(corner, geometry=squash, regions=(given,), measurements=(measured,)))
+    assert "region     (96, 32, 112, 48) widened by 1 cell to (64, 16, 128, 64)\n" in said
+
+
 def test_part_that_is_cropped_away_is_said(corner: Evidence) -> None:
     cropped = replace(corner.measurements[0], visible_share=0.8)
     text = message(replace(corner, measurements=(cropped,)))
