@@ -48,7 +48,7 @@ HANDED_ON = [verb for verb in VERBS if verb not in ("assert_attention_in_region"
 
 
 @pytest.mark.parametrize("verb", HANDED_ON)
-def test_verb_hands_on_all_it_is_told_and_looks_for_hooks_left_on_every_model(
+def test_verb_hands_on_what_it_is_told_before_the_tests_settings_and_looks_for_hooks_on_every_model(
     verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     function = getattr(pytest_cam, verb)
@@ -62,10 +62,13 @@ def test_verb_hands_on_all_it_is_told_and_looks_for_hooks_left_on_every_model(
     monkeypatch.setattr(bound_verbs, verb, called)
     names = [given.name for given in inspect.signature(function).parameters.values() if given.kind != given.VAR_KEYWORD]
     told = {name: nn.Identity() if name in ("model", "reference") else object() for name in names}
-    cam = Cam(dict)
+    settings = {"layer": "9", "method": "rise", "target": 1, "fill": "mean", "seed": None, "colormap": "jet"}
+    cam = Cam(lambda: settings)
     getattr(cam, verb)(**told, layer="0")
 
-    assert handed.pop("how") == {"layer": "0"}
+    # The targets of several classes take the place of the one that a marker gives.
+    target = {} if "targets" in names else {"target": 1}
+    assert handed.pop("how") == {"layer": "0", "method": "rise"} | target
     assert handed == told
     models = [value for value in told.values() if isinstance(value, nn.Module)]
     for model in models:
@@ -120,3 +123,12 @@ def test_region_may_be_in_the_pixels_of_the_input(verb: str) -> None:
     assert ask(Half(), Image.new("RGB", (8, 8), "white"), box, frame="input", **given).layer == "0"
     with pytest.raises(NotAffineError):
         ask(Half(), Image.new("RGB", (8, 8), "white"), box, **given)
+
+
+@pytest.mark.parametrize(
+    ("verb", "limit"), [("assert_prediction_needs_region", {"drop_at_least": 0.01}), ("assert_region_suffices", {})]
+)
+def test_setting_of_the_test_fills_what_the_call_leaves_open(verb: str, limit: dict) -> None:
+    ask = getattr(Cam(lambda: {"fill": "mean", "target": 1}), verb)
+    assert ask(Half(), IMAGE, (0, 0, 4, 8), **limit).fill == "mean"
+    assert ask(Half(), IMAGE, (0, 0, 4, 8), fill="blur", **limit).fill == "blur"
