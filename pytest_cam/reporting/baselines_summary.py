@@ -165,8 +165,9 @@ class BaselinesSummary:
         left = set()
         for path in self._orphans:
             try:
-                path.unlink()
+                # The picture first: where it cannot be deleted, the next run finds the baseline, and tries again.
                 picture_of(path).unlink(missing_ok=True)
+                path.unlink()
             except OSError as error:
                 self._problems.append(f"{shown(path, self._start)} could not be deleted ({error.strerror or error})")
                 left.add(path)

@@ -405,6 +405,23 @@ def test_baselines_that_no_test_claims_are_told_of_and_pruned(project):
     assert len(files(project, "test_others")) == 1
 
 
+def test_run_that_could_not_prune_fails(project):
+    project.write(test_looks=TWO_TESTS)
+    project.run("--cam-update=missing")
+    project.write(test_looks=TWO_TESTS.replace("test_one", "test_uno"))
+    project.run("--cam-update=missing")
+    (orphan,) = (path for path in files(project) if "test-one" in path.name)
+    orphan.with_suffix(".png").unlink()
+    orphan.with_suffix(".png").mkdir()
+
+    result = project.run("--cam-prune")
+
+    result.assert_outcomes(passed=2)
+    assert result.ret == 1
+    assert orphan.exists()  # so that the next run says so again
+    result.stdout.fnmatch_lines(["*! attention: baselines failed !*", f"*/{orphan.name} could not be deleted (*)"])
+
+
 def test_baselines_of_a_module_that_is_gone_are_told_of_by_runs_of_its_directory(project):
     project.write(test_looks=TWO_TESTS, test_others=ONE_TEST)
     project.run("--cam-update=missing")
