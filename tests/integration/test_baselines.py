@@ -325,6 +325,14 @@ def test_update_is_refused_on_ci(project, monkeypatch):
     compared.assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize("value", ["", "0", "False ", "no"])
+def test_what_says_that_this_is_no_ci_refuses_no_update(project, monkeypatch, value):
+    project.write(test_looks=ONE_TEST)
+    monkeypatch.setenv("CI", value)
+
+    project.run("--cam-update=missing").assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize(
     ("args", "complaint"),
     [
@@ -405,6 +413,28 @@ def test_baselines_that_no_test_claims_are_told_of_and_pruned(project):
     assert len(files(project, "test_others")) == 1
 
 
+def test_named_baseline_that_no_test_claims_is_told_of_and_pruned(project):
+    both = (
+        MOVABLE
+        + """
+        def test_looks():
+            matches("dog")
+            matches("cat")
+"""
+    )
+    project.write(test_looks=both)
+    project.run("--cam-update=missing")
+    project.write(test_looks=both.replace('matches("cat")', "pass"))
+    cat, dog = files(project)
+
+    failed = project.run("--cam-unused=error")
+    pruned = project.run("--cam-prune")
+
+    assert (failed.ret, pruned.ret) == (1, 0)
+    failed.stdout.fnmatch_lines(["*! attention: found 1 baseline that no test claims !*", f"*/{cat.name}"])
+    assert files(project) == [dog]
+
+
 def test_run_that_could_not_prune_fails(project):
     project.write(test_looks=TWO_TESTS)
     project.run("--cam-update=missing")
@@ -432,6 +462,7 @@ def test_baselines_of_a_module_that_is_gone_are_told_of_by_runs_of_its_directory
     (project.path / "elsewhere" / "test_nothing.py").write_text("def test_nothing(): pass")
 
     renamed = project.run("test_renamed.py", "--cam-prune")
+    last_failed = project.run("--cam-prune", "--lf")
     partial = [
         project.run("--cam-unused=error", "--cam-prune", *selection)
         for selection in (["test_others.py"], ["-k", "others"], ["elsewhere"], ["--collect-only"])
@@ -447,7 +478,7 @@ def test_baselines_of_a_module_that_is_gone_are_told_of_by_runs_of_its_directory
     renamed.stdout.fnmatch_lines(
         ["*BaselineError: there is no *. attention_baselines/test_looks/test-two-*.json is of a module that no *"]
     )
-    for result in (renamed, *partial):
+    for result in (renamed, last_failed, *partial):
         result.stdout.no_fnmatch_line("*no test claims*")
     assert [result.ret for result in partial] == [0, 0, 0, 0]
     failed.stdout.fnmatch_lines(["*! attention: found 2 baselines that no test claims !*"])
