@@ -135,6 +135,24 @@ def test_weaker_limit_than_the_present_one_is_marked(project):
     )
 
 
+def test_check_that_is_expected_to_fail_gets_no_limit_where_calibration_lets_it_pass(project):
+    project.write(
+        test_suite="""
+        @pytest.mark.xfail
+        def test_expected(cam, model, photo):
+            cam.assert_attention_in_region(model, photo, LIT, layer="0", method="gradcam", target=1, at_most=0.5)
+
+        def test_looks(cam, model, photo):
+            cam.assert_attention_in_region(model, photo, LIT, layer="0", method="gradcam", target=1)
+        """
+    )
+
+    result = project.run("--cam-calibrate")
+
+    result.assert_outcomes(passed=1, xpassed=1)
+    result.stdout.fnmatch_lines(["*test_expected #1 *none: the test did not pass*", "wrote 1 limit to *"])
+
+
 def test_nothing_fails_by_its_limit_and_all_else_does(project):
     project.write(
         test_suite="""
