@@ -270,6 +270,29 @@ def test_added_hooks_work_and_leave_with_the_test(project):
     result.assert_outcomes(passed=4, xfailed=1)
 
 
+def test_forgotten_hook_is_named_and_gone_where_a_fixture_fails_at_its_end(project):
+    project.write(
+        test_leaks="""
+        @pytest.fixture
+        def breaking():
+            yield
+            raise RuntimeError("cannot end")
+
+        def test_leaks(cam, model, photo, breaking):
+            cam(model, photo)
+            model[0].register_forward_hook(lambda *_: None)
+
+        def test_clean(model):
+            assert not model[0]._forward_hooks
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*RuntimeError: cannot end", "*HookLeakError: *"])
+
+
 def test_leak_does_not_keep_a_run_from_ending(project):
     project.write(
         test_ends="""
