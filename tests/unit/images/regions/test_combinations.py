@@ -208,6 +208,8 @@ def test_numbers_for_an_artifact_are_plain() -> None:
     box = {"kind": "box", "outlines": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}
     mask = {"kind": "mask", "size": [9, 12], "counts": [0, 1, 107]}
     one = Box(0, 0, 1, 1)
+    triangle = {"kind": "polygon", "outlines": [[[0, 0], [2, 0], [0, 3]]]}
+    assert Polygon([(0, 0), (2, 0), (0, 3)]).to_json() == triangle
     assert (one | as_mask((0, 0, 1, 1))).to_json() == {"kind": "union", "parts": [box, mask]}
     assert (one & ~one).to_json() == {"kind": "intersection", "parts": [box, {"kind": "complement", "of": box}]}
     assert one.dilate(2).to_json() == {"kind": "dilated", "cells": 2, "of": box}

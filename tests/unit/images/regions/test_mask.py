@@ -60,6 +60,7 @@ def test_array_in_any_form(form) -> None:
     assert Mask(form(SPECKLED)) == Mask(SPECKLED)
     assert len({Mask(form(SPECKLED)), Mask(SPECKLED)}) == 1
     assert Mask(SPECKLED) != Mask(~SPECKLED)
+    assert Mask(SPECKLED) != Box(0, 0, 1, 1)
 
 
 def test_mask_keeps_its_own_pixels() -> None:
@@ -161,6 +162,7 @@ def test_share_that_the_model_saw() -> None:
         (None, ["mask is None;"]),
         ("missing.png", ["not found: missing.png"]),
         ({"size": [5, 7]}, ["keys ['size']", '"counts"']),
+        ({"counts": [35]}, ["keys ['counts']", '"size"']),
         ({"size": [5], "counts": [35]}, ["size is [5]", "[height, width]"]),
         ({"size": [5, 0], "counts": []}, ["size is [5, 0]"]),
         ({"size": [5, 7], "counts": [11, 3]}, ["does not fit its size", "add up to 14", "5 x 7", "35"]),

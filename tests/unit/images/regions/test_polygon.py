@@ -110,6 +110,7 @@ def test_points_in_any_form(form) -> None:
         ([(0, 0)], ["has 1 point;"]),
         ([(0, 0), (4, 4)], ["has 2 points", "at least three", "Box(x1, y1, x2, y2)"]),
         ([(0, 0), (2, 2), (4, 4)], ["no area", "on one line"]),
+        ([(1, 0), (2, 1), (4, 3)], ["no area", "on one line"]),
         ([(1, 1), (1, 1), (1, 1)], ["no area"]),
         ([(0, 0), (4, 0), (0, float("nan"))], ["point 2", "(0.0, nan)", "finite"]),
         ([(0, 0), (4, 0), (float("inf"), 4)], ["point 2", "(inf, 4.0)", "finite"]),
