@@ -28,3 +28,8 @@ def test_other_tensors_are_stacked() -> None:
     batch = torch.randn(4, 3, 5, 6)
     for tensors in ([one, one], [one, one + 1], [batch[2], batch[1], batch[0]], [batch[0], batch[1], batch[3]]):
         assert torch.equal(as_one(tensors), torch.stack(tensors))
+
+
+def test_row_that_is_turned_in_its_place_goes_in_as_it_is() -> None:
+    rows = torch.arange(8.0).view(2, 1, 2, 2)
+    assert as_one([rows[0], rows[1].transpose(1, 2)]).tolist() == [[[[0, 1], [2, 3]]], [[[4, 6], [5, 7]]]]
