@@ -189,6 +189,65 @@ def test_last_of_several_executions_is_replaced_in_the_whole_model(
     assert torch.equal(replay(changed), whole(model, module, picture, changed, at=executions))
 
 
+class Twice(nn.Module):
+    """Runs one layer two times, and reads both outputs; it draws a number, so it is run whole."""
+
+    def __init__(self, most: int = 99) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.layer, self.most = nn.Conv2d(3, 3, 3, padding=1), most
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        torch.rand(1)
+        first = self.layer(images)
+        return (first + self.layer(first).mul_(2) if len(images) <= self.most else first).mean(dim=(2, 3))
+
+
+def test_only_the_last_of_several_executions_is_replaced_in_the_whole_model(picture: torch.Tensor) -> None:
+    model = Twice().eval()
+    replay = Replay(model, model.layer, model, picture)
+    assert replay.why == "the model draws random numbers"
+    changed = torch.rand(2, 3, 8, 8)
+    given = changed.clone()
+    with torch.no_grad():
+        expected = (model.layer(picture) + 2 * given).mean(dim=(2, 3))
+    torch.testing.assert_close(replay(changed), expected)
+    assert torch.equal(changed, given)
+
+
+def test_layer_that_runs_less_often_in_a_batch_is_an_error(picture: torch.Tensor) -> None:
+    model = Twice(most=1).eval()
+    replay = Replay(model, model.layer, model, picture)
+    with pytest.raises(LayerError, match="'layer' ran 1 times in a batch of 3, and 2 times in a batch of one"):
+        replay(torch.rand(3, 3, 8, 8))
+
+
+class InPlace(nn.Module):
+    """The layer writes to its input, which is read once more."""
+
+    def __init__(self, *, draws: bool) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.stem, self.layer, self.draws = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(inplace=True), draws
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.draws:
+            torch.rand(1)
+        features = self.stem(images)
+        return (features + 2 * self.layer(features)).mul_(3).mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize("draws", [False, True])
+def test_what_a_layer_writes_to_in_place_is_replaced_with_its_output(draws: bool, picture: torch.Tensor) -> None:
+    model = InPlace(draws=draws).eval()
+    replay = Replay(model, model.layer, model, picture)
+    changed = torch.rand(2, 4, 8, 8)
+    given = changed.clone()
+    # The input of the layer is its output: both are what it is changed to.
+    torch.testing.assert_close(replay(changed), 9 * given.mean(dim=(2, 3)))
+    assert torch.equal(changed, given)
+
+
 class Several(nn.Module):
     """A layer that returns more than one thing, of which the model reads two."""
 
