@@ -524,6 +524,8 @@ def test_output_of_another_shape_is_an_error(picture: torch.Tensor) -> None:
     replay = Replay(model, model.layer, model, picture)
     with pytest.raises(LayerError, match=r"changed outputs \(2, 4, 8, 7\) for the layer 'layer'; .* \(n, 4, 8, 8\)"):
         replay(torch.zeros(2, 4, 8, 7))
+    with pytest.raises(LayerError, match=r"changed outputs \(0, 4, 8, 8\) for the layer 'layer'; .* n at least 1"):
+        replay(torch.zeros(0, 4, 8, 8))
 
 
 @pytest.mark.parametrize(
