@@ -67,7 +67,7 @@ class SegmentationMask(ReadyTarget):
         """Return the target with the mask that was predicted: where a version hides an object, that is what counts."""
         if self.mask is not None:
             return self
-        return replace(self, mask=self._weights(_class_maps(part).detach()).cpu().numpy())
+        return replace(self, mask=self._weights(_class_maps(part)).cpu().numpy())
 
     def mirrored(self, width: int) -> SegmentationMask:
         """Return the target with its mask mirrored."""
