@@ -619,3 +619,21 @@ def test_a_module_that_is_reloaded_after_it_was_edited(tmp_path: Path, monkeypat
             importlib.reload(module)
     finally:
         del sys.modules["edited"]
+
+
+def test_versions_that_take_several_batches_are_as_many_as_are_asked_for(
+    classifier: nn.Sequential, picture: torch.Tensor
+) -> None:
+    asked = []
+
+    def made(start: int, stop: int) -> torch.Tensor:
+        asked.append((start, stop))
+        return picture.expand(stop - start, -1, -1, -1)
+
+    @register_method("many")
+    def many(inputs: torch.Tensor, score_inputs: Any) -> torch.Tensor:
+        return score_inputs(600, made).square().mean() * torch.ones(1, 2, 2)  # type: ignore[no-any-return]
+
+    assert attend(classifier, picture, method="many", target=1).map.shape == (2, 2)
+    assert len(asked) > 1
+    assert (asked[0][0], asked[-1][1]) == (0, 600)
