@@ -111,7 +111,7 @@ def test_no_limit_of_a_file_lies_outside_of_what_a_number_can_be_and_none_is_pro
 ) -> None:
     seen: list[Judged] = []
     for module in JUDGING:
-        monkeypatch.setattr(module, "judge", lambda judged, evidence: seen.extend(judged))
+        monkeypatch.setattr(module, "judge", lambda check, judged, evidence: seen.extend(judged))
     (CALLS | FURTHER)[name][0]()
     assert {value.name: (value.range, value.level) for value in seen if str(value.limits)} == expected
 
