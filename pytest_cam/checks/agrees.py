@@ -51,7 +51,8 @@ def assert_attention_agrees(
         max_difference: The greatest difference in any cell that passes, each map divided by its maximum, in [0, 1].
         emd: The greatest earth mover's distance that passes, as a share of the diagonal, in [0, 1].
         pearson: The least correlation that passes, in [-1, 1].
-        reference_layer: The reference's layer; None takes the name that the model's has.
+        reference_layer: The reference's layer; None asks at the one that `layer` names, or at the reference's own where
+            none is named.
         reference_preprocess: The reference's preprocess; None takes the model's.
         **how: How both are asked: `layer`, `method`, `target`, `preprocess` and all else as for `attend`.
 
