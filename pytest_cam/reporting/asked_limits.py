@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_cam.reporting.attempts import Attempts
-from pytest_cam.reporting.run_tests import RunTests
+from pytest_cam.reporting.run_tests import RunTests, without_parameters
 from pytest_cam.running import Key, id_of, noted_id, sendable
 
 
@@ -90,7 +89,7 @@ class AskedLimits:
         """Return, of the entries that no check asked for, those of checks that exist no more, and why."""
         complete = self._passed & self._ended - self._unfinished
         # An entry without parameters stands for all of them.
-        ran = complete | {test[: found.start()] for test in complete for found in re.finditer(r"\[", test)}
+        ran = complete | without_parameters(complete)
         files = {file for file in {_file(key.test) for key in waiting} if (root / file).exists()}
         metrics: dict[tuple[str, int, str], list[str]] = {}
         for key in sorted(asked):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pytest_cam.errors import ArtifactError
 from pytest_cam.reporting.attempts import Attempts
 from pytest_cam.reporting.limits_file import Entry, write_limits
 from pytest_cam.reporting.proposals import Proposal, key_of, propose, propose_over_parameters
+from pytest_cam.reporting.run_tests import without_parameters
 from pytest_cam.running import Agreed, CheckRecord, Key, is_in_ci, noted_id, sendable
 
 _HEADS = ("check", "value", "present limit", "proposed limit", "energy by chance", "energy at best")
@@ -111,7 +111,7 @@ class Calibration:
         # Where only some of a function's parameters passed, the file knows more of all of them than this run does.
         functions = {record["function"] for record in accepted}
         others = {key.test for key in self._earlier} - tests
-        partly = {test[: found.start()] for test in others for found in re.finditer(r"\[", test)}
+        partly = without_parameters(others)
         anew = tests | functions - partly
         proposed = {each.key: _entry(each) for each in self._proposals() if each.is_made}
         kept = {key: entry for key, entry in self._earlier.items() if key.test not in anew}

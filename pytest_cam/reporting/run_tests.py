@@ -40,6 +40,11 @@ class RunTests:
         return min((self._alike.get((function, part), []) for part in parts), key=len)
 
 
+def without_parameters(tests: Iterable[str]) -> set[str]:
+    """Return what entries for all parameters of these tests may be named; a parameter may hold a bracket, too."""
+    return {test[: found.start()] for test in tests for found in re.finditer(r"\[", test)}
+
+
 def _may_be_run_as(test: str, other: str) -> bool:
     if other.startswith(f"{test}["):
         return True
