@@ -23,6 +23,8 @@ _KNOWN = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.")
 _attributes = operator.attrgetter("__dict__")  # which takes half as long as `vars`
 # What torch gives to every module.
 OF_EACH_MODULE = frozenset(vars(nn.Module()))
+# From how many values on a linear layer is called wide: 16 MiB in float32, more than a head of a thousand classes has.
+_WIDE = 1 << 22
 _RANDOM = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 
 
@@ -91,6 +93,11 @@ class ModuleTree:
         """What the modules of a known model hold beside what every module does; of another model all that they hold."""
         return self.attributes if self.kept is None else [get(held) for get, held in self.kept.own]
 
+    @property
+    def has_wide_layers(self) -> bool:
+        """Whether any of the modules is a wide linear layer, by `is_wide`."""
+        return any(map(_is_wide_layer, self.modules)) if self.kept is None else self.kept.has_wide_layers
+
     def each(self, name: str) -> Iterator[Any]:
         """Return an attribute of every module."""
         if self.kept is not None:
@@ -133,6 +140,7 @@ class _Kept:
         sizes: How many attributes each has.
         weights_to_lay_out: How many values the weights hold that convolutions lay out anew in each pass for an input
             with its channels last.
+        has_wide_layers: Whether any of the modules is a wide linear layer.
         own: Of each that has attributes which not every module has, what gets these from its dict, and the dict.
         next_hook: The number that torch's next hook would have had when hooks were last looked for.
         hooked: Whether there were any.
@@ -150,6 +158,7 @@ class _Kept:
     childless: list[dict[str, nn.Module | None]]
     sizes: list[int]
     weights_to_lay_out: int
+    has_wide_layers: bool
     own: list[tuple[Callable[[dict[str, Any]], Any], dict[str, Any]]]
     next_hook: int = -1
     hooked: bool = True
@@ -171,6 +180,7 @@ class _Kept:
             [module._modules for module in modules if not module._modules],
             list(map(len, attributes)),
             sum(map(_values_to_lay_out, modules)),
+            any(map(_is_wide_layer, modules)),
             [(operator.itemgetter(*names), held) for held in attributes if (names := held.keys() - OF_EACH_MODULE)],
         )
 
@@ -237,6 +247,16 @@ def _values_to_lay_out(module: nn.Module) -> int:
     if weight is None or weight.ndim != 4 or weight.is_contiguous(memory_format=torch.channels_last):
         return 0
     return weight.numel()
+
+
+def is_wide(weight: torch.Tensor) -> bool:
+    """Return whether a linear layer's weight is so large that to read it is a part of one image's pass."""
+    return weight.numel() >= _WIDE
+
+
+def _is_wide_layer(module: nn.Module) -> bool:
+    weight = module._parameters.get("weight") if isinstance(module, nn.Linear) else None
+    return weight is not None and is_wide(weight)
 
 
 def modules_of(model: nn.Module) -> list[nn.Module]:

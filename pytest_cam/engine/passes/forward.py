@@ -137,7 +137,8 @@ class Run:
         *,
         with_graph: bool = True,
     ) -> tuple[AnyTaps, list[Scores]]:
-        with HookManager() as hooks, plainly(self.state), Prelude(mode(), with_graph=with_graph) as prelude:
+        prelude = Prelude(mode(), with_graph=with_graph, with_wide_layers=self.state.tree.has_wide_layers)
+        with HookManager() as hooks, plainly(self.state), prelude:
             first = RemovableHandle.next_id
             taps = place(hooks, prelude)
             self.state.own_hooks_since(first)

@@ -59,13 +59,16 @@ class Prelude:
     Args:
         mode: The mode, which is left at the first tap, or else when the `with` block ends.
         with_graph: Whether gradients are on after it.
+        with_wide_layers: Whether the model has linear layers of which it pays to leave zeros out.
 
     Attributes:
         with_graph: The same.
     """
 
-    def __init__(self, mode: AbstractContextManager[object], *, with_graph: bool = True) -> None:
-        self.with_graph = with_graph
+    def __init__(
+        self, mode: AbstractContextManager[object], *, with_graph: bool = True, with_wide_layers: bool = False
+    ) -> None:
+        self.with_graph, self._with_wide_layers = with_graph, with_wide_layers
         self._mode = mode
         self._tail: Any = nullcontext()
         self._outer = function_mode()
@@ -75,7 +78,7 @@ class Prelude:
         self._mode.__exit__(None, None, None)
         self._mode = nullcontext()
         # A mode that the model has entered is to be left before ours, and so may not lie below it.
-        if layout.kind == "tokens" and function_mode() is self._outer:
+        if (self._with_wide_layers or layout.kind == "tokens") and function_mode() is self._outer:
             self._tail = SparseRows()
             self._tail.__enter__()
 
