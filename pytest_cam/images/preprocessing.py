@@ -9,10 +9,10 @@ import torch
 
 from pytest_cam.errors import NotAffineError, PreprocessError, is_ours
 from pytest_cam.images.applying import apply, name_of
+from pytest_cam.images.found_geometry import geometry_of
 from pytest_cam.images.frames import Frame, require_frame
 from pytest_cam.images.geometry import Geometry, Preprocess
 from pytest_cam.images.loading import SourceImage, load
-from pytest_cam.images.probing import geometry_of
 from pytest_cam.images.stating import stated_geometry
 
 __tracebackhide__ = is_ours

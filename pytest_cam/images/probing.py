@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
-from typing import NamedTuple, NoReturn
-from weakref import WeakKeyDictionary
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -46,73 +44,20 @@ _INSTEAD = "Pass the region in input pixels, with frame='input'"
 _OR_SAY = f"{_INSTEAD}, or give it a method cam_geometry(size)"
 
 
-class _Found(NamedTuple):
-    """What was found of a preprocess at an image size.
-
-    Attributes:
-        geometry: How it moves pixels, or why that cannot be found.
-        witness: What it made of one image then: as long as it makes the same, it is the same preprocess.
-    """
-
-    geometry: Geometry | NotAffineError
-    witness: tuple[int, ...]
-
-
-_found: WeakKeyDictionary[Preprocess, dict[tuple[int, int], _Found]] = WeakKeyDictionary()
-
-
-def geometry_of(preprocess: Preprocess, image_size: tuple[int, int]) -> Geometry:
-    """Find how a deterministic preprocess moves pixels, by running it on images whose pixels say where they are.
+class Probe:
+    """Finds how one preprocess moves pixels at one image size.
 
     Black and white images undo the per-channel scale and offset; two grey ramps, along x and along y, then
     tell for each input pixel where in the image it came from, and a least-squares fit gives the affine map.
     Grey waves make it finer than a ramp's 256 levels are, and show where brightness is stretched. Padding, where black
     and white look alike, takes no part. Where the input shows less than half of the image, further ramps run over that
-    part only. The result is kept for each (preprocess, size), for as long as the preprocess, which runs once more for
-    that, makes the same of one image.
+    part only.
 
     Args:
         preprocess: What `pytest_cam.images.applying.apply` can call.
-        image_size: (width, height) of the image in pixels.
-
-    Returns:
-        The geometry, right to a fraction of an input pixel.
-
-    Raises:
-        NotAffineError: The preprocess is not affine, turns by other than right angles, or hides where pixels go.
-        GeometryError: The preprocess is random.
-        PreprocessError: The preprocess fails, or returns something else than one input.
+        size: (width, height) of the image in pixels.
+        is_new: Whether it may draw random numbers from a generator of its own, so that it is run more often.
     """
-    try:
-        known = _found.setdefault(preprocess, {})
-    except TypeError:  # neither hashable nor weakly referable: nothing to remember it by
-        known = {}
-    witness = _witness(preprocess, image_size)
-    if image_size not in known or known[image_size].witness != witness:
-        probe = _Probe(preprocess, image_size, is_new=image_size in known or not known)
-        try:
-            known[image_size] = _Found(probe.geometry(), witness)
-        except NotAffineError as error:
-            known[image_size] = _Found(NotAffineError(str(error)), witness)
-    geometry = known[image_size].geometry
-    if isinstance(geometry, NotAffineError):
-        raise NotAffineError(str(geometry))
-    return geometry
-
-
-def _witness(preprocess: Preprocess, image_size: tuple[int, int]) -> tuple[int, ...]:
-    """Return a checksum of what a preprocess makes of an image that is nowhere the same along a row or a column."""
-    # In bytes from the start: every check of a photo comes by here, and a photo has millions of pixels.
-    columns, rows = (
-        np.rint(np.linspace(0, most, length)).astype(np.uint8)
-        for most, length in zip((170, 85), image_size, strict=True)
-    )
-    made = apply(preprocess, Image.fromarray(np.add.outer(rows, columns)).convert("RGB"))
-    return (*made.shape, zlib.crc32(made.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data))
-
-
-class _Probe:
-    """One preprocess at one image size."""
 
     def __init__(self, preprocess: Preprocess, size: tuple[int, int], *, is_new: bool) -> None:
         self.preprocess, self.size = preprocess, size
@@ -122,7 +67,13 @@ class _Probe:
             self.repeats = _REPEATS  # it always draws, and from generators of its own
 
     def geometry(self) -> Geometry:
-        """Return the geometry, or raise as `geometry_of` does."""
+        """Return the geometry, right to a fraction of an input pixel.
+
+        Raises:
+            NotAffineError: The preprocess is not affine, turns by other than right angles, or hides where pixels go.
+            GeometryError: The preprocess is random.
+            PreprocessError: The preprocess fails, or returns something else than one input.
+        """
         black = apply(self.preprocess, Image.new("RGB", self.size))
         white = apply(self.preprocess, Image.new("RGB", self.size, (255, 255, 255)))
         self.shape, self.input_size = black.shape, (black.shape[2], black.shape[1])

@@ -1,7 +1,6 @@
 """Image pixels to input pixels, through what people really preprocess with."""
 
 import random
-import tracemalloc
 from collections.abc import Callable
 from itertools import cycle
 
@@ -14,8 +13,8 @@ from torchvision.models import ResNet50_Weights
 from torchvision.transforms import v2
 
 from pytest_cam.errors import GeometryError, NotAffineError
+from pytest_cam.images.found_geometry import geometry_of
 from pytest_cam.images.geometry import Geometry
-from pytest_cam.images.probing import geometry_of
 
 PRESETS = {
     "v1": v1.Compose([v1.Resize(256), v1.CenterCrop(224), v1.ToTensor(), v1.Normalize([0.5] * 3, [0.2] * 3)]),
@@ -136,73 +135,6 @@ def test_what_boxes_cannot_follow_is_an_error(transform, words: str) -> None:
     # What is random is no use in any coordinates.
     can_follow_in_input = "frame='input'" in str(raised.value)
     assert can_follow_in_input == isinstance(raised.value, NotAffineError) == (words != "random")
-
-
-def test_looking_for_a_change_takes_little_beside_the_photo_itself() -> None:
-    size = 1600, 1200
-    half = v1.Compose([v1.Resize((600, 800)), v1.ToTensor()])
-    geometry_of(half, size)
-
-    tracemalloc.start()
-    geometry_of(half, size)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-
-    assert peak < 4 * size[0] * size[1]  # Pillow's own memory, and torch's, is not counted
-
-
-def test_geometry_is_found_once_for_each_size() -> None:
-    runs = []
-
-    def counted(image: Image.Image) -> torch.Tensor:
-        runs.append(image.size)
-        return v1.functional.to_tensor(image)
-
-    geometry_of(counted, (8, 8))
-    first = len(runs)
-    geometry_of(counted, (8, 8))
-    assert len(runs) == first + 1  # which shows that it is still the same
-    geometry_of(counted, (9, 8))
-    assert len(runs) > first + 2
-    assert runs[-1] == (9, 8)
-
-
-def _flipping(transforms: v1.Compose) -> None:
-    transforms.transforms.insert(0, v1.RandomHorizontalFlip(1.0))
-
-
-def _cropping(transforms: v1.Compose) -> None:
-    transforms.transforms[0].size = 6
-
-
-def _cutting_a_corner(transforms: v1.Compose) -> None:
-    transforms.transforms[0] = lambda image: image.crop((0, 0, 4, 4)).resize((4, 4))
-
-
-@pytest.mark.parametrize("change", [_flipping, _cropping, _cutting_a_corner])
-def test_geometry_is_found_anew_for_a_preprocess_that_was_changed(change: Callable[[v1.Compose], None]) -> None:
-    transforms = v1.Compose([v1.CenterCrop(4), v1.Resize((4, 4)), v1.ToTensor()])
-    before = geometry_of(transforms, (8, 8))
-    change(transforms)
-    after = geometry_of(transforms, (8, 8))
-    anew = geometry_of(v1.Compose(transforms.transforms), (8, 8))
-    assert np.allclose(after.matrix, anew.matrix, atol=1e-6)
-    assert not np.allclose(after.matrix, before.matrix, atol=0.1)
-
-
-def test_what_is_not_affine_is_found_once_too() -> None:
-    runs = []
-
-    def turned(image: Image.Image) -> torch.Tensor:
-        runs.append(1)
-        return v1.functional.to_tensor(image.rotate(30))
-
-    counts = []
-    for _ in range(2):
-        with pytest.raises(NotAffineError, match="right angles"):
-            geometry_of(turned, (64, 64))
-        counts.append(len(runs))
-    assert counts[1] == counts[0] + 1  # which shows that it is still the same
 
 
 @pytest.mark.parametrize("axis", [0, 1], ids=["left and right", "up and down"])
