@@ -82,6 +82,29 @@ def test_what_is_not_affine_is_found_once_too() -> None:
     assert counts[1] == counts[0] + 1  # which shows that it is still the same
 
 
+class Patch:
+    """Takes a few pixels from where its class says."""
+
+    corner = 0, 0
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        x, y = self.corner
+        return v1.functional.to_tensor(image.crop((x, y, x + self.side, y + self.side)))
+
+
+@pytest.mark.parametrize("size", [(170, 85), (4000, 3000)])
+@pytest.mark.parametrize("corner", [(21, 20), (20, 21), (21, 19), (24, 24)])
+def test_patch_that_is_taken_from_elsewhere_is_found_anew(
+    size: tuple[int, int], corner: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for x, y in ((20, 20), corner):
+        monkeypatch.setattr(Patch, "corner", (x, y))
+        assert geometry_of(Patch(6), size).matrix == ((1, 0, -x), (0, 1, -y))
+
+
 class Cropped:
     """Takes a square out of the middle, and counts the runs of all its objects."""
 
