@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import sys
 import zlib
 from collections.abc import Hashable
 from contextlib import suppress
@@ -25,6 +26,9 @@ __tracebackhide__ = is_ours
 
 # What a preprocess holds beyond this is not looked through, in bytes.
 _MOST_HELD = 1 << 20
+# The methods by which a class says how it is pickled, and the packages whose methods do nothing but that.
+_PICKLING = ("__reduce_ex__", "__reduce__", "__getstate__", "__getnewargs_ex__", "__getnewargs__")
+_CALLED = sys.stdlib_module_names | {"torch"}
 
 
 class _Found(NamedTuple):
@@ -114,7 +118,8 @@ def _known_of_alike(made_of: Hashable) -> _BySize:
 def _made_of(preprocess: Preprocess) -> Hashable | None:
     """Return what is equal for what is made alike: of the same classes and functions, with the same values.
 
-    None where that cannot be told, as of a lambda, or where it would take long, as where a model is held.
+    None where that cannot be told, as of a lambda, where it would take long, as where a model is held, or where a
+    class has a way of its own to be pickled.
     """
     digest = _Digest()
     pickler = _Pickler(digest)
@@ -160,9 +165,17 @@ class _Pickler(pickle.Pickler):
             _require_little(value.nbytes)
         if isinstance(value, torch.Tensor):  # which would be written with its address
             return tuple, ((type(value), str(value.dtype), tuple(value.shape), bytes(_bytes_of(value))),)
+        _require_plain(type(value))
         return NotImplemented
 
 
 def _require_little(size: int) -> None:
     if size > _MOST_HELD:
         raise OverflowError(f"more than {_MOST_HELD} bytes are held")
+
+
+def _require_plain(kind: type) -> None:
+    """Refuse what is pickled by code of others, which may change the object, or do anything that a user can see."""
+    for method in (getattr(kind, name, None) for name in _PICKLING):
+        if isinstance(method, FunctionType) and method.__module__.partition(".")[0] not in _CALLED:
+            raise TypeError(f"{kind.__name__} is pickled by {method.__qualname__}")

@@ -1,5 +1,6 @@
 """How a preprocess moves pixels is found once, and anew when it was changed."""
 
+import random
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -183,6 +184,30 @@ def test_what_cannot_be_pickled_is_looked_at_by_itself() -> None:
         assert _runs(Cropped(7, lambda: None)) > 8
 
 
+class Emptied(Cropped):
+    """Gives what it holds away where it is pickled."""
+
+    def __getstate__(self) -> Any:
+        state = self.__dict__
+        del state["held"]
+        return state
+
+
+class Leaving(Cropped):
+    """Ends the run where it is pickled."""
+
+    def __reduce__(self) -> Any:
+        raise SystemExit("a preprocess was pickled")
+
+
+@pytest.mark.parametrize("kind", [Emptied, Leaving])
+def test_code_of_users_for_pickling_is_not_run(kind: Any) -> None:
+    for _ in range(2):
+        preprocess = kind(5, "held")
+        assert _runs(preprocess) > 8
+        assert preprocess.held == "held"
+
+
 @pytest.mark.parametrize(
     "held", [np.zeros(1 << 18), torch.zeros(1 << 19), b"0" * (1 << 21), ["0" * 1000] * 3 + [b"1" * (1 << 20)]]
 )
@@ -199,6 +224,8 @@ def test_what_holds_much_is_looked_at_by_itself(held: Any) -> None:
         lambda: torch.tensor(1.5, dtype=torch.bfloat16),
         lambda: {"a": (1, 2.5)},
         lambda: v1.InterpolationMode.BICUBIC,
+        lambda: v1.Normalize([0.5], [0.2]),
+        lambda: random.Random(3),
     ],
 )
 def test_what_holds_little_is_found_once(held: Callable[[], Any]) -> None:
