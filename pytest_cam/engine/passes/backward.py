@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 from weakref import ref
 
@@ -40,7 +42,7 @@ def gradients_at(
 
     Raises:
         ModelError: An operation on the way has no gradient, where these will not be differentiated.
-        RuntimeError: The same, where they will.
+        RuntimeError: The same, where they will, or one whose gradient cannot be differentiated.
     """
     terms: list[Term] = [(score, None) for score in scores.called if score.requires_grad]
     if scores.classes and scores.logits is not None and scores.logits.requires_grad:
@@ -49,7 +51,8 @@ def gradients_at(
         return [None] * len(places)
     tensors, weights = zip(*terms, strict=True)
     if differentiable:
-        return _gradients(tensors, places, weights, differentiable=True)
+        with _requiring_graphs(tensors):
+            return _gradients(tensors, places, weights, differentiable=True)
     try:
         return _gradients(tensors, places, weights, keep_graph=keep_graph)
     except CheckpointError:
@@ -125,6 +128,43 @@ def _require_twice_differentiable(gradient: torch.Tensor, scores: Scores) -> Non
 def _is_marked(node: torch.autograd.graph.Node) -> bool:
     made_by = getattr(type(node), "_forward_cls", None)  # the user's `torch.autograd.Function`
     return getattr(getattr(made_by, "backward", None), "__code__", None) is _ONCE
+
+
+@contextmanager
+def _requiring_graphs(tensors: Sequence[torch.Tensor]) -> Iterator[None]:
+    """Require of each `torch.autograd.Function` that its backward can itself be differentiated, within a `with` block.
+
+    Args:
+        tensors: Where the backward pass of the block starts, with gradients that have a graph.
+
+    Raises:
+        RuntimeError: One left the graph, so that what it returned would count as constant.
+    """
+    cut: dict[str, None] = {}
+
+    def look(node: torch.autograd.graph.Node, found: Any, given: Any) -> None:
+        pairs = zip(node.next_functions, found, strict=True)
+        needed = [gradient for (function, _), gradient in pairs if function is not None and gradient is not None]
+        # Zeros are none the less right without a graph: what cuts a gradient off returns them.
+        if _has_graph(given) and any(not gradient.requires_grad and gradient.any() for gradient in needed):
+            cut[node.name().removesuffix("Backward")] = None
+
+    nodes = dict.fromkeys(node for tensor in tensors for node in nodes_behind(tensor))
+    hooks = [node.register_hook(partial(look, node)) for node in nodes if hasattr(type(node), "_forward_cls")]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if cut:
+        raise RuntimeError(
+            f"the backward of {' and '.join(cut)} leaves the graph, by NumPy, .detach() or no_grad(), so it cannot be "
+            "differentiated"
+        )
+
+
+def _has_graph(gradients: Sequence[torch.Tensor | None]) -> bool:
+    return any(gradient is not None and gradient.requires_grad for gradient in gradients)
 
 
 def _gradients(

@@ -520,6 +520,20 @@ class _Squared(torch.autograd.Function):
         return 2 * ctx.saved_tensors[0] * gradient
 
 
+class _Cubed(torch.autograd.Function):
+    """Its backward is NumPy's, which autograd does not see."""
+
+    @staticmethod
+    def forward(ctx: Any, value: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(value)
+        return value**3
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        (value,) = ctx.saved_tensors
+        return torch.from_numpy(3 * value.detach().numpy() ** 2 * gradient.detach().numpy())
+
+
 class Tail(nn.Module):
     """A layer, and after it something that cannot be differentiated twice."""
 
@@ -537,6 +551,11 @@ class Square(nn.Module):
         return _Squared.apply(seen)
 
 
+class Cube(nn.Module):
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        return _Cubed.apply(seen) + seen**2
+
+
 class Deformed(nn.Module):
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
         return deform_conv2d(seen, torch.zeros(1, 2, *seen.shape[2:]), torch.ones(4, 4, 1, 1))
@@ -544,7 +563,11 @@ class Deformed(nn.Module):
 
 @pytest.mark.parametrize(
     ("tail", "reason"),
-    [(Square(), "_Squared is marked with @once_differentiable"), (Deformed(), "double backwards on deform_conv2d")],
+    [
+        (Square(), "_Squared is marked with @once_differentiable"),
+        (Cube(), "the backward of _Cubed leaves the graph"),
+        (Deformed(), "double backwards on deform_conv2d"),
+    ],
 )
 def test_shapleycam_says_where_there_are_no_second_derivatives(
     tail: nn.Module, reason: str, picture: torch.Tensor
@@ -555,6 +578,34 @@ def test_shapleycam_says_where_there_are_no_second_derivatives(
         attend(model, picture, layer="layer", method="shapleycam", target=0)
     assert attend(model, picture, layer="tail", method="shapleycam", target=0).map is not None
     assert attend(model, picture, layer="layer", method="gradcam", target=0).map is not None
+
+
+class _Stopped(torch.autograd.Function):
+    """Lets no gradient through."""
+
+    @staticmethod
+    def forward(ctx: Any, value: torch.Tensor) -> torch.Tensor:
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(gradient.shape)
+
+
+class Stopped(nn.Module):
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        return _Stopped.apply(seen) + seen**3
+
+
+class Cubed(nn.Module):
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        return seen.detach() + seen**3
+
+
+def test_a_backward_that_returns_zeros_needs_no_second_derivatives(picture: torch.Tensor) -> None:
+    found = attend(Tail(Stopped()).eval(), picture, layer="layer", method="shapleycam", target=0)
+    plain = attend(Tail(Cubed()).eval(), picture, layer="layer", method="shapleycam", target=0)
+    np.testing.assert_allclose(found.map, plain.map)
 
 
 class Halves(nn.Module):
