@@ -129,6 +129,9 @@ def _nearest(preprocess: Any) -> str:
         return f". It makes {made}s: did you mean what it returns when called, as weights.transforms()?"
     if callable(preprocess) and not _takes_anything(preprocess):
         return f". It takes no image: did you mean what it returns when called, {name_of(preprocess)}()?"
+    if isinstance(preprocess, (list, tuple)) and preprocess and all(map(callable, preprocess)):
+        library = "albumentations" if all(map(is_albumentations, preprocess)) else "torchvision.transforms"
+        return f". Did you mean these one after another, {library}.Compose(...)?"
     return ""
 
 

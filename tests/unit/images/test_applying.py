@@ -196,6 +196,11 @@ class Photos:
         (v1.Compose, r"^the preprocess Compose returned a Compose; .*an object of it, Compose\(\.\.\.\)\?$"),
         (lambda size: v1.ToTensor(), r"returned a ToTensor; .*What it returned can be called: did you mean that, made"),
         (Photos().transforms, r"It takes no image: did you mean what it returns when called, transforms\(\)\?$"),
+        ([v1.Resize(8), v1.ToTensor()], r"is a list; .*one after another, torchvision.transforms.Compose\(\.\.\.\)\?$"),
+        ((v2.ToImage(),), r"is a tuple; .*one after another, torchvision.transforms.Compose\(\.\.\.\)\?$"),
+        ([Transform()], r"is a list; .*one after another, albumentations.Compose\(\.\.\.\)\?$"),
+        ([8, v1.ToTensor()], r"is a list; .* float tensor \(C, H, W\)$"),
+        ([], r"is a list; .* float tensor \(C, H, W\)$"),
     ],
 )
 def test_what_makes_a_preprocess_is_told_from_one(given: Any, words: str) -> None:
