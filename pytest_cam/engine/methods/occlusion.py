@@ -9,7 +9,7 @@ import torch
 from pytest_cam.engine.methods.option_values import real, whole, within
 from pytest_cam.engine.methods.precision import widest
 from pytest_cam.engine.methods.resources import Scores
-from pytest_cam.errors import is_ours
+from pytest_cam.errors import MethodError, is_ours
 
 __tracebackhide__ = is_ours
 
@@ -41,7 +41,7 @@ def occlusion(
         The map (1, H, W), >= 0, not normalised, in the units of the score.
 
     Raises:
-        MethodError: An option has a value that it cannot have.
+        MethodError: An option has a value that it cannot have, or the input is the baseline everywhere.
     """
     height, width = int(inputs.shape[2]), int(inputs.shape[3])
     shorter = min(height, width)
@@ -54,16 +54,21 @@ def occlusion(
     down, across = rows.to(widest(inputs)), columns.to(widest(inputs))
     changed = down @ (inputs[0] != fill).any(dim=0).to(down) @ across.T
     tried = changed.flatten().nonzero().flatten()
+    if not len(tried):
+        raise MethodError(
+            f"occlusion: the input is {fill:g} everywhere, as the baseline is, so each window leaves it as it is, "
+            "and a map would say nothing. Accepted: another baseline, as method_options={'baseline': 0.5}, or a method "
+            "of gradients, such as gradcam++"
+        )
 
     def make(start: int, stop: int) -> torch.Tensor:
         chosen = tried[start:stop]
         covered = rows[chosen // len(columns), None, :, None] & columns[chosen % len(columns), None, None, :]
         return inputs.masked_fill(covered, fill)
 
+    lower = score - score_inputs(len(tried), make).double()
     drops = torch.zeros_like(changed)
-    if len(tried):
-        lower = score - score_inputs(len(tried), make).double()
-        drops.view(-1)[tried] = lower.to(drops.dtype).to(drops.device)
+    drops.view(-1)[tried] = lower.to(drops.dtype).to(drops.device)
     summed = down.T @ drops @ across
     covering = torch.outer(down.sum(dim=0), across.sum(dim=0))
     return (summed / covering).relu().unsqueeze(0).to(torch.promote_types(inputs.dtype, torch.float32))

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 from pytest_cam.engine.methods.option_values import share, whole
 from pytest_cam.engine.methods.precision import widest
 from pytest_cam.engine.methods.resources import Make, Scores
-from pytest_cam.errors import is_ours
+from pytest_cam.errors import MethodError, is_ours
 
 __tracebackhide__ = is_ours
 
@@ -47,8 +47,14 @@ def rise(
         The map (1, H, W), >= 0, not normalised, in the units of the score.
 
     Raises:
-        MethodError: An option has a value that it cannot have.
+        MethodError: An option has a value that it cannot have, or the input is zero everywhere.
     """
+    if not bool(inputs.any()):
+        raise MethodError(
+            "rise: the input is zero everywhere, so each mask leaves it as it is, and a map would say nothing. "
+            "Accepted: an input with other values, as a normalisation makes it of a black image, or a method of "
+            "gradients, such as gradcam++"
+        )
     count = whole("rise", "masks", masks)
     height, width = int(inputs.shape[2]), int(inputs.shape[3])
     side = whole("rise", "cells", cells, at_most=min(height, width), why=f"the input is {height} x {width} pixels")

@@ -41,27 +41,28 @@ def test_the_baseline_fills_the_window_in_all_channels(scored: Scored) -> None:
     assert occlusion(image, 60.0, scored(total), window=1, baseline=4.0).tolist() == [[[3.0, 3.0], [3.0, 3.0]]]
 
 
-@pytest.mark.parametrize(
-    ("column", "tried", "expected"),
-    [(None, [], [0.0, 0.0, 0.0, 0.0, 0.0]), (2, [2], [0.0, 0.8125, 1.625, 0.8125, 0.0])],
-)
-def test_a_window_over_nothing_but_the_baseline_is_not_tried(
-    column: int | None, tried: list[int], expected: list[float]
-) -> None:
-    # Of four windows of 2 x 2 two cover the pixel that is brighter than the baseline, where there is one, and lower
-    # the score by 1.5. What is run in a batch comes out 1/8 lower yet, as by rounding, if a great one.
+def test_a_window_over_nothing_but_the_baseline_is_not_tried() -> None:
+    # Of four windows of 2 x 2 two cover the pixel that is brighter than the baseline, and lower the score by 1.5. What
+    # is run in a batch comes out 1/8 lower yet, as by rounding, if a great one.
     image = torch.full((1, 3, 2, 5), 4.0)
+    image[:, :, 0, 2] = 5.0
     counts: list[int] = []
-    if column is not None:
-        image[:, :, 0, column] = 5.0
 
     def scores(count: int, make: Make) -> torch.Tensor:
         counts.append(count)
         return total(make(0, count)) / 2 - 0.125
 
     found = occlusion(image, float(total(image)) / 2, scores, window=2, baseline=4.0)
-    assert counts == tried
-    assert found[0].tolist() == [expected, expected]
+    assert counts == [2]
+    assert found[0].tolist() == [[0.0, 0.8125, 1.625, 0.8125, 0.0]] * 2
+
+
+@pytest.mark.parametrize(("value", "baseline", "said"), [(0.0, {}, "0"), (0.1, {"baseline": 0.1}, r"0\.1")])
+def test_an_image_of_nothing_but_the_baseline_is_an_error(
+    scored: Scored, value: float, baseline: dict[str, float], said: str
+) -> None:
+    with pytest.raises(MethodError, match=rf"^occlusion: the input is {said} everywhere, as the baseline is, so each"):
+        occlusion(torch.full((1, 3, 4, 6), value), 1.0, scored(total), **baseline)
 
 
 @pytest.mark.parametrize(("height", "width", "windows"), [(50, 64, 12 * 15), (64, 50, 15 * 12)])

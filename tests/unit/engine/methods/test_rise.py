@@ -73,6 +73,11 @@ def test_a_score_that_never_changes_gives_exactly_zero(scored: Scored, generator
     assert not found.any()
 
 
+def test_masks_of_a_black_image_are_an_error(scored: Scored, generator: torch.Generator) -> None:
+    with pytest.raises(MethodError, match=r"^rise: the input is zero everywhere, so each mask leaves it as it is"):
+        rise(torch.zeros_like(IMAGE), scored(corner), generator)
+
+
 def test_a_constant_in_the_score_changes_nothing(scored: Scored) -> None:
     def offset(by: float) -> torch.Tensor:
         scores = scored(lambda versions: corner(versions).double() + by)
