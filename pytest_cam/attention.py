@@ -268,7 +268,7 @@ class Attention:
     def _ask(self, check: str, region: Region, metric: str, limits: Limits, *, widen: bool = False) -> None:
         with Asked(self.evidence):
             measurement = self._measured(region, metric, limits, widen=widen)
-            judge(check, (measurement,), lambda: self.evidence(check, (region,), (measurement,)))
+            judge(check, (measurement,), lambda held: self.evidence(check, (region,), held))
 
     def evidence(
         self,

@@ -143,7 +143,7 @@ class Comparison:
             self.require_something()
             figures = likeness(self._maps.first, self._maps.second, mode, self._maps.extent, dict(limits))
             check = f"attention of {names[0]} agrees with {names[1]}"
-            judge(check, figures, lambda: _findings(self, check, mode, figures, names))
+            judge(check, figures, lambda held: _findings(self, check, mode, held, names))
 
     def __repr__(self) -> str:
         figures = f"cosine {self.cosine:.2f}, Pearson {self.pearson:.2f}, peaks {self.peak_distance:.0f} px apart"

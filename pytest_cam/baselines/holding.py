@@ -114,7 +114,7 @@ class _Held:
 
     def _judge(self, kept: Baseline, figures: tuple[Figure, ...], rule: tuple[Mode, str]) -> None:
         command = self._test.command("changed")
-        judge(CHECK, figures, lambda: findings(kept, self._attention, figures, self._name, rule, command))
+        judge(CHECK, figures, lambda held: findings(kept, self._attention, held, self._name, rule, command))
 
     def _require_a_pattern(self) -> None:
         """Raise `FlatMapError` where this map, once kept, would fail even for the model that it is of."""

@@ -92,7 +92,7 @@ def assert_attention_class_discriminative(
         if regions is not None:
             placed = tuple(_placed(region, frame, attentions[0]) for region in regions)
             figures = [*_in_own(attentions, placed, of_skill), *figures]
-        judge(CHECK, figures, lambda: _findings(attentions, tuple(figures), placed))
+        judge(CHECK, figures, lambda held: _findings(attentions, held, placed))
     return attentions
 
 

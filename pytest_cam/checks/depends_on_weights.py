@@ -111,7 +111,7 @@ def assert_attention_depends_on_weights(
         result = WeightDependence(attention, tuple(found), sum(stage.pearson for stage in last) / len(last))
         meaning = f"with all weights drawn anew, the mean of {_DRAWS} draws; 1 for no change"
         figure = Figure("Pearson", result.pearson, most(given, _MOST_ALIKE), meaning, range=PEARSON_RANGE)
-        judge(CHECK, (figure,), lambda: _findings(result, figure))
+        judge(CHECK, (figure,), lambda held: _findings(result, *held))
     return result
 
 

@@ -109,7 +109,7 @@ def assert_attention_faithful(
             range=(0.0, 1.0),
             level=0.5,
         )
-        judge(CHECK, [beaten], lambda: _evidence(found, beaten))
+        judge(CHECK, [beaten], lambda held: _evidence(found, *held))
     return found
 
 

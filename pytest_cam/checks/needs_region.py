@@ -100,7 +100,7 @@ def assert_prediction_needs_region(
     # What does not need the region falls by nothing, so no limit lies below that.
     drop = Figure(f"drop of {of_what}", found.drop, limits, _meaning(found), range=(0.0, high), level=0.0)
     check = f"prediction needs {found.region.kind}"
-    judge(check, [drop], lambda: _evidence(found, check, drop))
+    judge(check, [drop], lambda held: _evidence(found, check, *held))
     return found
 
 

@@ -93,7 +93,7 @@ def assert_region_suffices(
         name = "probability" if of_probability else "score"
         figures.append(Figure(name, found.value_after, Limits(at_least=given), "with all but the region hidden"))
     check = f"{found.region.kind} suffices"
-    judge(check, figures, lambda: _evidence(found, check, figures))
+    judge(check, figures, lambda held: _evidence(found, check, held))
     return found
 
 
@@ -106,7 +106,7 @@ def _words(found: Intervention) -> str:
     return f"{wanted} becomes {quoted(after.predicted)}"
 
 
-def _evidence(found: Intervention, check: str, figures: list[Figure]) -> Findings:
+def _evidence(found: Intervention, check: str, figures: tuple[Figure, ...]) -> Findings:
     hints = []
     if found.flips:
         hints.append(

@@ -121,7 +121,7 @@ def assert_attention_stable(
             Figure(f"Pearson under {each.name}", each.pearson, limits, meaning, range=PEARSON_RANGE, level=0.0)
             for each in result.under
         )
-        judge(CHECK, figures, lambda: _findings(result, figures))
+        judge(CHECK, figures, lambda held: _findings(result, held))
     return result
 
 

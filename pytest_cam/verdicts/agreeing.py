@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
 from pytest_cam.errors import LimitError, VacuousError, is_ours
 from pytest_cam.running import RUNNING, CheckRecord, sendable
-from pytest_cam.verdicts.evidence import Evidence, Measurement
-from pytest_cam.verdicts.findings import AnyEvidence
+from pytest_cam.verdicts.evidence import Measurement
 from pytest_cam.verdicts.limits import FIXED, UNSET, Judged, Limits, agreed_limits, bound_said
 
 __tracebackhide__ = is_ours
 
+_Value = TypeVar("_Value", bound=Judged)
 
-def agree(number: int, check: str, judged: Sequence[Judged]) -> list[Judged]:
+
+def agree(number: int, check: str, judged: Sequence[_Value]) -> tuple[_Value, ...]:
     """Return values with the limits of the limits file in place of those that are built in.
 
     Args:
@@ -23,24 +24,7 @@ def agree(number: int, check: str, judged: Sequence[Judged]) -> list[Judged]:
         check: What was asked, in words.
         judged: The values.
     """
-    return [_agreed(number, check, *named) for named in zip(_names(judged), judged, strict=True)]
-
-
-def told(found: AnyEvidence, judged: Sequence[Judged], held: Sequence[Judged]) -> AnyEvidence:
-    """Return evidence that tells of values with the limits that they were held to.
-
-    Args:
-        found: The evidence.
-        judged: The values that are a part of it.
-        held: The same values with those limits.
-    """
-
-    def new(old: Any) -> Any:
-        return next((now for was, now in zip(judged, held, strict=True) if was is old or was == old), old)
-
-    if isinstance(found, Evidence):
-        return replace(found, measurements=tuple(new(old) for old in found.measurements))
-    return replace(found, figures=tuple(new(old) for old in found.figures))
+    return tuple(_agreed(number, check, *named) for named in zip(_names(judged), judged, strict=True))
 
 
 def record(number: int, judged: Sequence[Judged], check: str) -> None:
@@ -72,7 +56,7 @@ def _record(number: int, check: str, name: str, value: Judged, sides: list[str])
     }
 
 
-def _agreed(number: int, check: str, name: str, value: Judged) -> Judged:
+def _agreed(number: int, check: str, name: str, value: _Value) -> _Value:
     limits = agreed_limits(number, check, name, value.limits) if value.limits.is_default else None
     if limits is None:
         return value

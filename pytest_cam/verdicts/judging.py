@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import TypeVar
 
 from pytest_cam.errors import AttentionError, BaselineError, CamError, EmptyMapError, FlatMapError, is_ours
 from pytest_cam.running import RUNNING
-from pytest_cam.verdicts.agreeing import agree, record, told
+from pytest_cam.verdicts.agreeing import agree, record
 from pytest_cam.verdicts.collecting import COLLECTING, at_users_line
 from pytest_cam.verdicts.findings import AnyEvidence
 from pytest_cam.verdicts.limits import Judged
 from pytest_cam.verdicts.message import message
 
 __tracebackhide__ = is_ours
+
+_Value = TypeVar("_Value", bound=Judged)
 
 # What a check finds of the model and its baselines before there is any number.
 _FOUND = (EmptyMapError, FlatMapError, BaselineError)
@@ -47,7 +50,7 @@ class Asked:
         return _is_collected(error)
 
 
-def judge(check: str, judged: Sequence[Judged], evidence: Callable[[], AnyEvidence]) -> None:
+def judge(check: str, judged: Sequence[_Value], evidence: Callable[[tuple[_Value, ...]], AnyEvidence]) -> None:
     """Fail unless every value lies within its limits; in a soft block, leave the failure to its end.
 
     A run that calibrates records the values instead; otherwise limits of the run's limits file take the place of those
@@ -56,7 +59,8 @@ def judge(check: str, judged: Sequence[Judged], evidence: Callable[[], AnyEviden
     Args:
         check: What was asked, in words.
         judged: The values.
-        evidence: Makes what the failure carries, pictures too; called only where there is one.
+        evidence: Makes what the failure carries, pictures too, of the values with the limits that they were held to;
+            called only where there is one.
 
     Raises:
         AttentionError: One does not, and no soft block collects it.
@@ -74,8 +78,10 @@ def _is_collected(failure: CamError | None) -> bool:
     return block is not None and block.takes([] if failure is None else [at_users_line(failure)])
 
 
-def _failure(check: str, judged: Sequence[Judged], evidence: Callable[[], AnyEvidence]) -> AttentionError | None:
-    held = judged
+def _failure(
+    check: str, judged: Sequence[_Value], evidence: Callable[[tuple[_Value, ...]], AnyEvidence]
+) -> AttentionError | None:
+    held = tuple(judged)
     if RUNNING.is_recording or (RUNNING.agreed and any(value.limits.is_default for value in judged)):
         held = agree(RUNNING.checks, check, judged)
         if RUNNING.is_recording:
@@ -83,5 +89,5 @@ def _failure(check: str, judged: Sequence[Judged], evidence: Callable[[], AnyEvi
             return None
     if all(value.passed for value in held):
         return None
-    found = evidence() if held is judged else told(evidence(), judged, held)
+    found = evidence(held)
     return AttentionError(message(found), found)

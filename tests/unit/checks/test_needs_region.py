@@ -29,6 +29,7 @@ from pytest_cam.errors import (
     VacuousError,
 )
 from pytest_cam.images.fills import FILLS
+from pytest_cam.running import RUNNING, Agreed, Key
 
 LIT, REST = (2, 2, 6, 6), (8, 8, 14, 14)
 MEAN = (16 + 18) / 256  # of the picture
@@ -114,6 +115,20 @@ def test_target_that_is_not_predicted_cannot_flip(model, image):
     text = str(raised.value)
     assert "try: the model predicts class 1, not class 0, with nothing hidden: is this a failure of accuracy" in text
     assert "try: the probability is below the limit before anything is hidden" in text
+
+
+@pytest.mark.parametrize(("before", "limit", "is_too_low"), [(0.4, 0.45, True), (0.2, 0.1, False)])
+def test_what_to_try_is_told_of_the_limit_in_force(model, monkeypatch, before, limit, is_too_low):
+    # Of class 1, which is not predicted, the probability is on one side of the built-in limit and on the other of the
+    # file's.
+    image = torch.zeros(1, 16, 16)
+    image[:, 2:6, 2:6] = (math.log(before / (1 - before)) + 4) / 8
+    image[:, 8:14, 8:14] = 0.5
+    key = Key(RUNNING.test, RUNNING.checks + 1, "prediction needs box", "drop of probability")
+    monkeypatch.setattr(RUNNING, "agreed", {key: Agreed(limit)})
+    with pytest.raises(AttentionError, match=rf"drop of probability 0\.00 < {limit}") as raised:
+        assert_prediction_needs_region(model, image, REST, target=1)
+    assert ("the probability is below the limit before anything is hidden" in str(raised.value)) == is_too_low
 
 
 def test_callable_target_is_held_to_its_own_limit(model, image):

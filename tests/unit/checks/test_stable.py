@@ -32,6 +32,7 @@ from pytest_cam.errors import (
     TargetIgnoredWarning,
     VacuousError,
 )
+from pytest_cam.running import RUNNING, Agreed, Key
 
 HOW = {"layer": "look", "method": "gradcam", "target": 1}
 
@@ -139,6 +140,21 @@ def test_map_that_is_half_alike_when_mirrored_fails_with_a_hint() -> None:
     wide[:, 12:20, 8:20] = 1
     with pytest.raises(AttentionError, match=r"(?s)Pearson under flip 0\.63 < 0\.8 .*try: a mirrored letter"):
         assert_attention_stable(Bright(wide[None]), spot(), "flip", **HOW)
+
+
+@pytest.mark.parametrize(("right", "limit", "fails"), [(20, 0.6, False), (23, 0.99, True)])
+def test_whether_the_mirrored_map_fails_is_asked_of_the_limit_in_force(
+    monkeypatch: pytest.MonkeyPatch, right: int, limit: float, fails: bool
+) -> None:
+    # Mirrored, the map that ends at 20 correlates by 0.63 and the one that ends at 23, almost the same, by 0.98.
+    wide = torch.zeros(1, 32, 32)
+    wide[:, 12:20, 8:right] = 1
+    names = ("Pearson under flip", "Pearson under shift")
+    keys = [Key(RUNNING.test, RUNNING.checks + 1, "attention stable", name) for name in names]
+    monkeypatch.setattr(RUNNING, "agreed", dict.fromkeys(keys, Agreed(limit)))
+    with pytest.raises(AttentionError, match=rf"Pearson under shift 0\.\d+ < {limit}") as raised:
+        assert_attention_stable(Bright(wide[None]), spot(), ["flip", "shift"], **HOW)
+    assert ("a mirrored letter" in str(raised.value)) == fails
 
 
 def known() -> nn.Module:

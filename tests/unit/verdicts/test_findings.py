@@ -77,9 +77,9 @@ def test_number_has_the_digits_that_tell_it_from_its_limit(value: float, limits:
 
 
 def test_verdict_falls_only_where_a_figure_fails(findings: Findings) -> None:
-    judge(findings.check, findings.figures[1:], lambda: pytest.fail("evidence is made for nothing"))
+    judge(findings.check, findings.figures[1:], lambda held: pytest.fail("evidence is made for nothing"))
     with pytest.raises(AttentionError) as caught:
-        judge(findings.check, findings.figures, lambda: findings)
+        judge(findings.check, findings.figures, lambda held: findings)
     assert caught.value.evidence is findings
 
 

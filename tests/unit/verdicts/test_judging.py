@@ -27,10 +27,10 @@ def findings(*figures: Figure) -> Findings:
 
 def check(*values: float) -> None:
     figures = tuple(Figure(f"part {index}", value, Limits(at_least=0.5)) for index, value in enumerate(values))
-    judge("maps agree", figures, lambda: findings(*figures))
+    judge("maps agree", figures, lambda held: findings(*held))
 
 
-def never() -> Findings:
+def never(held: tuple[Figure, ...]) -> Findings:
     raise RuntimeError("asked")
 
 
@@ -94,7 +94,7 @@ def running() -> Iterator[Running]:
 
 def judge_one(value: float, limits: Limits) -> None:
     figure = Figure("Pearson", value, limits)
-    judge("maps agree", (figure,), lambda: findings(figure))
+    judge("maps agree", (figure,), lambda held: findings(*held))
 
 
 AGREED = Key("a.py::t[1]", 1, "maps agree", "Pearson")
@@ -144,7 +144,7 @@ def test_limit_of_one_number_goes_before_the_file_and_the_files_holds_for_the_ot
     by_call, by_default = Limits(at_least=0.5), Limits(at_least=0.5, origin=BUILT_IN)
     figures = (Figure("cosine", 0.6, by_call), Figure("Pearson", 0.6, by_default))
     with pytest.raises(AttentionError, match=r"^maps agree: Pearson 0\.60 < 0\.7 \("):
-        judge("maps agree", figures, lambda: findings(*figures))
+        judge("maps agree", figures, lambda held: findings(*held))
 
 
 def test_outside_of_a_test_there_is_no_file(running) -> None:
@@ -169,7 +169,7 @@ def test_calibration_notes_every_limited_number_and_fails_none(running) -> None:
         Figure("only told", 7.0),
     )
     with soft() as block:
-        judge("maps agree", figures, lambda: findings(*figures))
+        judge("maps agree", figures, lambda held: findings(*held))
     assert block.checks == 1
     assert [(note["number"], note["metric"], note["value"], note["sides"]) for note in running.records] == [
         (1, "Pearson", 0.1, ["at_least"]),
