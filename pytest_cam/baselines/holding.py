@@ -14,7 +14,7 @@ from pytest_cam.baselines.model_identity import ModelIdentity
 from pytest_cam.errors import BaselineError, FlatMapError, NewerBaselineError, is_ours
 from pytest_cam.measures.similarity import is_flat
 from pytest_cam.verdicts.findings import Figure
-from pytest_cam.verdicts.judging import Asked, judge
+from pytest_cam.verdicts.judging import Asked, judge, would_pass
 from pytest_cam.verdicts.likeness import TO_HAVE_A_PATTERN, Mode
 from pytest_cam.versions import versions_of
 
@@ -104,8 +104,7 @@ class _Held:
             if not self._replaces:
                 raise
             return self._write("changed", "the same everywhere, of other weights")
-        differs = not all(figure.passed for figure in figures)
-        if differs and self._replaces:
+        if self._replaces and not would_pass(CHECK, figures):
             return self._write("changed", distance(figures))
         if self._test.settings.update == "all" and text_of(kept) != text_of(self._now):
             return self._write("rewritten", distance(figures))

@@ -72,6 +72,19 @@ def judge(check: str, judged: Sequence[_Value], evidence: Callable[[tuple[_Value
         raise failure.with_traceback(None)
 
 
+def would_pass(check: str, judged: Sequence[Judged]) -> bool:
+    """Return whether every value lies within the limits that the next check holds it to; nothing is judged.
+
+    Args:
+        check: What will be asked, in words.
+        judged: The values.
+
+    Raises:
+        LimitError: As for `judge`.
+    """
+    return all(value.passed for value in _held(RUNNING.checks + 1, check, judged))
+
+
 def _is_collected(failure: CamError | None) -> bool:
     """Hand a check and its failure, if it has one, to the soft block that there is; return whether there is one."""
     block = COLLECTING.get()
@@ -81,13 +94,18 @@ def _is_collected(failure: CamError | None) -> bool:
 def _failure(
     check: str, judged: Sequence[_Value], evidence: Callable[[tuple[_Value, ...]], AnyEvidence]
 ) -> AttentionError | None:
-    held = tuple(judged)
-    if RUNNING.is_recording or (RUNNING.agreed and any(value.limits.is_default for value in judged)):
-        held = agree(RUNNING.checks, check, judged)
-        if RUNNING.is_recording:
-            record(RUNNING.checks, held, check)
-            return None
+    held = _held(RUNNING.checks, check, judged)
+    if RUNNING.is_recording:
+        record(RUNNING.checks, held, check)
+        return None
     if all(value.passed for value in held):
         return None
     found = evidence(held)
     return AttentionError(message(found), found)
+
+
+def _held(number: int, check: str, judged: Sequence[_Value]) -> tuple[_Value, ...]:
+    """Return values with the limits that they are held to."""
+    if RUNNING.is_recording or (RUNNING.agreed and any(value.limits.is_default for value in judged)):
+        return agree(number, check, judged)
+    return tuple(judged)

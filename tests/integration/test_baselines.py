@@ -713,3 +713,24 @@ def test_directory_has_the_name_of_the_setting(project):
     project.run("--cam-update=missing").assert_outcomes(passed=1)
 
     assert len(list((project.path / "maps" / "test_looks").glob("test-looks-*.json"))) == 1
+
+
+def test_update_accepts_what_fails_by_the_limits_of_the_file(project):
+    # By a column the map correlates with its baseline by 0.67, which the rule "retrained" passes and the file does not.
+    project.write(test_looks=ONE_TEST)
+    project.run("--cam-update=missing")
+    (project.path / "limits.toml").write_text(
+        "format = 1\n[[limit]]\ntest = 'test_looks.py::test_looks'\nnumber = 1\ncheck = 'attention matches baseline'\n"
+        "metric = 'Pearson'\nat_least = 0.95\n"
+    )
+    move(project, 1)
+    held = "--cam-limits=limits.toml"
+
+    failing = project.run(held)
+    updated = project.run(held, "--cam-update=changed")
+    passing = project.run(held)
+
+    failing.stdout.fnmatch_lines(["*attention matches baseline: Pearson 0.67 < 0.95 *"])
+    updated.stdout.fnmatch_lines(["changed attention_baselines/test_looks/test-looks-*.json: EMD *, Pearson 0.667"])
+    updated.assert_outcomes(passed=1)
+    passing.assert_outcomes(passed=1)
