@@ -11,7 +11,6 @@ from weakref import ref
 
 import torch
 from torch.autograd.function import once_differentiable
-from torch.utils.checkpoint import CheckpointError
 
 from pytest_cam.engine.batches.memory import is_shortage
 from pytest_cam.engine.passes.graph import comes_from, nodes_behind
@@ -55,8 +54,6 @@ def gradients_at(
             return _gradients(tensors, places, weights, differentiable=True)
     try:
         return _gradients(tensors, places, weights, keep_graph=keep_graph)
-    except CheckpointError:
-        raise
     except RuntimeError as error:
         if is_shortage(error):
             raise

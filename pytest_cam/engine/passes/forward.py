@@ -171,22 +171,24 @@ def laid_out(inputs: torch.Tensor, state: ModelState) -> torch.Tensor:
 def plainly(state: State) -> AbstractContextManager[object]:
     """Run what is compiled in eager mode, and what is checkpointed as it stands.
 
-    Checkpointing of the re-entrant kind runs its function without a graph, and a second time, with one, only in
-    a backward pass through the whole of it.
+    Checkpointing runs its function a second time in the backward pass, where nothing that was placed for the forward
+    pass is left, so that other operations would be differentiated than ran. The re-entrant kind runs it without a
+    graph at first, and needs a backward pass through the whole of it.
     """
     return nullcontext() if state.is_known else _plainly()
 
 
 @contextmanager
 def _plainly() -> Iterator[None]:
-    home: Any = checkpointing  # where a class is replaced by one that has `apply` only
-    kept = home.CheckpointFunction
+    # The one kind has a class with `apply`, the other lets go of what its function saves within a `with` block.
+    stand_ins = {"CheckpointFunction": _NoCheckpoint, "_checkpoint_hook": lambda frame: nullcontext()}
+    kept = {name: getattr(checkpointing, name, None) for name in stand_ins}
     try:
-        home.CheckpointFunction = _NoCheckpoint
+        vars(checkpointing).update(stand_ins)
         with _uncompiled():
             yield
     finally:
-        home.CheckpointFunction = kept
+        vars(checkpointing).update(kept)
 
 
 def _uncompiled() -> AbstractContextManager[object]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import CheckpointError
 
 from pytest_cam.engine.passes.backward import gradients_at
 from pytest_cam.engine.passes.forward import frozen, plainly
@@ -22,7 +21,7 @@ from pytest_cam.engine.scores.targets import Scores, Target
 from pytest_cam.engine.subject import Subject
 from pytest_cam.engine.transformers.attention_blocks import Blocks, blocks_of
 from pytest_cam.engine.transformers.attention_probabilities import SeenAttention
-from pytest_cam.errors import IndependentScoreError, MethodError, ModelError, is_ours
+from pytest_cam.errors import IndependentScoreError, MethodError, is_ours
 
 __tracebackhide__ = is_ours
 
@@ -144,14 +143,7 @@ class _Formation:
 
         found = scores(skip)
         self.last_score = found.explained[0].score
-        try:
-            (gradient,) = gradients_at([self._attention[self._blocks.modules[number]]], found)
-        except CheckpointError as error:
-            raise ModelError(
-                f"block {name!r} is run by torch.utils.checkpoint, which runs it anew in the backward pass, and then "
-                "without what makes its attention visible; switch gradient checkpointing off, which an evaluation "
-                "gains nothing from"
-            ) from error
+        (gradient,) = gradients_at([self._attention[self._blocks.modules[number]]], found)
         if gradient is None:
             raise IndependentScoreError(
                 f"{score_of(found.explained[0].name)} does not depend on the attention in block {name}: no path "

@@ -11,6 +11,7 @@ from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode, _get_current_function_mode
+from torch.utils.checkpoint import checkpoint
 
 from pytest_cam import attend
 from pytest_cam.engine.model import module_tree
@@ -239,6 +240,23 @@ def test_maps_of_a_wide_head_are_the_same(
     )
     sparse = attend(wide, image, method=method, layer=layer, target=3).map
     assert "SparseLinear" in nodes[-1]
+    np.testing.assert_allclose(sparse, dense, rtol=1e-5, atol=1e-6)
+    assert sparse.max() > 0
+
+
+@pytest.mark.usefixtures("everything_is_wide")
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_maps_of_a_checkpointed_head_are_the_same(image: torch.Tensor, is_trained: bool) -> None:
+    class Checkpointed(WithHead):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.head(checkpoint(self.top, self.features(images).flatten(1), use_reentrant=False))  # type: ignore[no-any-return]
+
+        def top(self, values: torch.Tensor) -> torch.Tensor:
+            return functional.relu(self.hidden(values))
+
+    # Of a square weight, its transpose goes for it unseen.
+    plain, checkpointed = WithHead(768).eval(), Checkpointed(768).eval().requires_grad_(is_trained)
+    dense, sparse = (attend(model, image, layer="features", target=3).map for model in (plain, checkpointed))
     np.testing.assert_allclose(sparse, dense, rtol=1e-5, atol=1e-6)
     assert sparse.max() > 0
 

@@ -319,17 +319,24 @@ def test_block_in_inference_mode_is_an_error(model: Transformer, inputs: torch.T
     assert "the model runs block 'blocks.0' under torch.inference_mode" in found
 
 
-@pytest.mark.filterwarnings("ignore:.torch.cpu.amp.autocast")  # which torch 2.4 calls in there itself
-def test_checkpointed_block_is_an_error(model: Transformer, inputs: torch.Tensor) -> None:
+@pytest.mark.parametrize("use_reentrant", [True, False])
+@pytest.mark.parametrize("given", [{"method": "legrad"}, {"method": "gradcam++", "layer": "blocks.0.norm"}])
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_checkpointed_blocks_run_as_they_stand(
+    model: Transformer, inputs: torch.Tensor, use_reentrant: bool, given: dict[str, Any], is_trained: bool
+) -> None:
     class Checkpointed(Transformer):
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             tokens = self.embedded(inputs)
             for block in self.blocks:
-                tokens = checkpoint(block, tokens, use_reentrant=False)
+                tokens = checkpoint(block, tokens, use_reentrant=use_reentrant)
             return self.scores(tokens)
 
-    found = refused(ModelError, Checkpointed().double().eval(), inputs)
-    assert "switch gradient checkpointing off" in found
+    checkpointed = Checkpointed().double().eval().requires_grad_(is_trained)
+    checkpointed.load_state_dict(model.state_dict())
+    plain = attend(model, inputs[0], target=2, **given).map
+    np.testing.assert_allclose(attend(checkpointed, inputs[0], target=2, **given).map, plain, rtol=1e-6)
+    assert plain.max() > 0
 
 
 class Written(nn.Module):
