@@ -145,7 +145,7 @@ def _values(image: Image.Image, name: str) -> npt.NDArray[Any]:
     colours = np.zeros((256, 3), dtype=np.uint8)
     palette = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)
     colours[: len(palette)] = palette
-    used = np.unique(values)
+    used: npt.NDArray[Any] = np.flatnonzero(image.histogram())
     is_black, is_white = ~colours[used].any(axis=1), (colours[used] == 255).all(axis=1)
     if (is_black | is_white).all():
         shown: npt.NDArray[Any] = colours[values, 0]
@@ -171,15 +171,15 @@ def _set_pixels(values: npt.NDArray[Any], name: str) -> npt.NDArray[np.bool_]:
         raise RegionError(
             f"{name} has {values.dtype} values; accepted: bool or uint8. Say which belong to it: Mask({cure})"
         )
-    found = np.unique(values)
-    if np.count_nonzero(found) > 1:
+    # Of bools, too: those of Pillow's 1-bit images hold bytes of 255, by which equal masks would hash apart.
+    inside: npt.NDArray[np.bool_] = values != 0
+    if values.dtype != np.bool_ and (inside & (values != values.max())).any():
+        found = np.unique(values)  # only here: of a photo's mask it takes longer than decoding the file
         some = ", ".join(str(value) for value in found[:5])
         raise RegionError(
             f"{name} has {len(found)} different values ({some}{', ...' if len(found) > 5 else ''}); accepted: 0 and "
             f"one other. Of labels take one, Mask(array == {found[-1]}); of shades the upper half, Mask(array > 127)"
         )
-    # Of bools, too: those of Pillow's 1-bit images hold bytes of 255, by which equal masks would hash apart.
-    inside: npt.NDArray[np.bool_] = values != 0
     return inside
 
 

@@ -78,6 +78,14 @@ def test_png(tmp_path: Path, mode: str) -> None:
     assert Mask(tmp_path / "mask.png") == Mask(str(tmp_path / "mask.png")) == Mask(SPECKLED)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "P"])
+def test_pixels_of_a_mask_are_not_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    # Of a photo of 12 megapixels it takes longer than decoding the file.
+    Image.fromarray(SPECKLED.astype(np.uint8) * 255).convert(mode).save(tmp_path / "mask.png")
+    monkeypatch.setattr(np, "unique", lambda values: pytest.fail(f"{np.size(values)} pixels are sorted"))
+    assert Mask(tmp_path / "mask.png") == Mask(SPECKLED)
+
+
 @pytest.mark.parametrize("white_first", [False, True])
 @pytest.mark.parametrize("suffix", ["png", "gif"])
 def test_black_and_white_of_a_palette_are_what_is_shown(tmp_path: Path, suffix: str, *, white_first: bool) -> None:
