@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
 from inspect import signature
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
+from torch.utils.weak import WeakIdKeyDictionary
 
 from pytest_cam.errors import PreprocessError, is_ours, kind_of
 from pytest_cam.images.geometry import Preprocess
@@ -42,7 +42,8 @@ _FORMS: dict[str, Callable[[Image.Image], Any]] = {
     "an array (H, W, 3)": _as_array,
     "a uint8 tensor (3, H, W)": _as_tensor,
 }
-_taken: WeakKeyDictionary[Preprocess, str] = WeakKeyDictionary()
+# By which object it is: two that are equal to their class may take different ones.
+_taken: MutableMapping[Preprocess, str] = WeakIdKeyDictionary()
 
 
 def apply(preprocess: Preprocess, image: Image.Image) -> torch.Tensor:
@@ -145,7 +146,7 @@ def _takes_anything(preprocess: Preprocess) -> bool:
 def _form_of(preprocess: Preprocess) -> str | None:
     try:
         return _taken.get(preprocess)
-    except TypeError:  # neither hashable nor weakly referable: nothing to remember it by
+    except TypeError:  # not weakly referable: nothing to remember it by
         return None
 
 

@@ -6,16 +6,16 @@ import hashlib
 import pickle
 import sys
 import zlib
-from collections.abc import Hashable
+from collections.abc import Hashable, MutableMapping
 from contextlib import suppress
 from functools import lru_cache
 from types import FunctionType
 from typing import Any, NamedTuple, TypeAlias
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.weak import WeakIdKeyDictionary
 
 from pytest_cam.errors import NotAffineError, is_ours
 from pytest_cam.images.applying import apply
@@ -45,7 +45,8 @@ class _Found(NamedTuple):
 
 _BySize: TypeAlias = dict[tuple[int, int], _Found]
 
-_found: WeakKeyDictionary[Preprocess, _BySize] = WeakKeyDictionary()
+# By which object it is: whether two are equal is said by code of the user, which may fail, or look at other things.
+_found: MutableMapping[Preprocess, _BySize] = WeakIdKeyDictionary()
 
 
 def geometry_of(preprocess: Preprocess, image_size: tuple[int, int]) -> Geometry:
@@ -69,16 +70,17 @@ def geometry_of(preprocess: Preprocess, image_size: tuple[int, int]) -> Geometry
     """
     known = _known_of(preprocess)
     witness = _witness(preprocess, image_size)
-    if image_size not in known or known[image_size].witness != witness:
-        probe = Probe(preprocess, image_size, is_new=image_size in known or not known)
+    found = known.get(image_size)
+    if found is None or found.witness != witness:
+        probe = Probe(preprocess, image_size, is_new=found is not None or not known)
         try:
-            known[image_size] = _Found(probe.geometry(), witness)
+            found = _Found(probe.geometry(), witness)
         except NotAffineError as error:
-            known[image_size] = _Found(NotAffineError(str(error)), witness)
-    geometry = known[image_size].geometry
-    if isinstance(geometry, NotAffineError):
-        raise NotAffineError(str(geometry))
-    return geometry
+            found = _Found(NotAffineError(str(error)), witness)
+        known[image_size] = found
+    if isinstance(found.geometry, NotAffineError):
+        raise NotAffineError(str(found.geometry))
+    return found.geometry
 
 
 def _witness(preprocess: Preprocess, image_size: tuple[int, int]) -> tuple[int, ...]:
@@ -102,7 +104,7 @@ def _known_of(preprocess: Preprocess) -> _BySize:
     """Return what is known of a preprocess, or of one that is made alike."""
     try:
         return _found[preprocess]
-    except (KeyError, TypeError):  # not known, or neither hashable nor weakly referable
+    except (KeyError, TypeError):  # not known, or not weakly referable
         made_of = _made_of(preprocess)
     known = {} if made_of is None else _known_of_alike(made_of)
     with suppress(TypeError):

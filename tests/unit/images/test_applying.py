@@ -103,13 +103,34 @@ def test_what_it_takes_is_tried_once() -> None:
 
 
 def test_callable_that_cannot_be_remembered_works_too() -> None:
-    class Unhashable:
-        __hash__ = None
+    class Slotted:
+        __slots__ = ()
 
         def __call__(self, array: np.ndarray) -> np.ndarray:
             return array.astype(np.float32)
 
-    assert apply(Unhashable(), PHOTO).shape == (3, 8, 12)
+    for _ in range(2):
+        assert apply(Slotted(), PHOTO).shape == (3, 8, 12)
+
+
+def test_preprocesses_that_are_equal_to_their_class_may_take_different_things() -> None:
+    class Scaled:
+        def __init__(self, wants: type) -> None:
+            self.wants = wants
+
+        def __call__(self, image: Any) -> torch.Tensor:
+            assert isinstance(image, self.wants)
+            return v1.functional.to_tensor(image)
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Scaled)
+
+        def __hash__(self) -> int:
+            return 1
+
+    kept = [Scaled(Image.Image), Scaled(np.ndarray)]
+    for preprocess in kept:
+        assert apply(preprocess, PHOTO).shape == (3, 8, 12)
 
 
 def test_tensor_form_is_an_image_to_v2() -> None:

@@ -184,6 +184,28 @@ def test_what_cannot_be_pickled_is_looked_at_by_itself() -> None:
         assert _runs(Cropped(7, lambda: None)) > 8
 
 
+class Incomparable(Cropped):
+    """As a data class that holds arrays."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("the truth value of an array is ambiguous")
+
+    def __hash__(self) -> int:
+        return self.side
+
+
+class NoHash(Cropped):
+    def __hash__(self) -> int:
+        raise AttributeError("not ready yet")
+
+
+@pytest.mark.parametrize("kind", [Incomparable, NoHash])
+def test_what_users_say_of_equality_does_not_matter(kind: Any) -> None:
+    first, second = kind(4), kind(4)
+    assert _runs(first) > 8
+    assert _runs(second) == _runs(first) == 1
+
+
 class Emptied(Cropped):
     """Gives what it holds away where it is pickled."""
 
