@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch.utils.weak import WeakIdKeyDictionary
 
-from pytest_cam.errors import NotAffineError, is_ours
+from pytest_cam.errors import GeometryError, NotAffineError, is_ours
 from pytest_cam.images.applying import apply
 from pytest_cam.images.geometry import Geometry, Preprocess
 from pytest_cam.images.probing import Probe
@@ -77,6 +77,9 @@ def geometry_of(preprocess: Preprocess, image_size: tuple[int, int]) -> Geometry
             found = _Found(probe.geometry(), witness)
         except NotAffineError as error:
             found = _Found(NotAffineError(str(error)), witness)
+        except GeometryError:  # it is random: that it was not, or what is made alike, was luck
+            known.clear()
+            raise
         known[image_size] = found
     if isinstance(found.geometry, NotAffineError):
         raise NotAffineError(str(found.geometry))

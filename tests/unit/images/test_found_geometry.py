@@ -2,7 +2,8 @@
 
 import random
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import cycle, repeat
 from typing import Any
 
 import numpy as np
@@ -284,3 +285,24 @@ def test_random_preprocess_is_found_out_each_time() -> None:
     for _ in range(2):
         with pytest.raises(GeometryError, match="random"):
             geometry_of(v1.Compose([v1.RandomHorizontalFlip(0.5), v1.ToTensor()]), (8, 8))
+
+
+class Mirrored(Cropped):
+    """Mirrors the image wherever its class's generator says so."""
+
+    chances: Iterator[bool]
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        pixels = super().__call__(image)
+        return pixels.flip(2) if next(self.chances) else pixels
+
+
+def test_random_preprocess_that_passed_by_luck_is_no_proof_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Mirrored, "chances", repeat(False), raising=False)
+    assert _runs(Mirrored(7)) > 8
+    assert _runs(Mirrored(7)) == 1
+    monkeypatch.setattr(Mirrored, "chances", cycle([True, False]))
+    with pytest.raises(GeometryError, match="random"):
+        geometry_of(Mirrored(7), (8, 8))
+    monkeypatch.setattr(Mirrored, "chances", repeat(False))
+    assert _runs(Mirrored(7)) > 8
