@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_cam.attending import attend, attend_batch
+from pytest_cam.attending import attend, attend_batch, prepared_in
 from pytest_cam.attention import Attention
 from pytest_cam.checks.how import How, of_one_target, require_how
 from pytest_cam.engine.batches.coupling import are_apart
 from pytest_cam.engine.black_box import Model, state_of
 from pytest_cam.engine.further import seed_of
+from pytest_cam.engine.methods import method_named
 from pytest_cam.engine.scores.ready_targets import ReadyTarget
 from pytest_cam.errors import EmptyMapError, FlatMapError, PerturbationError, TargetError, VacuousError, is_ours
 from pytest_cam.images import drawing
 from pytest_cam.images.perturbations import Change, Move, Perturbation, perturbation, same
-from pytest_cam.images.preprocessing import PreparedImage, prepare
+from pytest_cam.images.preprocessing import PreparedImage
 from pytest_cam.measures.similarity import PEARSON_RANGE, is_flat, pearson
-from pytest_cam.randomness import RandomState
 from pytest_cam.verdicts.findings import Figure, Findings, View
 from pytest_cam.verdicts.judging import Asked, judge
 from pytest_cam.verdicts.limits import fallible_limit, least
@@ -108,8 +108,8 @@ def assert_attention_stable(
     """
     require_how(how, assert_attention_stable)
     limits = least(fallible_limit("at_least", at_least, "Pearson", *PEARSON_RANGE), _LEAST_ALIKE)
-    with RandomState():
-        prepared = prepare(img, how.get("preprocess"))
+    with state_of(model, [method_named(how.get("method", "gradcam++"))]) as state:
+        [prepared] = prepared_in(state, [img], how.get("preprocess"), "image")
     chosen = _chosen(under, prepared, how)
     attention = attend(model, img, **how)
     result = Stability(attention, ())
@@ -128,9 +128,14 @@ def assert_attention_stable(
 def _stability(
     model: Model, prepared: PreparedImage, chosen: list[Perturbation], attention: Attention, how: How
 ) -> Stability:
-    with RandomState():
-        changed = [_perturbed(each, prepared, attention) for each in chosen]
-    found = _explained(model, changed, attention, how)
+    with state_of(model, []) as state:
+        with state.users_code():
+            changed = [_perturbed(each, prepared, attention) for each in chosen]
+        together = are_apart(state)
+    if how.get("model_args") or how.get("model_kwargs"):  # which are for one image
+        together = False
+    asked = of_one_target(how, attention)
+    found = attend_batch(model, changed, **asked) if together else [attend(model, each, **asked) for each in changed]
     under = (
         Perturbed(str(each), other, _likeness(each, attention, other))
         for each, other in zip(chosen, found, strict=True)
@@ -166,15 +171,6 @@ def _perturbed(each: Perturbation, prepared: PreparedImage, attention: Attention
     if same(before, after):
         raise VacuousError(f"vacuous: {each} changes nothing in {prepared.source.name}, so its map cannot change")
     return after
-
-
-def _explained(model: Model, changed: list[Any], attention: Attention, how: How) -> list[Attention]:
-    asked = of_one_target(how, attention)
-    with state_of(model, []) as state:
-        together = are_apart(state)
-    if not together or how.get("model_args") or how.get("model_kwargs"):  # which are for one image
-        return [attend(model, each, **asked) for each in changed]
-    return attend_batch(model, changed, **asked)
 
 
 def _likeness(each: Perturbation, attention: Attention, other: Attention) -> float:

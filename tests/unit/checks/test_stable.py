@@ -256,6 +256,29 @@ def test_noise_is_the_seeds_and_leaves_the_global_generators_alone() -> None:
     assert torch.equal(state, torch.get_rng_state())
 
 
+ON_CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"))
+
+
+@pytest.mark.parametrize("device", ["cpu", ON_CUDA])
+def test_what_a_preprocess_and_a_function_do_to_the_model_and_its_generator_is_put_back(device: str) -> None:
+    model = Bright()
+    model.register_buffer("runs", torch.zeros(1, device=device))
+    generator = torch.cuda if device == "cuda" else torch
+
+    def seen(image: Image.Image) -> torch.Tensor:
+        model.runs += torch.rand(1, device=device)
+        return plain(image)
+
+    def brighter(image: Image.Image) -> Image.Image:
+        model.runs += torch.rand(1, device=device)
+        return image.point(lambda value: value + 9)
+
+    state = generator.get_rng_state()
+    assert_attention_stable(model, photo(), brighter, preprocess=seen, **HOW)
+    assert torch.equal(model.runs.cpu(), torch.zeros(1))
+    assert torch.equal(generator.get_rng_state(), state)
+
+
 def test_a_random_function_is_an_error() -> None:
     def jitter(image: torch.Tensor) -> torch.Tensor:
         return image + torch.rand_like(image)
