@@ -40,6 +40,8 @@ def _may_leave_out(inputs: Any, weight: Any, bias: Any = None) -> bool:
     constants = (weight,) if bias is None else (weight, bias)
     return (
         torch.is_grad_enabled()
+        # What torch.func transforms asks more of a function than there is here.
+        and not torch._C._are_functorch_transforms_active()
         and not torch.is_autocast_enabled(inputs.device.type)
         and (inputs.ndim == 3 or _is_one_of_a_wide_layer(inputs, weight))
         and inputs.requires_grad
@@ -55,6 +57,7 @@ def _is_one_of_a_wide_layer(inputs: torch.Tensor, weight: torch.Tensor) -> bool:
         and is_wide(weight)
         and weight.is_cpu
         and weight.dtype == torch.float32
+        and weight.layout == torch.strided
         and weight.is_contiguous()
     )
 
@@ -87,6 +90,6 @@ def _weighted_rows(weights: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """Return weights (1, n) @ rows (n, C), reading only the rows whose weight is not zero."""
     (some,) = weights[0].nonzero(as_tuple=True)
     # One sum after the other is taken by one thread.
-    starts = torch.arange(_THREADS_FED) * len(some) // _THREADS_FED
+    starts = torch.arange(_THREADS_FED, device=some.device) * len(some) // _THREADS_FED
     sums = functional.embedding_bag(some, rows, starts, mode="sum", per_sample_weights=weights[0, some])
     return sums.sum(dim=0, keepdim=True)
