@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from pytest_cam.errors import CamError, ImageError, is_ours, kind_of, with_article
 
@@ -144,7 +144,9 @@ def _from_pil(image: Image.Image, name: str) -> SourceImage:
             "yours to say: pass a uint8 array, or a tensor that is model input already"
         )
     try:
-        upright = ImageOps.exif_transpose(image)
+        image.load()  # a PNG may have its orientation after its pixels
+        is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        upright = ImageOps.exif_transpose(image) if is_turned else image  # which would copy it
         if "transparency" in upright.info:
             upright = upright.convert("RGBA")
         rgb = upright.convert("RGB")

@@ -32,6 +32,22 @@ def test_path_pil_and_array_give_the_same_pixels(two_pixels: Image.Image, tmp_pa
         assert loaded.rgb().tolist() == [[[*RED], [*GREEN]]]
 
 
+@pytest.mark.parametrize("form", ["path", "PIL image"])
+def test_upright_image_is_copied_once(
+    two_pixels: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    # Copying a photo of 12 megapixels takes as long as half of a small model's pass.
+    two_pixels.save(tmp_path / "two.png")
+    copies = []
+    copy = Image.Image.copy
+    monkeypatch.setattr(Image.Image, "copy", lambda image: copies.append(image.size) or copy(image))
+
+    loaded = load(two_pixels if form == "PIL image" else tmp_path / "two.png")
+
+    assert copies == [(2, 1)]
+    assert loaded.pixels is not two_pixels
+
+
 @pytest.mark.parametrize("as_path", [True, False])
 def test_exif_orientation_turns_the_image_upright(two_pixels: Image.Image, tmp_path: Path, as_path: bool) -> None:
     exif = Image.Exif()
