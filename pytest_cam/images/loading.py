@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import sys
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +28,9 @@ ACCEPTED = (
 )
 # Modes whose values PIL would clip, not scale, on the way to 8 bits.
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+# What was decoded, by a digest of the file, for as long as an attention holds it: decoding a photo takes longer than a
+# small model, and a test that asks ten things of one would hold ten of them.
+_decoded: WeakValueDictionary[bytes, Image.Image] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +115,14 @@ def _from_path(path: str) -> SourceImage:
     if not path:
         raise ImageError("img is an empty path; accepted: the path of an image file")
     try:
+        stored = Path(os.fsdecode(path)).read_bytes()
+        digest = hashlib.sha256(stored).digest()
+        pixels = _decoded.get(digest)
+        if pixels is not None and pixels.readonly:  # it no longer is where someone has drawn on it
+            return SourceImage(str(path), pixels.size, pixels)
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path)
+            image = Image.open(io.BytesIO(stored))
     except FileNotFoundError as error:
         raise ImageError(f"image file not found: {path}{_looked_for(path)}") from error
     except UnidentifiedImageError as error:
@@ -123,7 +135,11 @@ def _from_path(path: str) -> SourceImage:
     except (OSError, ValueError) as error:
         raise ImageError(f"image file is unreadable: {path} ({error})") from error
     with image:
-        return _from_pil(image, path)
+        source = _from_pil(image, path)
+    if isinstance(source.pixels, Image.Image):
+        source.pixels.readonly = 1
+        _decoded[digest] = source.pixels
+    return source
 
 
 def _looked_for(path: str) -> str:

@@ -1,12 +1,13 @@
 """What `img` may be, and what is said of everything else."""
 
+import os
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torchvision import tv_tensors
 
 from pytest_cam.errors import ImageError
@@ -46,6 +47,54 @@ def test_upright_image_is_copied_once(
 
     assert copies == [(2, 1)]
     assert loaded.pixels is not two_pixels
+
+
+def test_file_is_decoded_once_for_all_that_look_at_it(
+    two_pixels: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_pixels.save(tmp_path / "two.png")
+    (tmp_path / "copy.png").write_bytes((tmp_path / "two.png").read_bytes())
+    opened = []
+    open_ = Image.open
+    monkeypatch.setattr(Image, "open", lambda file: opened.append(file) or open_(file))
+
+    kept = [load(tmp_path / "two.png"), load(str(tmp_path / "two.png")), load(tmp_path / "copy.png")]
+    assert len(opened) == 1
+    assert len({id(loaded.pixels) for loaded in kept}) == 1
+    assert [Path(loaded.name).name for loaded in kept] == ["two.png", "two.png", "copy.png"]
+    assert {loaded.size for loaded in kept} == {(2, 1)}
+
+    del kept
+    load(tmp_path / "two.png")
+    assert len(opened) == 2  # nothing stays in memory that no attention holds
+
+
+def test_file_that_was_written_anew_is_decoded_anew(two_pixels: Image.Image, tmp_path: Path) -> None:
+    path = tmp_path / "photo.bmp"
+    two_pixels.save(path)
+    before, stat = load(path), path.stat()
+    Image.new("RGB", (2, 1), GREEN).save(path)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert path.stat().st_size == stat.st_size
+    assert load(path).rgb().tolist() == [[[*GREEN], [*GREEN]]]
+    assert before.rgb().tolist() == [[[*RED], [*GREEN]]]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda image: image.putpixel((0, 0), GREEN),
+        lambda image: image.paste(GREEN, (0, 0, 1, 1)),
+        lambda image: ImageDraw.Draw(image).rectangle((0, 0, 1, 1), fill=GREEN),
+    ],
+    ids=["putpixel", "paste", "draw"],
+)
+def test_what_is_drawn_on_one_does_not_show_on_the_next(two_pixels: Image.Image, tmp_path: Path, draw) -> None:
+    two_pixels.save(tmp_path / "two.png")
+    before = load(tmp_path / "two.png")
+    draw(before.pixels)
+    assert before.rgb()[0, 0].tolist() == [*GREEN]
+    assert load(tmp_path / "two.png").rgb().tolist() == [[[*RED], [*GREEN]]]
 
 
 @pytest.mark.parametrize("as_path", [True, False])
