@@ -43,7 +43,8 @@ def _set_threads(config: pytest.Config) -> None:
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     threads = threads_from(config, workers)
     # What only hands out tests to workers computes nothing, and need not wait for torch.
-    hands_out = config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput")
+    # By what xdist registers: a `--dist` in addopts hands out nothing where no `-n` goes with it.
+    hands_out = config.pluginmanager.has_plugin("dsession")
     if threads is None or hands_out or (workers == 1 and from_config(config, "threads") == "auto"):
         return
     import torch

@@ -99,3 +99,8 @@ def test_what_only_hands_out_tests_does_not_import_torch(pytester, forks, monkey
     run.assert_outcomes(passed=1)
 
     assert (pytester.path / "controller").read_text() == "False"
+
+
+def test_a_way_of_handing_out_tests_without_workers_to_hand_them_to_changes_nothing(pytester):
+    pytester.makepyfile("import torch\n\ndef test_it(): assert torch.get_num_threads() == 2")
+    pytester.runpytest_inprocess("--dist=loadfile", "--cam-threads=2").assert_outcomes(passed=1)
