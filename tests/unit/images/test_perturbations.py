@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -63,6 +65,21 @@ def test_noise_stays_within_8_bits() -> None:
     for level, least, greatest in ((0, 0, 127), (255, 128, 255)):
         noisy = np.asarray(Noise(0.1).changed(Image.new("RGB", (20, 20), (level,) * 3)))
         assert least <= noisy.min() <= noisy.max() <= greatest
+
+
+def test_noise_on_a_photo_takes_little_beside_the_photo_itself() -> None:
+    pixels = np.arange(300 * 400 * 3).reshape(300, 400, 3).astype(np.uint8)
+    photo = Image.fromarray(pixels)
+
+    tracemalloc.start()
+    noisy = np.asarray(Noise(0.1).changed(photo))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 4 * pixels.size
+    # And is what all of it at once would be.
+    drawn = pixels + np.random.default_rng(0).normal(0.0, 0.1 * 255, pixels.shape)
+    np.testing.assert_array_equal(noisy, drawn.round().clip(0, 255).astype(np.uint8))
 
 
 def test_strengths_by_default() -> None:
