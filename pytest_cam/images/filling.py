@@ -44,11 +44,14 @@ def filled(pixels: npt.NDArray[np.float32 | np.uint8], share: Share, fill: Fill)
     """
     require_fill(fill)
     stand_in = _FILLS[fill](pixels.astype(np.float32), share)
-    alpha = share[:, :, None].astype(np.float32)
-    mixed = (1 - alpha) * pixels + alpha * stand_in
-    if pixels.dtype == np.uint8:
-        mixed = mixed.round().clip(0, 255)
-    return np.where(alpha > 0, mixed.astype(pixels.dtype), pixels)
+    changed: npt.NDArray[np.float32 | np.uint8] = pixels.copy()
+    for row in np.flatnonzero(share.any(axis=1)):  # of a photo all at once are six times its numbers in float32
+        alpha = share[row, :, None].astype(np.float32)
+        mixed = (1 - alpha) * pixels[row] + alpha * stand_in[row]
+        if pixels.dtype == np.uint8:
+            mixed = mixed.round().clip(0, 255)
+        np.copyto(changed[row], mixed, where=alpha > 0, casting="unsafe")
+    return changed
 
 
 def blurred(pixels: Planes) -> Planes:

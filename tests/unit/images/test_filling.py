@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,19 @@ def test_standard_deviation_of_the_blur_is_a_quarter_of_the_longer_side():
     step[:, 32:] = 1.0
     # One of them, 16 pixels, beyond the edge: the normal distribution up to 1, less what is mirrored beyond 3.
     assert blurred(step)[4, 47:49, 0].mean() == pytest.approx(0.8413 - 0.0013, abs=0.005)
+
+
+def test_hiding_part_of_a_photo_mixes_that_part_alone():
+    pixels = np.full((300, 400, 3), 80, dtype=np.uint8)
+    share = np.zeros((300, 400))
+    share[100:150, 50:200] = 0.5
+
+    tracemalloc.start()
+    filled(pixels, share, "mean")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 6 * pixels.size  # of which 4 are its numbers in float32, and 1 is the result
 
 
 def test_mean_of_8_bits_is_rounded():
