@@ -291,6 +291,31 @@ def test_entries_that_no_check_asks_for_are_named(project):
     collected.stdout.no_fnmatch_line("*limits*")
 
 
+@pytest.mark.parametrize("args", [("--lf",), ("--setup-only",), ("test_suite.py::test_fails", "spotlight.py")])
+def test_run_that_leaves_tests_out_names_no_entry_of_these(project, args):
+    project.write(
+        test_suite="""
+        def test_passes(cam, model, photo):
+            cam.assert_attention_in_region(model, photo, LIT)
+
+        def test_fails(cam, model, photo):
+            assert False
+        """
+    )
+    (project.path / "limits.toml").write_text(
+        'format = 1\n[[limit]]\ntest = "test_suite.py::test_passes"\nnumber = 1\ncheck = "attention in box"\n'
+        'metric = "skill"\nat_least = 0.5\n'
+    )
+    whole = project.run("--cam-limits=limits.toml")
+
+    part = project.run("--cam-limits=limits.toml", *args)
+
+    whole.assert_outcomes(passed=1, failed=1)
+    whole.stdout.no_fnmatch_line("*limits in limits.toml*")
+    part.stdout.fnmatch_lines(["1 of 1 limits are of tests that did not run through"])
+    part.stdout.no_fnmatch_line("no check asked for*")
+
+
 def test_entries_of_tests_that_are_repeated_are_not_of_tests_that_are_gone(project):
     project.write(
         test_suite="""
