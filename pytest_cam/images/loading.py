@@ -26,6 +26,8 @@ ACCEPTED = (
     "a path, a PIL image, a uint8 array (H, W, 3) or (H, W), a uint8 tv_tensors.Image, or a float tensor (C, H, W) or "
     "(1, C, H, W) that is model input already"
 )
+# What Pillow raises on images that it cannot read; AVIF's decoder raises RuntimeError.
+DAMAGED = (OSError, SyntaxError, ValueError, RuntimeError)
 # Modes whose values PIL would clip, not scale, on the way to 8 bits.
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 # What was decoded, by a digest of the file, for as long as an attention holds it: decoding a photo takes longer than a
@@ -132,7 +134,7 @@ def _from_path(path: str) -> SourceImage:
             f"image file looks like a decompression bomb: {path}: {error} If it is trusted, raise "
             "PIL.Image.MAX_IMAGE_PIXELS"
         ) from error
-    except (OSError, ValueError) as error:
+    except DAMAGED as error:
         raise ImageError(f"image file is unreadable: {path} ({error})") from error
     with image:
         source = _from_pil(image, path)
@@ -161,14 +163,23 @@ def _from_pil(image: Image.Image, name: str) -> SourceImage:
         )
     try:
         image.load()  # a PNG may have its orientation after its pixels
-        is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-        upright = ImageOps.exif_transpose(image) if is_turned else image  # which would copy it
+        upright = _upright(image, name)
         if "transparency" in upright.info:
             upright = upright.convert("RGBA")
         rgb = upright.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
+    except DAMAGED as error:
         raise ImageError(f"image {name} is truncated or damaged: {error}") from error
     return SourceImage(str(name), rgb.size, rgb)
+
+
+def _upright(image: Image.Image, name: str) -> Image.Image:
+    try:
+        is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return ImageOps.exif_transpose(image) if is_turned else image  # which would copy it
+    except Exception as error:  # Pillow writes all of the EXIF data anew, and fails in many ways where some are damaged
+        raise ImageError(
+            f"image {name} cannot be turned upright: its EXIF data are damaged ({error}). Save it upright without them"
+        ) from error
 
 
 def _array_to_pil(array: npt.NDArray[Any]) -> Image.Image:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from pytest_cam.errors import RegionError, is_ours, kind_of
+from pytest_cam.images.loading import DAMAGED
 from pytest_cam.images.regions.base import Region, written
 from pytest_cam.images.regions.raster import Array, Bools, Lines
 from pytest_cam.images.regions.rle import decoded, encoded
@@ -128,7 +129,7 @@ def _read(path: str) -> npt.NDArray[Any]:
         raise RegionError(f"mask file not found: {path}") from error
     except UnidentifiedImageError as error:
         raise RegionError(f"mask file is unreadable: {path} is in no format that Pillow knows") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except (*DAMAGED, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise RegionError(f"mask file is unreadable: {path} ({error})") from error
 
 

@@ -1,6 +1,7 @@
 """What `img` may be, and what is said of everything else."""
 
 import os
+import struct
 import warnings
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from PIL import Image, features
 from torchvision import tv_tensors
 
-from pytest_cam.errors import ImageError
+from pytest_cam.errors import ImageError, RegionError
 from pytest_cam.images.loading import load
+from pytest_cam.images.regions import Mask
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -193,6 +196,16 @@ def _truncated(folder: Path) -> Path:
     return path
 
 
+def _odd_exif(folder: Path) -> Path:
+    """A photo that lies on its side, and whose resolution is a byte, not a fraction."""
+    path = folder / "odd.jpg"
+    orientation = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    resolution = struct.pack("<HHII", 0x011A, 1, 1, 72)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + orientation + resolution + bytes(4)
+    Image.new("RGB", (6, 4)).save(path, exif=exif)
+    return path
+
+
 def _text(folder: Path) -> Path:
     path = folder / "note.png"
     path.write_text("not an image")
@@ -206,6 +219,7 @@ def _text(folder: Path) -> Path:
         (lambda _: "photos/absent.png", [f"not found: photos/absent.png, looked for in {Path.cwd()}"]),
         (_text, ["unreadable", "note.png", "no format"]),
         (_truncated, ["truncated or damaged", "truncated.png"]),
+        (_odd_exif, ["odd.jpg cannot be turned upright", "EXIF data are damaged", "Save it upright"]),
         (lambda folder: folder, ["unreadable"]),
         (lambda _: np.zeros((4, 4, 3), np.float32), ["float32 array", "uint8", ".astype('uint8')", "tensor"]),
         (lambda _: np.zeros((4, 4, 3), np.int64), ["img is an int64 array", "uint8"]),
@@ -267,3 +281,14 @@ def test_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(ImageError, match=r"decompression bomb.*bomb\.png.*MAX_IMAGE_PIXELS"):
         load(tmp_path / "bomb.png")
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_damaged_avif_is_unreadable_as_any_other_file(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.avif"
+    Image.new("RGB", (16, 16)).save(path)
+    path.write_bytes(path.read_bytes().replace(b"av01", b"none"))
+    with pytest.raises(ImageError, match=r"unreadable: .*damaged\.avif \(Failed to decode"):
+        load(path)
+    with pytest.raises(RegionError, match=r"unreadable: .*damaged\.avif \(Failed to decode"):
+        Mask(path)
