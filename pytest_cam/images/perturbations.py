@@ -144,6 +144,9 @@ class Noise(Change):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sigma", _number("Noise(sigma=", self.sigma, "a share of the range, above 0", True))
+        if isinstance(self.seed, bool) or not isinstance(self.seed, Integral):
+            raise PerturbationError(f"Noise(seed={self.seed!r}); accepted: a whole number")
+        object.__setattr__(self, "seed", int(self.seed))
 
     def __str__(self) -> str:
         return "noise" if self.sigma == Noise.sigma else f"noise {self.sigma:g}"

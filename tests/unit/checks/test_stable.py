@@ -313,6 +313,8 @@ def test_perturbations_that_make_no_sense_are_named(under, error, names) -> None
         lambda: Shift(1.5),
         lambda: Brightness(1),
         lambda: Noise(0),
+        lambda: Noise(seed=None),
+        lambda: Noise(seed=1.5),
         lambda: Jpeg(100),
         lambda: Jpeg("a"),
     ],
@@ -325,7 +327,7 @@ def test_values_that_make_no_sense_are_named(make) -> None:
 def test_numbers_may_be_those_of_numpy() -> None:
     assert Shift(np.int64(2)) == Shift(2)
     assert Brightness(np.float32(0.5)) == Brightness(0.5)
-    assert Noise(np.float32(0.5)) == Noise(0.5)
+    assert Noise(np.float32(0.5), np.int64(-1)) == Noise(0.5, -1)
     assert Jpeg(np.int64(50)) == Jpeg(50)
     assert repr(Shift(np.int64(2))) == "Shift(cells=2)"
 

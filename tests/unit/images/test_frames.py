@@ -28,6 +28,7 @@ def test_box_in_image_pixels_stays_what_it_is(value: object) -> None:
         (MIRRORED, (0, 0, 10, 20), (30, 0, 40, 20)),
         (LETTERBOX, (10, 12.5, 20, 20), (20, 0, 40, 15)),
         (LETTERBOX, (10, 12, 20, 20), (20, 0, 40, 15)),  # half a pixel into the padding is a rounding
+        (CROP, (10, 10, 20, 41), (30, 15, 50, 45)),  # and so is a whole one
         (Geometry.identity((40, 20)), torch.tensor([1, 2, 3, 4]), (1, 2, 3, 4)),
     ],
 )

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
-from PIL import Image, features
+from PIL import Image, ImageDraw, features
 from torchvision import tv_tensors
 
 from pytest_cam.errors import ImageError, RegionError

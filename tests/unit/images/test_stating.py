@@ -65,6 +65,7 @@ def test_function_may_carry_its_geometry() -> None:
         ([(1, 0, float("nan")), (0, 1, 0)], "nan.*accepted: two rows of three finite"),
         ([(float("inf"), 0, 0), (0, 1, 0)], "inf.*accepted"),
         ([(1, 0.2, 0), (0, 1, 0)], r"0\.2.*turn by right angles"),
+        ([(0.2, 1, 0), (-1, 0, 40)], r"0\.2.*turn by right angles"),
         ([(1, 0, 0), (1, 0, 0)], "accepted"),
         ([(0, 0, 1), (0, 1, 0)], "accepted"),
         (np.zeros((2, 3)), "accepted"),
