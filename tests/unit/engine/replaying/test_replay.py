@@ -453,6 +453,83 @@ def test_model_that_is_replaced_in_place_before_the_layer_is_right_either_way(pi
     torch.testing.assert_close(replay(changed), expected)
 
 
+class Checked(Residual):
+    """Rectifies in place, in a module, what is read once more: replayed, what is read has not been rectified.
+
+    Args:
+        scores: From what is read and the layer's output to what the model returns.
+    """
+
+    def __init__(self, scores: Callable[[torch.Tensor, torch.Tensor], Any]) -> None:
+        super().__init__(JOINS["sum"])
+        self.early, self.layer, self.scores = nn.ReLU(inplace=True), nn.AvgPool2d(3, 1, 1), scores
+
+    def forward(self, images: torch.Tensor) -> Any:
+        features = self.stem(images)
+        self.early(features)
+        return self.scores(features, self.layer(features))
+
+
+@pytest.mark.parametrize(
+    ("scores", "sign", "why"),
+    [
+        # The layer's own output is positive: its negative shows nothing of what is read, or only that does.
+        (
+            lambda read, averaged: averaged.relu() * read,
+            1,
+            "replaying the layer's own output does not give the model's",
+        ),
+        (lambda read, averaged: averaged.neg().relu() * read.abs(), -1, "replaying another output does not give"),
+        # Where nothing can be compared, nothing shows that a replay is right.
+        (lambda read, averaged: Opaque(averaged * read), 1, "the model returns no tensors to compare"),
+    ],
+)
+def test_model_that_a_replay_would_get_wrong_runs_whole(
+    scores: Any, sign: int, why: str, picture: torch.Tensor
+) -> None:
+    model = Checked(scores).eval()
+    replay = Replay(model, model.layer, model, picture)
+    changed = sign * versions(replay, 3)
+    found, expected = replay(changed), whole(model, model.layer, picture, changed)
+    if isinstance(found, Opaque):
+        found, expected = found.tensor, expected.tensor
+    assert expected.any()
+    torch.testing.assert_close(found, expected)
+    assert replay.why.startswith(why)
+
+
+class _Weights(nn.Module):
+    """Returns a weight for each channel, (1, C), which is that of no image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.rand(1, 4))
+
+    def forward(self) -> torch.Tensor:
+        return self.weights.softmax(dim=1)
+
+
+class Weighted(Residual):
+    """Weighs its channels by what a module returns that begins with 1, as if it were a batch of one image."""
+
+    def __init__(self) -> None:
+        super().__init__(JOINS["sum"])
+        self.weights = _Weights()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        weights = self.weights().sum(dim=0)
+        return self.head((self.layer(self.stem(images)) * weights[:, None, None]).mean(dim=(2, 3)))
+
+
+def test_what_is_kept_of_no_image_is_not_replayed_for_several(picture: torch.Tensor) -> None:
+    # For a batch of three the weights would be repeated, and their sum three times what it is.
+    model = Weighted().eval()
+    replay = Replay(model, model.layer, model, picture)
+    changed = versions(replay, 3)
+    torch.testing.assert_close(replay(changed), whole(model, model.layer, picture, changed))
+    assert replay.why.startswith("replaying the layer's own output twice in a batch does not give the model's output")
+
+
 def test_error_of_the_model_leaves_it_as_it_was(picture: torch.Tensor) -> None:
     class Failing(Residual):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
