@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from pytest_cam.engine.replaying.replay import Replay
 from pytest_cam.errors import LayerError
@@ -512,22 +513,67 @@ class _Weights(nn.Module):
 class Weighted(Residual):
     """Weighs its channels by what a module returns that begins with 1, as if it were a batch of one image."""
 
-    def __init__(self) -> None:
+    def __init__(self, weigh: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__(JOINS["sum"])
-        self.weights = _Weights()
+        self.weights, self.weigh = _Weights(), weigh
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        weights = self.weights().sum(dim=0)
-        return self.head((self.layer(self.stem(images)) * weights[:, None, None]).mean(dim=(2, 3)))
+    def forward(self, images: torch.Tensor) -> Any:
+        weights = self.weights()
+        features = self.layer(self.stem(images)) * self.weigh(weights)[:, None, None]
+        return self.head(features.mean(dim=(2, 3))), torch.tensor(len(weights))
 
 
-def test_what_is_kept_of_no_image_is_not_replayed_for_several(picture: torch.Tensor) -> None:
-    # For a batch of three the weights would be repeated, and their sum three times what it is.
-    model = Weighted().eval()
+@pytest.mark.parametrize(
+    ("weigh", "why"),
+    [
+        # For a batch of three the weights would be repeated, and their sum three times what it is; or fit nothing; or
+        # their number, which is returned, too, would be another.
+        (lambda weights: weights.sum(dim=0), "replaying the layer's own output twice in a batch does not give"),
+        (lambda weights: weights.squeeze(0), "a replay raised RuntimeError"),
+        (lambda weights: weights.mean(dim=0), "replaying the layer's own output twice in a batch does not give"),
+    ],
+)
+def test_what_is_kept_of_no_image_is_not_replayed_for_several(weigh: Any, why: str, picture: torch.Tensor) -> None:
+    model = Weighted(weigh).eval()
     replay = Replay(model, model.layer, model, picture)
+    assert replay.why.startswith(why)
     changed = versions(replay, 3)
     torch.testing.assert_close(replay(changed), whole(model, model.layer, picture, changed))
-    assert replay.why.startswith("replaying the layer's own output twice in a batch does not give the model's output")
+
+
+def test_scores_that_are_not_finite_are_no_reason_to_run_whole(picture: torch.Tensor) -> None:
+    class Masked(Residual):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            masked = torch.tensor([0.0, 1.0, float("-inf"), float("inf"), float("nan")])
+            return super().forward(images) + masked
+
+    model = Masked(JOINS["sum"]).eval()
+    replay = Replay(model, model.layer, model, picture)
+    assert (replay.is_sound, replay.why) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        (lambda model, hook: model.stem.register_forward_pre_hook(hook), "there are forward hooks on 'stem'"),
+        (lambda model, hook: register_module_forward_pre_hook(hook), "there are forward hooks on all modules"),
+        (lambda model, hook: register_module_forward_hook(hook), "there are forward hooks on all modules"),
+    ],
+)
+def test_hooks_of_the_user_see_what_a_replay_would_leave_out(place: Any, why: str, picture: torch.Tensor) -> None:
+    model = Residual(JOINS["sum"]).eval()
+    model.stem = nn.Sequential(model.stem)
+    seen: list[nn.Module] = []
+    handle = place(model, lambda module, *_: seen.append(module))
+    try:
+        replay = Replay(model, model.layer, model, picture)
+        seen.clear()
+        replay(versions(replay, 2))
+    finally:
+        handle.remove()
+    assert replay.why == why
+    assert model.stem in seen
+    assert why.endswith("'stem'") or model.stem[0] in seen
 
 
 def test_error_of_the_model_leaves_it_as_it_was(picture: torch.Tensor) -> None:
