@@ -186,6 +186,16 @@ def test_files_can_be_read_by_others(tmp_path, evidence):
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o644}
 
 
+def test_pictures_are_compressed_fast(tmp_path, evidence):
+    write_artifact(tmp_path, evidence, CONTEXT)
+
+    levels = set()
+    for path in tmp_path.glob("*.png"):
+        _, stream = path.read_bytes().split(b"IDAT", 1)
+        levels.add(stream[1] >> 6)  # FLEVEL of RFC 1950: 0 fastest, 1 fast, 2 the default, 3 smallest
+    assert levels == {1}
+
+
 def test_write_that_fails_in_the_middle_leaves_no_half_file_and_keeps_what_was_there(tmp_path, evidence):
     (tmp_path / "panel.png").write_bytes(b"of an earlier run")
 
