@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_cam.running import id_of, is_in_ci, plain_id
+from pytest_cam.running import Running, id_of, is_in_ci, plain_id
 
 
 @pytest.mark.parametrize("options", [{"loadgroup": True}, {"dist": "loadgroup"}])
@@ -58,3 +58,23 @@ def test_ci_may_be_set_to_say_that_there_is_none(given: str, expected: bool, mon
 def test_without_ci_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     assert not is_in_ci()
+
+
+def test_a_check_within_subtests_is_named_from_the_innermost_outwards() -> None:
+    running = Running("test_a.py::test_red")
+    for ended in (2, 1, 3):
+        for _ in range(ended):
+            running.begin_subtest()
+            running.end_subtest()
+        running.begin_subtest()
+
+    assert running.named("attention in box") == "attention in box after 3 subtests of subtest 2 of subtest 3"
+
+
+def test_a_subtest_that_ends_after_its_test_is_no_error() -> None:
+    running = Running("test_a.py::test_red")
+    running.begin_subtest()
+    running.end()
+    running.end_subtest()
+
+    assert running.subtests == [1]
