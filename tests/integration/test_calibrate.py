@@ -545,6 +545,33 @@ def test_check_in_a_finalizer_that_a_test_adds_to_a_fixture_that_others_share_ha
     ]
 
 
+def test_check_after_the_last_test_is_held_to_its_limit_where_the_run_calibrates(project):
+    with (project.path / "conftest.py").open("a") as conftest:
+        conftest.write(
+            """
+
+def pytest_sessionfinish(session):
+    from spotlight import DARK, photo, spotlight
+    from pytest_cam import AttentionError, assert_attention_in_region
+
+    if session.testscollected:  # and not in what only hands out tests
+        with pytest.raises(AttentionError):
+            assert_attention_in_region(spotlight(), photo(), DARK)
+        open("held", "w").close()
+"""
+        )
+    project.write(
+        test_suite="""
+        def test_looks(model, photo):
+            assert_attention_in_region(model, photo, LIT)
+        """
+    )
+
+    project.run("--cam-calibrate").assert_outcomes(passed=1)
+
+    assert (project.path / "held").exists()
+
+
 @pytest.mark.parametrize("node", ["request.node", "request.session"])
 def test_check_at_the_end_of_a_module_has_no_number_in_its_last_test(project, node):
     project.write(
