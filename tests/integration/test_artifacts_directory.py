@@ -129,6 +129,14 @@ def test_fails_of_something_else(cam, model, photo):
         raise RuntimeError("not about attention")
     cam.assert_attention_in_region(model, photo, DARK)
 
+@pytest.fixture
+def breaks():
+    if IS_FIXED:
+        raise RuntimeError("nor is this")
+
+def test_is_not_set_up(breaks, cam, model, photo):
+    cam.assert_attention_in_region(model, photo, DARK)
+
 @pytest.mark.skipif(IS_FIXED, reason="does not run")
 def test_skipped(cam, model, photo):
     cam.assert_attention_in_region(model, photo, DARK)
@@ -154,13 +162,18 @@ def test_artifacts_of_earlier_runs_go_when_their_tests_run_again(project):
         "test_fixed": 2,
         "test_fails_once_less": 2,
         "test_fails_of_something_else": 1,
+        "test_is_not_set_up": 1,
         "test_skipped": 1,
         "test_deselected": 1,
     }
     after = {name: len(documents) for name, documents in project.documents().items()}
     assert after == {"test_fails_once_less": 1, "test_skipped": 1, "test_deselected": 1}
     result.stdout.fnmatch_lines(
-        ["pictures of 1 failed check in *", "removed 4 artifacts of earlier runs of these tests"]
+        [
+            "*- attention -*",
+            "pictures of 1 failed check in *",
+            "removed 5 artifacts of earlier runs of these tests",
+        ]
     )
     assert len(list(project.directory.glob("*/notes.txt"))) == 2
     assert len(list(project.directory.iterdir())) == 3 + 2
