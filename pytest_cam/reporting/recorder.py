@@ -70,8 +70,8 @@ class RunSummary:
             self._removed, errors = remove_earlier(self._directory, self._ran, self._folders)
         except OSError as error:  # of the directory itself
             errors = [error]
-        for each in errors:
-            self._errors.append(sendable(f"an artifact of an earlier run could not be removed: {each}"))
+        # What an OSError says of a path can be sent to any stream.
+        self._errors += [f"an artifact of an earlier run could not be removed: {each}" for each in errors]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where the pictures are, and what could not be written."""

@@ -10,6 +10,7 @@ from pytest_cam import AttentionError
 from pytest_cam.reporting.directory import DIRECTORY_KEY
 from pytest_cam.reporting.naming import folder_name
 from pytest_cam.reporting.recorder import RunSummary, record
+from pytest_cam.running import sendable
 
 
 @pytest.fixture
@@ -168,11 +169,13 @@ def test_summary_tells_expected_failures_apart(pytestconfig, tmp_path, terminal,
     assert terminal.lines == [f"pictures of {said} in {tmp_path}"]
 
 
-def test_earlier_artifact_that_cannot_be_removed_is_told_and_fails_nothing(pytestconfig, tmp_path, terminal):
-    folder = tmp_path / folder_name("test", 0)
+@pytest.mark.parametrize("name", ["artifacts", "\udcff"])
+def test_earlier_artifact_that_cannot_be_removed_is_told_and_fails_nothing(pytestconfig, tmp_path, terminal, name):
+    directory = tmp_path / name
+    folder = directory / folder_name("test", 0)
     (folder / "panel.png" / "mine").mkdir(parents=True)
     (folder / "attention.json").write_text('{"test": "test", "files": ["panel.png"]}')
-    summary, session = RunSummary(tmp_path, pytestconfig), SimpleNamespace(exitstatus=pytest.ExitCode.OK)
+    summary, session = RunSummary(directory, pytestconfig), SimpleNamespace(exitstatus=pytest.ExitCode.OK)
     for when in ("call", "teardown"):
         summary.pytest_runtest_logreport(told("passed", when))
 
@@ -182,7 +185,7 @@ def test_earlier_artifact_that_cannot_be_removed_is_told_and_fails_nothing(pytes
     assert session.exitstatus == pytest.ExitCode.OK
     (line,) = terminal.lines
     assert line.startswith("an artifact of an earlier run could not be removed: ")
-    assert str(folder / "panel.png") in line
+    assert sendable(str(folder / "panel.png")) in line
 
 
 def test_other_earlier_artifacts_are_removed_all_the_same_and_the_next_run_tries_again(
