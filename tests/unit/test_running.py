@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_cam.running import Running, id_of, is_in_ci, plain_id
+from pytest_cam.running import Agreed, Key, Running, fixture_of_several, id_of, is_in_ci, plain_id
 
 
 @pytest.mark.parametrize("options", [{"loadgroup": True}, {"dist": "loadgroup"}])
@@ -78,3 +78,23 @@ def test_a_subtest_that_ends_after_its_test_is_no_error() -> None:
     running.end_subtest()
 
     assert running.subtests == [1]
+
+
+def test_the_limit_of_a_test_goes_before_that_of_all_its_repetitions_and_that_before_its_functions() -> None:
+    running, names = Running(), ["test_a.py::test_red[dog-1-2]", "test_a.py::test_red[dog]", "test_a.py::test_red"]
+    running.begin(names[0], function=names[2], once=names[1])
+    given = {Key(name, 1, "attention in box", "skill"): Agreed(at_least=0.1 * n) for n, name in enumerate(names, 1)}
+    for key in list(given):
+        running.agreed = given
+        assert running.agreed_for(1, "attention in box", "skill") == given.pop(key)
+
+    assert running.agreed_for(1, "attention in box", "skill") is None
+
+
+def test_fixtures_that_tests_share_leave_no_wrapper_on_their_nodes() -> None:
+    node = SimpleNamespace(addfinalizer=lambda finalizer: None, listchain=lambda: [node])
+    before = node.addfinalizer
+    with fixture_of_several(SimpleNamespace(node=node, addfinalizer=node.addfinalizer)):
+        assert node.addfinalizer is not before
+
+    assert node.addfinalizer is before
