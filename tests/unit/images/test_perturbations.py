@@ -42,6 +42,10 @@ def test_shift_by_half_of_the_shorter_side_is_too_much(grid: tuple[int, int]) ->
     assert Shift(1).moved(PLACES, grid).shape == PLACES.shape
 
 
+def test_shift_by_less_than_half_of_the_shorter_side_is_not() -> None:
+    assert Shift(1).moved(PLACES, (3, 9)).shape == PLACES.shape
+
+
 def test_brightness_of_an_input_is_told_from_its_least_value() -> None:
     assert Brightness(2).changed(torch.tensor([-1.0, 0.0, 3.0])).tolist() == [-1.0, 1.0, 7.0]
     assert Brightness(0.5).changed(torch.tensor([-1.0, 0.0, 3.0])).tolist() == [-1.0, -0.5, 1.0]

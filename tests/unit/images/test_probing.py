@@ -149,6 +149,13 @@ def test_random_generator_of_its_own_is_found_out(axis: int) -> None:
         geometry_of(mirrored_at_times, (60, 40))
 
 
+def test_middle_stays_where_a_turn_is_too_small_to_matter() -> None:
+    turned = v1.Compose(
+        [lambda image: image.rotate(0.25, Image.Resampling.BILINEAR), v1.CenterCrop(160), v1.ToTensor()]
+    )
+    assert geometry_of(turned, (224, 224)).matrix == ((1, 0, -32), (0, 1, -32))
+
+
 def test_trimming_by_content_is_not_affine() -> None:
     def trimmed(image: Image.Image) -> torch.Tensor:
         return v1.functional.to_tensor(image.crop(image.getbbox() or (0, 0, 8, 8)))

@@ -191,6 +191,7 @@ def test_number_of_cells_is_checked(cells: object) -> None:
         (~(Box(0, 0, 1, 1) | (2, 2, 3, 3)), "~((0, 0, 1, 1) | (2, 2, 3, 3))"),
         (Box(0, 0, 1, 1).dilate(), "(0, 0, 1, 1) widened by 1 cell"),
         (as_mask((0, 0, 2, 2)).dilate(1.5), "mask of 4 pixels in (0, 0, 2, 2) widened by 1.5 cells"),
+        (as_mask((0, 0, 2, 2)).widened(3, 2, SIZE), "mask of 4 pixels in (0, 0, 2, 2) widened by 3 x 2 px"),
         (Box(0, 0, 1, 1) | [(n, 0, n + 1, 1) for n in range(4)], "union of 5 regions"),
     ],
 )
