@@ -28,6 +28,12 @@ def test_quarter_of_a_pixel_is_a_quarter() -> None:
     assert Polygon([(1, 1), (1.5, 1), (1.5, 1.5), (1, 1.5)]).coverage(SQUARE)[1].tolist() == [0, 0.25, 0, 0]
 
 
+def test_corner_between_upright_edges_is_exact_inside_a_pixel() -> None:
+    corner = Polygon([(0, 0), (4, 0), (4, 1.3), (1.7, 1.3), (1.7, 4), (0, 4)])
+    boxes = Box(0, 0, 4, 1.3) | Box(0, 0, 1.7, 4)
+    np.testing.assert_allclose(corner.coverage(SQUARE), boxes.coverage(SQUARE), atol=1e-9)
+
+
 def test_flat_edge_is_right_to_a_hundredth_of_its_pixels() -> None:
     slope = Polygon([(0, 0), (4, 1), (4, 4), (0, 4)])
     np.testing.assert_allclose(slope.coverage(SQUARE)[0], [7 / 8, 5 / 8, 3 / 8, 1 / 8], atol=0.07)
