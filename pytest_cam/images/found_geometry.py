@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sys
+import warnings
 import zlib
 from collections.abc import Hashable, MutableMapping
 from contextlib import suppress
@@ -123,13 +124,15 @@ def _known_of_alike(made_of: Hashable) -> _BySize:
 def _made_of(preprocess: Preprocess) -> Hashable | None:
     """Return what is equal for what is made alike: of the same classes and functions, with the same values.
 
-    None where that cannot be told, as of a lambda, where it would take long, as where a model is held, or where a
+    None where that cannot be told, as of an open file, where it would take long, as where a model is held, or where a
     class has a way of its own to be pickled.
     """
     digest = _Digest()
     pickler = _Pickler(digest)
     try:
-        pickler.dump(preprocess)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what will no longer be pickled one day
+            pickler.dump(preprocess)
     except Exception:  # whatever code of the user may raise that was not written to be pickled
         return None
     return digest.of_all.digest(), tuple(pickler.named)
@@ -168,10 +171,18 @@ class _Pickler(pickle.Pickler):
             self.named.append(value)
         elif isinstance(value, (torch.Tensor, np.ndarray)):
             _require_little(value.nbytes)
+        if isinstance(value, FunctionType) and "<" in value.__qualname__:  # a lambda, or one within another function
+            return tuple, (self._parts_of(value),)
         if isinstance(value, torch.Tensor):  # which would be written with its address
             return tuple, ((type(value), str(value.dtype), tuple(value.shape), bytes(_bytes_of(value))),)
         _require_plain(type(value))
         return NotImplemented
+
+    def _parts_of(self, function: FunctionType) -> tuple[Any, ...]:
+        """Return what makes a function that has no name to be found by: its text, and what it holds."""
+        self.named[-1] = code = function.__code__  # equal each time that the same lines are run
+        held = tuple(cell.cell_contents for cell in function.__closure__ or ())
+        return code.co_filename, function.__defaults__, function.__kwdefaults__, vars(function), held
 
 
 def _require_little(size: int) -> None:

@@ -1,7 +1,10 @@
 """How a preprocess moves pixels is found once, and anew when it was changed."""
 
+import copyreg
 import random
+import threading
 import tracemalloc
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import cycle, repeat
 from typing import Any
@@ -182,7 +185,94 @@ def test_what_is_made_of_other_values_is_looked_at_by_itself(other: Cropped) -> 
 
 def test_what_cannot_be_pickled_is_looked_at_by_itself() -> None:
     for _ in range(2):
-        assert _runs(Cropped(7, lambda: None)) > 8
+        assert _runs(Cropped(7, threading.Lock())) > 8
+
+
+class Outdated:
+    """Warns where it is pickled, as what itertools has does from Python 3.12 on."""
+
+    def __call__(self) -> None: ...
+
+
+def test_what_warns_where_it_is_pickled_is_looked_at_by_itself(recwarn: pytest.WarningsRecorder) -> None:
+    def reduced(held: Outdated) -> Any:
+        warnings.warn("Pickle support will be removed", DeprecationWarning, stacklevel=2)
+        return Outdated, ()
+
+    copyreg.pickle(Outdated, reduced)  # type: ignore[arg-type]  # a function of the objects, as it asks for
+    for _ in range(2):
+        assert _runs(Cropped(7, Outdated())) > 8
+    assert not recwarn.list
+
+
+def _local(side: int, runs: list[int], sign: str = "") -> Callable[[Image.Image], torch.Tensor]:
+    """Return what a fixture returns that defines its preprocess itself; the number of runs is not what it holds."""
+    count = runs.append
+    _COUNTS[sign] = count
+
+    def cropped(image: Image.Image, sign: str = sign) -> torch.Tensor:
+        _COUNTS[sign](1)
+        return v1.functional.center_crop(v1.functional.to_tensor(image), [side, side])
+
+    return cropped
+
+
+_COUNTS: dict[str, Callable[[int], None]] = {}
+
+
+def test_function_that_a_fixture_defines_anew_is_run_once_more() -> None:
+    runs: list[int] = []
+    geometry_of(_local(4, runs), (8, 8))
+    assert len(runs) > 8
+    runs.clear()
+    found = geometry_of(_local(4, runs), (8, 8))
+    assert len(runs) == 1
+    runs.clear()
+    assert geometry_of(_local(6, runs), (8, 8)) != found  # it holds something else
+    assert len(runs) > 8
+    runs.clear()
+    geometry_of(_local(4, runs, "b"), (8, 8))  # and another default
+    assert len(runs) > 8
+
+
+def test_lambda_is_known_by_its_text_and_what_it_holds() -> None:
+    runs: list[int] = []
+
+    def compose(held: str) -> v1.Compose:
+        _COUNTS["lambda"] = runs.append
+        return v1.Compose([lambda image: (held and _COUNTS["lambda"](1)) or image, v1.CenterCrop(4), v1.ToTensor()])  # type: ignore[func-returns-value]
+
+    geometry_of(compose("a"), (8, 8))
+    runs.clear()
+    geometry_of(compose("a"), (8, 8))
+    assert len(runs) == 1
+    runs.clear()
+    geometry_of(compose("b"), (8, 8))
+    assert len(runs) > 8
+
+
+def test_functions_of_the_same_text_in_two_files_are_two() -> None:
+    runs: list[int] = []
+    text = "def make(runs):\n    return lambda image: runs.append(1) or image.crop((0, 0, 4, 4))"
+    made = []
+    for name in ("a/conftest.py", "b/conftest.py"):
+        home: dict[str, Any] = {"__name__": "conftest"}
+        exec(compile(text, name, "exec"), home)
+        made.append(home["make"])
+    to_tensor = v1.ToTensor()
+    geometry_of(v1.Compose([made[0]([]), to_tensor]), (8, 8))
+    geometry_of(v1.Compose([made[1](runs), to_tensor]), (8, 8))
+    assert len(runs) > 8
+
+
+def test_function_that_holds_itself_is_looked_at_by_itself() -> None:
+    def made() -> Callable[..., torch.Tensor]:
+        def again(image: Image.Image, deep: bool = True) -> torch.Tensor:
+            return again(image, deep=False) if deep else v1.functional.to_tensor(image)
+
+        return again
+
+    assert geometry_of(made(), (8, 8)) == geometry_of(made(), (8, 8))
 
 
 class Incomparable(Cropped):
