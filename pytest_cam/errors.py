@@ -189,12 +189,18 @@ def is_ours(excinfo: Any) -> bool:
 __tracebackhide__ = is_ours
 
 
-def end_at_users_line(excinfo: Any) -> None:
+def end_at_users_line(excinfo: Any, longrepr: Any) -> None:
     """Let the traceback of an error of this package's own end at the user's line: a debugger stops where it ends.
+
+    Where there is no such line, as in a test that is torn down, the frames that pytest offers to show say nothing.
 
     Args:
         excinfo: The `pytest.ExceptionInfo` of an error that has been reported.
+        longrepr: How pytest shows it.
     """
+    shown: Any = getattr(longrepr, "reprtraceback", None)
+    if is_ours(excinfo) and str(getattr(shown, "extraline", "")).startswith("All traceback entries are hidden"):
+        shown.extraline = None
     entry, last = excinfo.tb, None
     while entry is not None:
         if entry.tb_frame.f_globals.get("__tracebackhide__") is not is_ours:

@@ -256,7 +256,7 @@ def pytest_runtest_makereport(
 
         note_checks(report)
     if call.excinfo is not None and (errors := sys.modules.get("pytest_cam.errors")) is not None:
-        errors.end_at_users_line(call.excinfo)
+        errors.end_at_users_line(call.excinfo, report.longrepr)
     if call.when == "teardown":
         RUNNING.end()
         if CAM_KEY in item.stash:

@@ -29,6 +29,33 @@ def test_errors_of_ours_show_the_users_line_only(project):
         assert "pytest_cam/" not in line.replace("\\", "/"), line
 
 
+def test_no_frames_are_offered_where_there_is_no_users_line(project):
+    # The frames of a test that is torn down are pytest's and ours, and the message says where the hook is written.
+    project.write(
+        test_leaks="""
+        @pytest.fixture
+        def fails_in_teardown():
+            yield
+            raise RuntimeError("fixture")
+
+        def test_leak(cam, model):
+            model[0].register_forward_hook(lambda *_: None)
+
+        def test_leak_and_more(fails_in_teardown, cam, model):
+            model[0].register_forward_hook(lambda *_: None)
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines(
+        ["E *HookLeakError: *(test_leaks.py:15)*", "E *RuntimeError: fixture", "E *HookLeakError: *(test_leaks.py:18)*"]
+    )
+    result.stdout.fnmatch_lines(["ERROR test_leaks.py::test_leak - *HookLeakError: *"])
+    result.stdout.no_fnmatch_line("*--full-trace*")
+
+
 @pytest.mark.parametrize("plugin_args", [("-p", "no:xdist")], ids=["plain"])
 def test_failures_that_another_plugin_keeps_hold_no_images(project):
     project.write(
