@@ -63,6 +63,17 @@ def apply(preprocess: Preprocess, image: Image.Image) -> torch.Tensor:
     Raises:
         PreprocessError: It cannot be called, it fails, or it returns something else than one input.
     """
+    made = _made(preprocess, image)
+    first, last = (made.shape[axis] in (1, 3) for axis in (0, 2))
+    if last and not first:
+        raise PreprocessError(
+            f"the preprocess {name_of(preprocess)} returned a {made.dtype} tensor {tuple(made.shape)}, which looks as "
+            f"if it had its channels last; accepted: {ACCEPTED}, that is .permute(2, 0, 1) of it"
+        )
+    return made
+
+
+def _made(preprocess: Preprocess, image: Image.Image) -> torch.Tensor:
     if not callable(preprocess):
         raise PreprocessError(
             f"preprocess is {kind_of(preprocess)}; accepted: a callable from an RGB PIL image to a "

@@ -144,6 +144,14 @@ def test_tensor_form_is_an_image_to_v2() -> None:
     assert seen == [False, False, (3, 8, 12)]
 
 
+def test_tensor_with_channels_last_is_an_error() -> None:
+    def forgot_to_permute(image: Any) -> torch.Tensor:
+        return torch.from_numpy(np.array(image)).float()  # of a tensor (3, H, W) this would be an input
+
+    with pytest.raises(PreprocessError, match=r"tensor \(8, 12, 3\), .*channels last; accepted: .*permute\(2, 0, 1\)"):
+        apply(forgot_to_permute, PHOTO)
+
+
 @pytest.mark.parametrize(
     ("output", "words"),
     [
