@@ -22,7 +22,7 @@ from transformers import CLIPImageProcessor, ConvNextImageProcessor, ViTImagePro
 
 from pytest_cam.errors import GeometryError
 from pytest_cam.images.applying import apply
-from pytest_cam.images.probing import geometry_of
+from pytest_cam.images.found_geometry import geometry_of
 
 # It would ask the network for a newer version of itself.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
