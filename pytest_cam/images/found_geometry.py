@@ -167,22 +167,23 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, value: Any) -> Any:
         """Leave nearly everything to the class above; see `pickle.Pickler`."""
+        if isinstance(value, FunctionType) and "<" in value.__qualname__:  # a lambda, or one within another function
+            self.named.append(value.__code__)  # which is equal each time that the same lines are run
+            return tuple, (_parts_of(value),)
         if isinstance(value, (type, FunctionType)):
             self.named.append(value)
-        elif isinstance(value, (torch.Tensor, np.ndarray)):
+        if isinstance(value, (torch.Tensor, np.ndarray)):
             _require_little(value.nbytes)
-        if isinstance(value, FunctionType) and "<" in value.__qualname__:  # a lambda, or one within another function
-            return tuple, (self._parts_of(value),)
         if isinstance(value, torch.Tensor):  # which would be written with its address
             return tuple, ((type(value), str(value.dtype), tuple(value.shape), bytes(_bytes_of(value))),)
         _require_plain(type(value))
         return NotImplemented
 
-    def _parts_of(self, function: FunctionType) -> tuple[Any, ...]:
-        """Return what makes a function that has no name to be found by: its text, and what it holds."""
-        self.named[-1] = code = function.__code__  # equal each time that the same lines are run
-        held = tuple(cell.cell_contents for cell in function.__closure__ or ())
-        return code.co_filename, function.__defaults__, function.__kwdefaults__, vars(function), held
+
+def _parts_of(function: FunctionType) -> tuple[Any, ...]:
+    """Return what makes a function that has no name to be found by, beside its code: its file, and what it holds."""
+    held = tuple(cell.cell_contents for cell in function.__closure__ or ())
+    return function.__code__.co_filename, function.__defaults__, function.__kwdefaults__, vars(function), held
 
 
 def _require_little(size: int) -> None:

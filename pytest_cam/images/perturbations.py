@@ -76,7 +76,7 @@ class Shift(Move):
     cells: int = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.cells, bool) or not isinstance(self.cells, Integral) or self.cells == 0:
+        if not _is_whole(self.cells) or self.cells == 0:
             raise PerturbationError(f"Shift(cells={self.cells!r}); accepted: a whole number of cells other than 0")
         object.__setattr__(self, "cells", int(self.cells))
 
@@ -144,7 +144,7 @@ class Noise(Change):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sigma", _number("Noise(sigma=", self.sigma, "a share of the range, above 0", True))
-        if isinstance(self.seed, bool) or not isinstance(self.seed, Integral):
+        if not _is_whole(self.seed):
             raise PerturbationError(f"Noise(seed={self.seed!r}); accepted: a whole number")
         object.__setattr__(self, "seed", int(self.seed))
 
@@ -176,7 +176,7 @@ class Jpeg(Change):
     quality: int = 75
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.quality, Integral) and 1 <= self.quality <= 95
+        whole = _is_whole(self.quality) and 1 <= self.quality <= 95
         quality = _number("Jpeg(quality=", self.quality, "a whole number from 1 to 95", whole)
         object.__setattr__(self, "quality", int(quality))
 
@@ -267,6 +267,10 @@ def same(first: Pixels, second: Pixels) -> bool:
     if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
         return torch.equal(first, second)
     return np.array_equal(np.asarray(first), np.asarray(second))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _number(call: str, value: Any, accepted: str, is_accepted: bool) -> float:

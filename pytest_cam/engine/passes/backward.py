@@ -143,7 +143,8 @@ def _requiring_graphs(tensors: Sequence[torch.Tensor]) -> Iterator[None]:
         pairs = zip(node.next_functions, found, strict=True)
         needed = [gradient for (function, _), gradient in pairs if function is not None and gradient is not None]
         # Zeros are none the less right without a graph: what cuts a gradient off returns them.
-        if _has_graph(given) and any(not gradient.requires_grad and gradient.any() for gradient in needed):
+        has_graph = any(gradient is not None and gradient.requires_grad for gradient in given)
+        if has_graph and any(not gradient.requires_grad and gradient.any() for gradient in needed):
             cut[node.name().removesuffix("Backward")] = None
 
     nodes = dict.fromkeys(node for tensor in tensors for node in nodes_behind(tensor))
@@ -158,10 +159,6 @@ def _requiring_graphs(tensors: Sequence[torch.Tensor]) -> Iterator[None]:
             f"the backward of {' and '.join(cut)} leaves the graph, by NumPy, .detach() or no_grad(), so it cannot be "
             "differentiated"
         )
-
-
-def _has_graph(gradients: Sequence[torch.Tensor | None]) -> bool:
-    return any(gradient is not None and gradient.requires_grad for gradient in gradients)
 
 
 def _gradients(

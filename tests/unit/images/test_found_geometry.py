@@ -205,19 +205,18 @@ def test_what_warns_where_it_is_pickled_is_looked_at_by_itself(recwarn: pytest.W
     assert not recwarn.list
 
 
+_COUNTS: dict[str, Callable[[int], None]] = {}
+
+
 def _local(side: int, runs: list[int], sign: str = "") -> Callable[[Image.Image], torch.Tensor]:
     """Return what a fixture returns that defines its preprocess itself; the number of runs is not what it holds."""
-    count = runs.append
-    _COUNTS[sign] = count
+    _COUNTS[sign] = runs.append
 
     def cropped(image: Image.Image, sign: str = sign) -> torch.Tensor:
         _COUNTS[sign](1)
         return v1.functional.center_crop(v1.functional.to_tensor(image), [side, side])
 
     return cropped
-
-
-_COUNTS: dict[str, Callable[[int], None]] = {}
 
 
 def test_function_that_a_fixture_defines_anew_is_run_once_more() -> None:
