@@ -25,6 +25,9 @@ _attributes = operator.attrgetter("__dict__")  # which takes half as long as `va
 OF_EACH_MODULE = frozenset(vars(nn.Module()))
 # From how many values on a linear layer is called wide: 16 MiB in float32, more than a head of a thousand classes has.
 _WIDE = 1 << 22
+# From how many values on the weights of convolutions of 1 x 1 are many: those of a ResNet-50 have 12 million, of a
+# network of depthwise ones 2 million.
+_MANY = 1 << 22
 _RANDOM = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 
 
@@ -98,6 +101,13 @@ class ModuleTree:
         """Whether any of the modules is a wide linear layer, by `is_wide`."""
         return any(map(_is_wide_layer, self.modules)) if self.kept is None else self.kept.has_wide_layers
 
+    @property
+    def has_many_pointwise_weights(self) -> bool:
+        """Whether much of a pass is convolutions of 1 x 1."""
+        if self.kept is None:
+            return sum(map(_values_of_pointwise, self.modules)) >= _MANY
+        return self.kept.has_many_pointwise_weights
+
     def each(self, name: str) -> Iterator[Any]:
         """Return an attribute of every module."""
         if self.kept is not None:
@@ -141,6 +151,7 @@ class _Kept:
         weights_to_lay_out: How many values the weights hold that convolutions lay out anew in each pass for an input
             with its channels last.
         has_wide_layers: Whether any of the modules is a wide linear layer.
+        has_many_pointwise_weights: Whether much of a pass is convolutions of 1 x 1.
         own: Of each that has attributes which not every module has, what gets these from its dict, and the dict.
         next_hook: The number that torch's next hook would have had when hooks were last looked for.
         hooked: Whether there were any.
@@ -159,6 +170,7 @@ class _Kept:
     sizes: list[int]
     weights_to_lay_out: int
     has_wide_layers: bool
+    has_many_pointwise_weights: bool
     own: list[tuple[Callable[[dict[str, Any]], Any], dict[str, Any]]]
     next_hook: int = -1
     hooked: bool = True
@@ -181,6 +193,7 @@ class _Kept:
             list(map(len, attributes)),
             sum(map(_values_to_lay_out, modules)),
             any(map(_is_wide_layer, modules)),
+            sum(map(_values_of_pointwise, modules)) >= _MANY,
             [(operator.itemgetter(*names), held) for held in attributes if (names := held.keys() - OF_EACH_MODULE)],
         )
 
@@ -257,6 +270,11 @@ def is_wide(weight: torch.Tensor) -> bool:
 def _is_wide_layer(module: nn.Module) -> bool:
     weight = module._parameters.get("weight") if isinstance(module, nn.Linear) else None
     return weight is not None and is_wide(weight)
+
+
+def _values_of_pointwise(module: nn.Module) -> int:
+    weight = module._parameters.get("weight") if isinstance(module, nn.Conv2d) else None
+    return weight.numel() if weight is not None and weight.shape[2:] == (1, 1) else 0
 
 
 def modules_of(model: nn.Module) -> list[nn.Module]:
