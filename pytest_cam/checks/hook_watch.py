@@ -65,7 +65,8 @@ class ModelWatch:
             left: HookTable = {
                 key: value for key, value in hooks_on(model).items() if key not in before and not _lasts(value[-1])
             }
-            remove_hooks(model, set(left))
+            if left:  # to walk through a large model is slow, and most tests leave nothing
+                remove_hooks(model, set(left))
             leaks += [_leak(model, *value) for value in left.values()]
         self._models.clear()
         if leaks:
