@@ -15,7 +15,7 @@ from pytest_cam.engine.black_box import Model, State, state_of
 from pytest_cam.engine.combining import fused, smoothed
 from pytest_cam.engine.explaining import explain, methods_named, tell_of_ignored_targets
 from pytest_cam.engine.further import Further, require_known, seed_of
-from pytest_cam.engine.layers import FusedLayers, LayerLike, LayersLike
+from pytest_cam.engine.layers import FusedLayers, LayerLike, LayersLike, region_hint
 from pytest_cam.engine.model.requirements import require_device
 from pytest_cam.engine.scores.ready_targets import ReadyTarget
 from pytest_cam.engine.scores.targets import Target, Targets, one_each
@@ -234,7 +234,7 @@ def require_one(verb: str, layer: Any = None, method: Any = None, target: Any = 
         if isinstance(value, (list, tuple)):
             raise error(
                 f"{name} is a list of {len(value)}; {verb} takes one {name}, and attend(..., {name}=[...]) gives an "
-                "attention for each"
+                f"attention for each{region_hint(value)}"
             )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from numbers import Real
+from typing import Any, TypeAlias
 
 from torch import nn
 
 from pytest_cam.errors import LayerError, is_ours, kind_of, nearest
+from pytest_cam.images.regions import Region
 
 __tracebackhide__ = is_ours
 
@@ -76,16 +78,26 @@ def resolve(model: nn.Module, layer: LayerLike) -> Layer | None:
     Raises:
         LayerError: There is no such layer in the model.
     """
-    if layer is None or layer == AUTO:
+    if layer is None:
         return None
     if isinstance(layer, str):
-        return _by_name(model, layer)
+        return None if layer == AUTO else _by_name(model, layer)
     if isinstance(layer, nn.Module):
         return Layer(name_of(model, layer), layer)
     raise LayerError(
         f"layer is {kind_of(layer)}; accepted: a dotted name such as 'layer4.1', a module of the model, an "
         "index into its explainable layers such as -1, or None or 'auto' for the last layer with spatial extent"
+        f"{region_hint(layer)}"
     )
+
+
+def region_hint(layer: Any) -> str:
+    """Return what to add to the error of a layer that is a region: the two were most likely swapped."""
+    box = layer.tolist() if hasattr(layer, "tolist") else layer
+    is_box = isinstance(box, (list, tuple)) and len(box) == 4 and all(isinstance(side, Real) for side in box)
+    if not is_box and not isinstance(layer, Region):
+        return ""
+    return ". It looks like a region, which comes before the layer: (model, img, box, layer)"
 
 
 def resolve_all(model: nn.Module, layer: LayersLike) -> list[Layer] | None:

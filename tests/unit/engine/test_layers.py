@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from pytest_cam import attend
+from pytest_cam import Box, assert_attention_in_region, attend
 from pytest_cam.engine.layers import name_of, resolve
 from pytest_cam.errors import LayerError
 
@@ -74,3 +75,24 @@ def test_layer_of_another_kind_is_an_error(
 ) -> None:
     with pytest.raises(LayerError, match=rf"layer is {named}; accepted: a dotted name"):
         attend(classifier, picture, layer=layer)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(1, 1, 5, 5), [1.0, 1.0, 5.5, 5.5], np.array([1, 1, 5, 5]), torch.tensor([1.0, 1.0, 5.0, 5.0]), Box(1, 1, 5, 5)],
+    ids=["tuple", "list", "array", "tensor", "Box"],
+)
+def test_region_in_the_place_of_the_layer_is_told_where_it_belongs(
+    classifier: nn.Sequential, picture: torch.Tensor, box: Any
+) -> None:
+    with pytest.raises(LayerError, match=r"looks like a region, .* before the layer: \(model, img, box, layer\)$"):
+        assert_attention_in_region(classifier, picture, "layer", box)
+
+
+@pytest.mark.parametrize("layer", [["stem", "layer"], ["a", "b", "c", "d"], np.zeros((3, 3)), torch.zeros(())])
+def test_other_wrong_layer_is_not_taken_for_a_region(
+    classifier: nn.Sequential, picture: torch.Tensor, layer: Any
+) -> None:
+    with pytest.raises(LayerError) as caught:
+        assert_attention_in_region(classifier, picture, (1, 1, 5, 5), layer)
+    assert "region," not in str(caught.value)
