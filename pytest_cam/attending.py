@@ -252,7 +252,7 @@ def _attend(
 ) -> list[list[Attention]]:
     """Return, for each image, one attention for each layer, method and target."""
     options = further.get("method_options")
-    methods = methods_named(method, options)
+    methods = methods_named(method, options, model)
     with state_of(model, methods) as state:
         require_device(state.device, device)
         prepared = prepared_in(state, images, preprocess, frame)

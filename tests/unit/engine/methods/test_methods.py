@@ -68,6 +68,14 @@ def test_unknown_method_answers_with_the_nearest(
     assert f"there is no method {name!r}. {suggested}" in str(caught.value)
 
 
+@pytest.mark.parametrize("layer", [None, "gradcam"])
+def test_layer_in_the_place_of_the_method_is_told_so(
+    classifier: nn.Sequential, picture: torch.Tensor, layer: str | None
+) -> None:
+    with pytest.raises(MethodError, match=r"^there is no method 'stem'\. It is a layer of the model: layer='stem'$"):
+        attend(classifier, picture, layer=layer, method="stem")
+
+
 def test_gradcam_plus_plus_keeps_its_digits_near_the_pole() -> None:
     # 2 + G sum A is about 1e-4 in three cells: two numbers of about 2 cancel there.
     activations = torch.tensor([[[[-1.7, 0.3], [-1.1, -0.8]]]])
