@@ -70,6 +70,8 @@ def read_limits(path: Path) -> dict[Key, Entry]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin it with a mark
+    except FileNotFoundError:
+        raise SettingError(f"limits file {path} does not exist; pytest --cam-calibrate writes it") from None
     except OSError as error:
         raise SettingError(f"limits file {path} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
