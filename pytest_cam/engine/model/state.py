@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from itertools import chain, repeat
+from mimetypes import guess_type
 from typing import Any
 
 import torch
@@ -228,7 +229,11 @@ def _hint(value: object) -> str:
             ": an exported program has no layers to explain; pass the module that was exported, or, to occlusion and "
             "rise, what its method module() returns"
         )
-    if isinstance(value, (str, os.PathLike)):
+    is_path = isinstance(value, (str, os.PathLike))
+    is_photo = is_path and (guess_type(str(value))[0] or "").startswith("image/")
+    if is_photo or hasattr(value, "__array__") or hasattr(value, "__array_interface__"):  # Pillow's have the latter
+        return ". It looks like an image, which comes after the model: (model, img)"
+    if is_path:
         return (
             f". A file is loaded first, by torch.jit.load({str(value)!r}) or onnxruntime.InferenceSession"
             f"({str(value)!r}); occlusion and rise explain what that returns"

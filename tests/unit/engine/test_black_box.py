@@ -7,6 +7,7 @@ import random
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import pytest_cam.engine.methods as registry
@@ -216,6 +218,16 @@ def test_a_file_is_no_model_and_how_to_load_it_is_said(picture: torch.Tensor) ->
     )
     with pytest.raises(ModelError, match=said):
         attend("m.pt", picture, method="occlusion")
+
+
+@pytest.mark.parametrize(
+    "img",
+    [torch.zeros(3, 4, 4), np.zeros((4, 4, 3), np.uint8), Image.new("RGB", (4, 4)), "dog.png", Path("dog.JPG")],
+    ids=["tensor", "array", "PIL image", "str", "Path"],
+)
+def test_an_image_in_the_place_of_the_model_is_told_where_it_belongs(img: Any, network: nn.Sequential) -> None:
+    with pytest.raises(ModelError, match=r"\. It looks like an image, which comes after the model: \(model, img\)$"):
+        attend(img, network)
 
 
 def test_an_exported_program_that_takes_no_single_image_says_so(picture: torch.Tensor) -> None:
