@@ -110,7 +110,8 @@ def load(img: Any) -> SourceImage:
         return _from_pil(img, getattr(img, "filename", "") or "PIL image")
     if isinstance(img, (str, os.PathLike)):
         return _from_path(os.fspath(img))
-    raise ImageError(f"img is {kind_of(img)}; accepted: {ACCEPTED}")
+    hint = ". Several images are for attend_batch(model, images)" if isinstance(img, (list, tuple)) else ""
+    raise ImageError(f"img is {kind_of(img)}; accepted: {ACCEPTED}{hint}")
 
 
 def _from_path(path: str) -> SourceImage:

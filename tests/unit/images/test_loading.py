@@ -248,6 +248,8 @@ def _text(folder: Path) -> Path:
         (lambda _: Image.new("I", (2, 2)), ["8 bits", "'I'"]),
         (lambda _: 7, ["int", "a path, a PIL image"]),
         (lambda _: None, ["img is None;"]),
+        (lambda _: ["a.png", "b.png"], ["img is a list;", "Several images are for attend_batch(model, images)"]),
+        (lambda _: ("a.png",), ["img is a tuple;", "Several images are for attend_batch(model, images)"]),
     ],
 )
 def test_what_cannot_be_used_is_named(make, words: list[str], tmp_path: Path) -> None:
