@@ -100,10 +100,11 @@ def index_named(name: str, class_names: Sequence[str] | None) -> int:
     Raises:
         TargetError: No class names are known, none is this one, or several are.
     """
+    hint = f". As a class index it is a number: target={int(name)}" if name.isdecimal() else ""
     if class_names is None:
         raise TargetError(
             f"target {name!r} is a class name, and no class names are known: pass class_names=[...], or override the "
-            "`cam_class_names` fixture"
+            f"`cam_class_names` fixture{hint}"
         )
     wanted = in_one_line(name)
     # To look for its last word is faster than to lay each in one line: there may be many names, and many targets.
@@ -115,6 +116,7 @@ def index_named(name: str, class_names: Sequence[str] | None) -> int:
     if not found:
         raise TargetError(
             f"there is no class {name!r}. {nearest(name, dict.fromkeys(filter(None, map(in_one_line, class_names))))}"
+            f"{hint.removeprefix('.')}"
         )
     return found[0]
 

@@ -140,6 +140,7 @@ def test_labels_that_do_not_exclude_one_another_have_probabilities_of_their_own(
         (torch.tensor(0.5), r"target is tensor\(0\.5000\); accepted"),
         ({"class": 1}, "accepted: a class index, a class name, a callable"),
         ("dog", "'dog' is a class name, and no class names are known"),
+        ("1", r"'1' is a class name, .* `cam_class_names` fixture\. As a class index it is a number: target=1$"),
         (lambda row: row, r"returned a tensor \(2,\); accepted: one scalar"),
         (lambda row: torch.fft.fft(row)[1], r"returned a complex scalar; accepted: a real one"),
         (lambda row: row.sum().item(), r"returned a float; accepted: a scalar tensor \(without \.item\(\)\)"),
@@ -155,6 +156,7 @@ def test_target_that_names_no_score_is_an_error(target: Any, message: str) -> No
     ("target", "names", "message"),
     [
         ("dgo", ["cat", "dog"], "there is no class 'dgo'. Did you mean 'dog'"),
+        ("1", ["cat", "dog"], r"there is no class '1'\. .* 'dog'\. As a class index it is a number: target=1$"),
         ("dog", ["dog", "dog"], r"'dog' names 2 classes \(0, 1\); pass the class index"),
         (0, ["cat", "dog", "cow"], "3 class names for a model with 2 classes"),
     ],
