@@ -233,6 +233,8 @@ def _hint(value: object) -> str:
     is_photo = is_path and (guess_type(str(value))[0] or "").startswith("image/")
     if is_photo or hasattr(value, "__array__") or hasattr(value, "__array_interface__"):  # Pillow's have the latter
         return ". It looks like an image, which comes after the model: (model, img)"
+    if isinstance(value, Mapping):
+        return ". A state dict is loaded into a model first: model.load_state_dict(weights)"
     if is_path:
         return (
             f". A file is loaded first, by torch.jit.load({str(value)!r}) or onnxruntime.InferenceSession"

@@ -220,6 +220,11 @@ def test_a_file_is_no_model_and_how_to_load_it_is_said(picture: torch.Tensor) ->
         attend("m.pt", picture, method="occlusion")
 
 
+def test_a_state_dict_is_no_model_and_how_to_load_it_is_said(network: nn.Sequential, picture: torch.Tensor) -> None:
+    with pytest.raises(ModelError, match=r"OrderedDict; .* a class\)\. A state dict .*load_state_dict\(weights\)$"):
+        attend(network.state_dict(), picture)
+
+
 @pytest.mark.parametrize(
     "img",
     [torch.zeros(3, 4, 4), np.zeros((4, 4, 3), np.uint8), Image.new("RGB", (4, 4)), "dog.png", Path("dog.JPG")],
