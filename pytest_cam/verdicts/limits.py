@@ -206,7 +206,9 @@ def limit_within(name: str, value: Any, of: str, low: float, high: float) -> flo
     if number is None:
         raise LimitError(f"{name} is {value!r}; accepted: a number")
     if math.isinf(number) or not low <= number <= high:  # which no NaN is within
-        raise LimitError(f"{name}={number:g} is outside the range of {of}, {bound_said(low)} to {bound_said(high)}")
+        hint = f"; {number:g}% is {number / 100:g}" if high == 1 and 2 <= number <= 100 else ""
+        accepted = f"{bound_said(low)} to {bound_said(high)}"
+        raise LimitError(f"{name}={number:g} is outside the range of {of}, {accepted}{hint}")
     return number
 
 
