@@ -49,7 +49,8 @@ def as_region(value: Any) -> Region:
         value = value.tolist()
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         hint = ". COCO's run lengths are Mask(rle), and its boxes Box.xywh(*bbox)" if isinstance(value, Mapping) else ""
-        hint = ". A mask's file is Mask(path)" if isinstance(value, str) else hint
+        hint = ". A layer goes to layer=" if isinstance(value, str) or hasattr(value, "named_modules") else hint
+        hint += ", and a mask's file is Mask(path)" if isinstance(value, str) else ""
         raise RegionError(f"region is {_short(value)}; {_ACCEPTED}{hint}")
     if not value:
         raise RegionError(f"region is {value!r}, no box at all, so nothing can be measured there; {_ACCEPTED}")

@@ -85,6 +85,8 @@ def test_turned_torchvision_boxes_are_an_error() -> None:
         (np.zeros((5, 2)), ["shape (5, 2)", "Polygon(array)"]),
         ([(1, 2), (8, 2), (8, 9), (1, 9)], ["number 0: region is (1, 2)", "corners of Polygon(points)"]),
         ("mask.png", ["'mask.png'", "Mask(path)"]),
+        ("layer3", ["'layer3'", "A layer goes to layer="]),
+        (torch.nn.Conv2d(3, 4, 1), ["Conv2d", "A layer goes to layer="]),
         ([[0, 0, 4, 0, 0, 4]], ["number 0", "COCO", "Polygon(numpy.reshape(numbers, (-1, 2)))"]),
         (7, ["region is 7", "Polygon(points)"]),
     ],
