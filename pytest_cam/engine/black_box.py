@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import update_wrapper
+from inspect import isfunction
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -92,9 +93,11 @@ def state_of(model: Model, methods: Sequence[Method]) -> State:
     if _is_opaque(model):
         if needing:
             *first, last = map(repr, names_for_any_callable())
+            is_named = isfunction(model) and model.__name__.isidentifier()  # which a lambda is not
+            hint = f". If it makes the model, call it: {model.__name__}()" if is_named else ""
             raise ModelError(
                 f"model is {kind_of(model)}, and {needing[0]} needs the layers of a torch.nn.Module; methods "
-                f"for any callable are {', '.join(first)} and {last}"
+                f"for any callable are {', '.join(first)} and {last}{hint}"
             )
         return BlackBox(model)
     return ModelState(model, opens=bool(needing))  # type: ignore[arg-type]  # what is no module is refused there

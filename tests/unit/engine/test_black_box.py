@@ -220,6 +220,14 @@ def test_a_file_is_no_model_and_how_to_load_it_is_said(picture: torch.Tensor) ->
         attend("m.pt", picture, method="occlusion")
 
 
+def test_a_function_that_makes_the_model_is_told_to_be_called(network: nn.Sequential, picture: torch.Tensor) -> None:
+    def make_network() -> nn.Sequential:
+        return network
+
+    with pytest.raises(ModelError, match=r"'rise' and 'occlusion'\. If it makes the model, call it: make_network\(\)$"):
+        attend(make_network, picture)  # type: ignore[arg-type]
+
+
 def test_a_state_dict_is_no_model_and_how_to_load_it_is_said(network: nn.Sequential, picture: torch.Tensor) -> None:
     with pytest.raises(ModelError, match=r"OrderedDict; .* a class\)\. A state dict .*load_state_dict\(weights\)$"):
         attend(network.state_dict(), picture)
