@@ -79,7 +79,7 @@ def assert_attention_class_discriminative(
         CamError: As for `attend`.
     """
     require_how(how, assert_attention_class_discriminative)
-    _require_askable(targets, regions, how)
+    _require_askable(model, targets, regions, how)
     of_cosine, of_skill = _limits(at_most, at_least, regions is not None)
     asked: dict[str, Any] = {**how, "target": list(targets)}
     attentions: list[Attention] = attend(model, img, frame=frame, **asked)
@@ -96,7 +96,7 @@ def assert_attention_class_discriminative(
     return attentions
 
 
-def _require_askable(targets: Sequence[Target], regions: Sequence[Any] | None, how: How) -> None:
+def _require_askable(model: Model, targets: Sequence[Target], regions: Sequence[Any] | None, how: How) -> None:
     if how.get("target") is not None:
         raise TargetError("target= is given beside targets=[...]; accepted: the targets alone")
     if not isinstance(targets, (list, tuple)) or len(targets) < 2:
@@ -107,7 +107,7 @@ def _require_askable(targets: Sequence[Target], regions: Sequence[Any] | None, h
         raise RegionError(
             f"regions is {given} for {len(targets)} targets; accepted: a list with one for each, in their order"
         )
-    method = method_named(how.get("method", "gradcam++"))
+    method = method_named(how.get("method", "gradcam++"), model)
     if not method.takes_a_target:
         raise MethodError(
             f"{method.name} has the same map for every target, so it cannot tell classes apart; take another method"

@@ -108,7 +108,7 @@ def assert_attention_stable(
     """
     require_how(how, assert_attention_stable)
     limits = least(fallible_limit("at_least", at_least, "Pearson", *PEARSON_RANGE), _LEAST_ALIKE)
-    with state_of(model, [method_named(how.get("method", "gradcam++"))]) as state:
+    with state_of(model, [method_named(how.get("method", "gradcam++"), model)]) as state:
         [prepared] = prepared_in(state, [img], how.get("preprocess"), "image")
     chosen = _chosen(under, prepared, how)
     attention = attend(model, img, **how)

@@ -46,7 +46,7 @@ _told: set[str] = set()
 def methods_named(names: Any, options: Mapping[str, Any] | None, model: Any) -> list[Method]:
     """Return the methods of some names, after checking that each option is one of theirs.
 
-    The model is there for the message: layers and methods are swapped at times.
+    The model is as for `method_named`.
 
     Raises:
         MethodError: There is no such method, the list is empty or names one twice, or no method has such an option.
@@ -54,7 +54,7 @@ def methods_named(names: Any, options: Mapping[str, Any] | None, model: Any) -> 
     given = list(names) if isinstance(names, (list, tuple)) else [names]
     if not given:
         raise MethodError("the list of methods is empty; accepted: one method or more")
-    methods = [_method_named(name, model) for name in given]
+    methods = [method_named(name, model) for name in given]
     for index, method in enumerate(methods):
         if method in methods[:index]:
             raise MethodError(f"the list of methods names {method.name!r} twice; each gives one attention")
@@ -66,15 +66,6 @@ def methods_named(names: Any, options: Mapping[str, Any] | None, model: Any) -> 
                 f"{nearest(option, accepted) or 'It has none.'}"
             )
     return methods
-
-
-def _method_named(name: Any, model: Any) -> Method:
-    try:
-        return method_named(name)
-    except MethodError:
-        if isinstance(model, torch.nn.Module) and isinstance(name, str) and name in [*dict(model.named_modules())][1:]:
-            raise MethodError(f"there is no method {name!r}. It is a layer of the model: layer={name!r}") from None
-        raise
 
 
 def explain(

@@ -180,11 +180,12 @@ def register_method(name: str) -> Callable[[AnyFunction], AnyFunction]:
     return register
 
 
-def method_named(name: object) -> Method:
+def method_named(name: object, model: Any = None) -> Method:
     """Return the method of that name.
 
     Args:
         name: That of a built-in method, of a registered one, or of an entry point in the group `pytest_cam.methods`.
+        model: What will be explained: a layer of it is at times given for the method.
 
     Raises:
         MethodError: There is no such method or more than one, or what an entry point stands for is no method.
@@ -195,6 +196,8 @@ def method_named(name: object) -> Method:
             found = _from_entry_points(name)
         if found is not None:
             return found
+        if name and hasattr(model, "named_modules") and name in dict(model.named_modules()):
+            raise MethodError(f"there is no method {name!r}. It is a layer of the model: layer={name!r}")
     raise MethodError(f"there is no method {name!r}. {nearest(name, method_names())}")
 
 

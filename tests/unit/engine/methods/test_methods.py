@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from pytest_cam import attend
+from pytest_cam import assert_attention_class_discriminative, assert_attention_stable, attend
 from pytest_cam.engine.methods import METHODS, method_named
 from pytest_cam.errors import MethodError
 
@@ -68,12 +70,14 @@ def test_unknown_method_answers_with_the_nearest(
     assert f"there is no method {name!r}. {suggested}" in str(caught.value)
 
 
-@pytest.mark.parametrize("layer", [None, "gradcam"])
+@pytest.mark.parametrize(
+    "ask", [attend, assert_attention_stable, partial(assert_attention_class_discriminative, targets=[0, 1])]
+)
 def test_layer_in_the_place_of_the_method_is_told_so(
-    classifier: nn.Sequential, picture: torch.Tensor, layer: str | None
+    classifier: nn.Sequential, picture: torch.Tensor, ask: Callable[..., Any]
 ) -> None:
     with pytest.raises(MethodError, match=r"^there is no method 'stem'\. It is a layer of the model: layer='stem'$"):
-        attend(classifier, picture, layer=layer, method="stem")
+        ask(classifier, picture, layer="gradcam", method="stem")
 
 
 def test_gradcam_plus_plus_keeps_its_digits_near_the_pole() -> None:
