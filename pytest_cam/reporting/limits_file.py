@@ -152,6 +152,7 @@ def _number(table: dict[str, Any], name: str, where: str) -> float | None:
 def _require_sense(at_least: float | None, at_most: float | None, metric: str, where: str) -> None:
     # Imports numpy, which a run that reads limits is about to need.
     from pytest_cam.measures.localization import METRICS
+    from pytest_cam.verdicts.limits import bound_said
 
     if at_least is None and at_most is None:
         raise SettingError(f"{where}: neither at_least nor at_most is given")
@@ -161,7 +162,8 @@ def _require_sense(at_least: float | None, at_most: float | None, metric: str, w
     for side, value in (("at_least", at_least), ("at_most", at_most)):
         if known is not None and value is not None and not known.low <= value <= known.high:
             raise SettingError(
-                f"{where}: {side} = {value:g} is outside the range of {metric}, {known.low:g} to {known.high:g}"
+                f"{where}: {side} = {value:g} is outside the range of {metric}, {bound_said(known.low)} to "
+                f"{bound_said(known.high)}"
             )
 
 

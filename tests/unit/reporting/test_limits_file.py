@@ -93,7 +93,7 @@ def test_whatever_a_test_is_called_is_read_as_it_was_written(
         (table(value="nan"), "value is nan; accepted: a finite number"),
         (table(at_least=None), "neither at_least nor at_most is given"),
         (table(at_most="0.4"), "at_least = 0.5 is above at_most = 0.4, and no value passes"),
-        (table(at_least="1.5"), "at_least = 1.5 is outside the range of skill, -inf to 1"),
+        (table(at_least="1.5"), "at_least = 1.5 is outside the range of skill, any number to 1"),
         (table(metric='"energy"', at_least="-0.1"), "at_least = -0.1 is outside the range of energy, 0 to 1"),
         (
             table() + table().removeprefix("format = 1\n"),
