@@ -11,8 +11,8 @@ import torch
 from pytest_cam.engine.apart import require_apart, with_arguments_told, with_row_told
 from pytest_cam.engine.asking import Ask, Found, Question
 from pytest_cam.engine.cache.pass_cache import PassCache
-from pytest_cam.engine.layers import AUTO, LayersLike, listed, resolve_all
-from pytest_cam.engine.methods import Method, method_named
+from pytest_cam.engine.layers import AUTO, LayersLike, listed, resolve, resolve_all
+from pytest_cam.engine.methods import METHODS, Method, method_named
 from pytest_cam.engine.passes.listing import index_of
 from pytest_cam.engine.passes.trace import GRADIENTS, trace
 from pytest_cam.engine.scores.finite import not_finite
@@ -102,6 +102,8 @@ def explain(
     without = [method for method in methods if not method.takes_a_layer]
     if without:
         _require_no_layer(without, layer)
+    else:
+        _require_no_method(subject, layer)
     if isinstance(layer, (list, tuple)) and not without and all(index_of(item) is None for item in layer):
         resolve_all(subject.module, layer)  # which a list that is answered from the cache must pass, too
     _require_layer_of_call(subject.said("layer_call"), layer)
@@ -227,6 +229,17 @@ def _is_plain(value: Any) -> bool:
     if type(value) in (list, tuple):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, (str, bytes, Number))
+
+
+def _require_no_method(subject: Subject, layer: LayersLike) -> None:
+    """Raise where a method is given for a layer: the model has none of that name."""
+    for each in listed(layer):
+        if isinstance(each, str) and each in METHODS:
+            try:
+                resolve(subject.module, each)
+            except LayerError:
+                name = type(subject.module).__name__
+                raise LayerError(f"{name} has no layer {each!r}. It is a method: method={each!r}") from None
 
 
 def _require_no_layer(methods: list[Method], layer: LayersLike) -> None:

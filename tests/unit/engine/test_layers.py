@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,19 @@ def test_unknown_name_answers_with_the_nearest(classifier: nn.Sequential, name: 
     with pytest.raises(LayerError) as caught:
         resolve(classifier, name)
     assert f"Sequential has no layer {name!r}. {suggested}" in str(caught.value)
+
+
+@pytest.mark.parametrize("layer", ["gradcam", ["stem", "gradcam"]])
+def test_method_in_the_place_of_the_layer_is_told_so(
+    classifier: nn.Sequential, picture: torch.Tensor, layer: Any
+) -> None:
+    with pytest.raises(LayerError, match=r"^Sequential has no layer 'gradcam'\. It is a method: method='gradcam'$"):
+        attend(classifier, picture, layer=layer)
+
+
+def test_layer_may_be_called_as_a_method_is(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    named = nn.Sequential(OrderedDict(random=classifier[0], rest=classifier[1:]))
+    assert attend(named, picture, layer="random").layer == "random"
 
 
 def test_module_of_another_model_is_an_error(classifier: nn.Sequential, picture: torch.Tensor) -> None:
