@@ -234,7 +234,7 @@ def require_one(verb: str, layer: Any = None, method: Any = None, target: Any = 
         if isinstance(value, (list, tuple)):
             raise error(
                 f"{name} is a list of {len(value)}; {verb} takes one {name}, and attend(..., {name}=[...]) gives an "
-                f"attention for each{region_hint(value)}"
+                f"attention for each{region_hint(value) if name == 'layer' else ''}"
             )
 
 

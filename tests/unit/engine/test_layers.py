@@ -13,7 +13,7 @@ from torch import nn
 
 from pytest_cam import Box, assert_attention_in_region, attend
 from pytest_cam.engine.layers import name_of, resolve
-from pytest_cam.errors import LayerError
+from pytest_cam.errors import LayerError, TargetError
 
 
 def test_by_name_by_module_and_by_nothing(classifier: nn.Sequential) -> None:
@@ -110,3 +110,8 @@ def test_other_wrong_layer_is_not_taken_for_a_region(
     with pytest.raises(LayerError) as caught:
         assert_attention_in_region(classifier, picture, (1, 1, 5, 5), layer)
     assert "region," not in str(caught.value)
+
+
+def test_four_targets_are_not_taken_for_a_region(classifier: nn.Sequential, picture: torch.Tensor) -> None:
+    with pytest.raises(TargetError, match=r"^target is a list of 4; .* gives an attention for each$"):
+        assert_attention_in_region(classifier, picture, (1, 1, 5, 5), target=[0, 1, 2, 3])  # type: ignore[arg-type]
