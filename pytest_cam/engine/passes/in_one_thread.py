@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 
 from pytest_cam.engine.model.module_tree import ModuleTree
+from pytest_cam.engine.passes.own_mode import OwnMode
 
 # From how many products on it pays; and how many values must go in for torch to ask oneDNN at all.
 _PRODUCTS, _VALUES = 1 << 23, 20_480
@@ -31,12 +31,13 @@ def with_one_thread(tree: ModuleTree) -> AbstractContextManager[object]:
     return _PointwiseByOneDNN()
 
 
-class _PointwiseByOneDNN(TorchFunctionMode):
+class _PointwiseByOneDNN(OwnMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # As torch's own modules call it: all positional.
         if func is torch.conv2d and len(args) == 7 and not kwargs:
             inputs, weight, bias, stride, padding, _, groups = args
-            if _is_large(inputs, weight):
+            # `torch.fx` hands in what stands for tensors.
+            if isinstance(inputs, torch.Tensor) and isinstance(weight, torch.Tensor) and _is_large(inputs, weight):
                 args = inputs, weight, bias, stride, padding, (2, 2), groups
         return func(*args, **(kwargs or {}))
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from pytest_cam.engine.model.module_tree import is_wide
+from pytest_cam.engine.passes.own_mode import OwnMode
 
 # From this share of rows on that are not zero, picking them out costs more than it spares.
 _WORTH_IT = 0.5
@@ -22,7 +22,7 @@ _WORTH_IT = 0.5
 _THREADS_FED = 8
 
 
-class SparseRows(TorchFunctionMode):
+class SparseRows(OwnMode):
     """Within a `with` block, linear layers take their gradients only where there are any.
 
     Those over tokens (B, n, C), and wide ones (`is_wide`) of one image (1, C) in float32 on a CPU. Only where the input

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.autograd import profiler
-from torch.overrides import _get_current_function_mode
+from torch.overrides import TorchFunctionMode, _get_current_function_mode, _pop_mode
 
 from pytest_cam import attend
 from pytest_cam.engine.model.module_tree import ModuleTree
@@ -161,3 +162,45 @@ def test_a_map_has_the_values_of_several_threads(layer: str, is_wide: bool) -> N
     np.testing.assert_allclose(maps[1], maps[0], rtol=1e-5, atol=1e-7)
     assert [names.count(ONEDNN) for names in ran] == [2, 2], "both convolutions, with any number of threads"
     assert _get_current_function_mode() is None
+
+
+class Mode(TorchFunctionMode):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("is_wide", [False, True])
+@pytest.mark.parametrize("layer", ["cells", "pointwise"])
+def test_a_mode_that_the_model_leaves_open_is_all_that_is_left(one_thread: None, layer: str, is_wide: bool) -> None:
+    mode = Mode()
+
+    class LeavesOpen(Pointwise):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            features = self.pointwise(self.cells(images).relu()).relu()
+            mode.__enter__()
+            return self.head(self.between(features.mean(dim=(2, 3))))
+
+    model = LeavesOpen(is_wide=is_wide).eval()
+    try:
+        attend(model, image(), layer=layer)
+        assert _get_current_function_mode() is mode
+        mode.__exit__(None, None, None)
+        assert _get_current_function_mode() is None
+    finally:
+        while _get_current_function_mode() is not None:
+            _pop_mode()
+
+
+def test_a_model_may_trace_what_it_runs(one_thread: None) -> None:
+    class Traces(Pointwise):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            weight, bias = self.pointwise.weight.detach(), self.pointwise.bias.detach()
+
+            def convolved(features: torch.Tensor) -> torch.Tensor:
+                return torch.conv2d(features, weight, bias, (1, 1), (0, 0), (1, 1), 1)
+
+            features = fx.symbolic_trace(convolved)(self.cells(images).relu())
+            return self.head(features.relu().mean(dim=(2, 3)))
+
+    traced, plain = (attend(kind().eval(), image(), layer="cells").map for kind in (Traces, Pointwise))
+    np.testing.assert_array_equal(traced, plain)
