@@ -14,7 +14,7 @@ import torchvision
 from torch import nn
 
 from pytest_cam.engine.model.module_tree import ModuleTree
-from pytest_cam.engine.passes.in_one_thread import with_one_thread
+from pytest_cam.engine.passes.in_one_thread import pointwise_by_onednn
 
 Array = npt.NDArray[np.float64]
 Score = Callable[[torch.Tensor], torch.Tensor]
@@ -69,7 +69,7 @@ def captured() -> Callable[[nn.Module, torch.Tensor, str, Score], tuple[Array, A
         handle = model.get_submodule(layer).register_forward_hook(keep)
         try:
             # By the same kernels: what they round otherwise, Grad-CAM++ enlarges 300 times near its pole.
-            with with_one_thread(ModuleTree.of(model)):
+            with pointwise_by_onednn(ModuleTree.of(model)):
                 torch.autograd.grad(score(model(pixels)[0]), pixels)
         finally:
             handle.remove()

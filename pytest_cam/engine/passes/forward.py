@@ -18,7 +18,7 @@ from pytest_cam.engine.black_box import State
 from pytest_cam.engine.model.hooks import HookManager
 from pytest_cam.engine.model.state import ModelState
 from pytest_cam.engine.passes.backward import has_graph, without_gradient
-from pytest_cam.engine.passes.in_one_thread import with_one_thread
+from pytest_cam.engine.passes.in_one_thread import pointwise_by_onednn
 from pytest_cam.engine.passes.last_tap import LastTap
 from pytest_cam.engine.passes.tap import Prelude, Taps
 from pytest_cam.engine.scores.targets import Scores
@@ -142,7 +142,7 @@ class Run:
         with (
             HookManager() as hooks,
             plainly(self.state),
-            with_one_thread(tree),
+            pointwise_by_onednn(tree),
             Prelude(mode(), with_graph=with_graph, with_wide_layers=tree.has_wide_layers) as prelude,
         ):
             first = RemovableHandle.next_id

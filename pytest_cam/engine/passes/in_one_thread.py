@@ -20,8 +20,8 @@ from pytest_cam.engine.passes.own_mode import OwnMode
 _PRODUCTS, _VALUES = 1 << 23, 20_480
 
 
-def with_one_thread(tree: ModuleTree) -> AbstractContextManager[object]:
-    """Return a `with` block for a pass of a model; it does nothing where torch has several threads.
+def pointwise_by_onednn(tree: ModuleTree) -> AbstractContextManager[object]:
+    """Return a `with` block for a pass of a model; it does nothing where torch has several threads, or no oneDNN.
 
     Args:
         tree: The model's modules.

@@ -48,10 +48,7 @@ def as_region(value: Any) -> Region:
     if hasattr(value, "tolist"):
         value = value.tolist()
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        hint = ". COCO's run lengths are Mask(rle), and its boxes Box.xywh(*bbox)" if isinstance(value, Mapping) else ""
-        hint = ". A layer goes to layer=" if isinstance(value, str) or hasattr(value, "named_modules") else hint
-        hint += ", and a mask's file is Mask(path)" if isinstance(value, str) else ""
-        raise RegionError(f"region is {_short(value)}; {_ACCEPTED}{hint}")
+        raise RegionError(f"region is {_short(value)}; {_ACCEPTED}{_hint(value)}")
     if not value:
         raise RegionError(f"region is {value!r}, no box at all, so nothing can be measured there; {_ACCEPTED}")
     if any(_is_region_like(part) for part in value):
@@ -102,6 +99,15 @@ def _boxes(value: Any) -> list[Box]:
             )
         boxes.append(Box(*corners[written], image_size=(int(width), int(height))))
     return boxes
+
+
+def _hint(value: Any) -> str:
+    """Return what to add to the error of what is no region: what it is, and where that belongs."""
+    if isinstance(value, Mapping):
+        return ". COCO's run lengths are Mask(rle), and its boxes Box.xywh(*bbox)"
+    if isinstance(value, str):
+        return ". A layer goes to layer=, and a mask's file is Mask(path)"
+    return ". A layer goes to layer=" if hasattr(value, "named_modules") else ""
 
 
 def _short(value: Any) -> str:

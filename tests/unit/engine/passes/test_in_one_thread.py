@@ -1,8 +1,9 @@
-"""Large convolutions of 1 x 1 in a process of one thread."""
+"""Large convolutions of 1 x 1 in a process of one thread, which all tests of the engine have by their conftest.py."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode, _pop_
 
 from pytest_cam import attend
 from pytest_cam.engine.model.module_tree import ModuleTree
-from pytest_cam.engine.passes.in_one_thread import with_one_thread
+from pytest_cam.engine.passes.in_one_thread import pointwise_by_onednn
 
 ONEDNN = "aten::mkldnn_convolution"
 CHANNELS = 2048
@@ -36,14 +37,6 @@ class Pointwise(nn.Module):
         return self.head(self.between(features.mean(dim=(2, 3))))
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(autouse=True)
 def require_onednn() -> None:
     if not torch.backends.mkldnn.is_available():
@@ -61,32 +54,42 @@ def operations(run: Callable[[], object]) -> list[str]:
     return [event.name for event in profile.function_events]
 
 
+@contextmanager
+def two_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def image() -> torch.Tensor:
     return torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-def test_torch_itself_leaves_them_to_its_matrix_product(one_thread: None) -> None:
+def test_torch_itself_leaves_them_to_its_matrix_product() -> None:
     # Where this fails, torch has come to do better, and there is nothing left to do here.
     convolution, given = nn.Conv2d(CHANNELS, CHANNELS, 1), torch.rand(1, CHANNELS, 4, 4)
     with torch.no_grad():
         assert ONEDNN not in operations(lambda: convolution(given))
 
 
-def test_they_are_onednns(one_thread: None, tree: ModuleTree) -> None:
+def test_they_are_onednns(tree: ModuleTree) -> None:
     convolution, given = nn.Conv2d(CHANNELS, CHANNELS, 1), torch.rand(1, CHANNELS, 4, 4)
-    with torch.no_grad(), with_one_thread(tree):
+    with torch.no_grad(), pointwise_by_onednn(tree):
         assert ONEDNN in operations(lambda: convolution(given))
 
 
 @pytest.mark.parametrize("padding", [0, 1, "same"])
 @pytest.mark.parametrize("bias", [True, False])
-def test_values_and_gradients_are_the_same(one_thread: None, tree: ModuleTree, padding: int | str, bias: bool) -> None:
+def test_values_and_gradients_are_the_same(tree: ModuleTree, padding: int | str, bias: bool) -> None:
     torch.manual_seed(0)
     convolution = nn.Conv2d(128, 256, 1, padding=padding, bias=bias)
     given = torch.randn(1, 128, 17, 19, requires_grad=True)
     weights = torch.randn_like(convolution(given))
     (expected,) = torch.autograd.grad((weights * convolution(given)).sum(), given)
-    with with_one_thread(tree):
+    with pointwise_by_onednn(tree):
         output = convolution(given)
         (found,) = torch.autograd.grad((weights * output).sum(), given)
     torch.testing.assert_close(output, convolution(given), rtol=1e-5, atol=1e-5)
@@ -102,11 +105,11 @@ def test_values_and_gradients_are_the_same(one_thread: None, tree: ModuleTree, p
     ],
     ids=["small", "float64", "of one cell"],
 )
-def test_of_others_nothing_changes(one_thread: None, tree: ModuleTree, convolution: nn.Conv2d, side: int) -> None:
+def test_of_others_nothing_changes(tree: ModuleTree, convolution: nn.Conv2d, side: int) -> None:
     given = torch.rand(1, convolution.in_channels, side, side, dtype=convolution.weight.dtype)
     with torch.no_grad():
         expected = operations(lambda: convolution(given))
-        with with_one_thread(tree):
+        with pointwise_by_onednn(tree):
             assert operations(lambda: convolution(given)) == expected
 
 
@@ -115,50 +118,40 @@ def test_of_others_nothing_changes(one_thread: None, tree: ModuleTree, convoluti
     [nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, 64, 1, groups=2), nn.Conv2d(64, 128, 1, stride=2)],
     ids=["3 x 3", "grouped", "strided"],
 )
-def test_a_kernel_is_spread_out_only_where_that_changes_nothing(
-    one_thread: None, tree: ModuleTree, convolution: nn.Conv2d
-) -> None:
+def test_a_kernel_is_spread_out_only_where_that_changes_nothing(tree: ModuleTree, convolution: nn.Conv2d) -> None:
     given = torch.rand(1, 64, 60, 60)
-    with torch.no_grad(), with_one_thread(tree):
+    with torch.no_grad(), pointwise_by_onednn(tree):
         found = convolution(given)
     torch.testing.assert_close(found, convolution(given), rtol=1e-5, atol=1e-5)
 
 
 def test_several_threads_need_no_help(tree: ModuleTree) -> None:
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        with with_one_thread(tree):
-            assert _get_current_function_mode() is None
-    finally:
-        torch.set_num_threads(threads)
+    with two_threads(), pointwise_by_onednn(tree):
+        assert _get_current_function_mode() is None
 
 
-def test_without_onednn_there_is_none_to_ask(one_thread: None, tree: ModuleTree) -> None:
+def test_without_onednn_there_is_none_to_ask(tree: ModuleTree) -> None:
     torch._C._set_mkldnn_enabled(False)  # `torch.backends.mkldnn.flags` warns of other things
     try:
-        with with_one_thread(tree):
+        with pointwise_by_onednn(tree):
             assert _get_current_function_mode() is None
     finally:
         torch._C._set_mkldnn_enabled(True)
 
 
-def test_a_network_of_few_such_weights_is_not_held_up(one_thread: None) -> None:
-    with with_one_thread(ModuleTree.of(nn.Sequential(nn.Conv2d(512, 512, 1), nn.Conv2d(64, CHANNELS, 3)))):
+def test_a_network_of_few_such_weights_is_not_held_up() -> None:
+    with pointwise_by_onednn(ModuleTree.of(nn.Sequential(nn.Conv2d(512, 512, 1), nn.Conv2d(64, CHANNELS, 3)))):
         assert _get_current_function_mode() is None
 
 
 @pytest.mark.parametrize("layer", ["cells", "pointwise"])
 @pytest.mark.parametrize("is_wide", [False, True])
 def test_a_map_has_the_values_of_several_threads(layer: str, is_wide: bool) -> None:
-    model, threads = Pointwise(is_wide=is_wide).eval(), torch.get_num_threads()
+    model = Pointwise(is_wide=is_wide).eval()
     maps, ran = [], []
-    try:
-        for count in (2, 1):
-            torch.set_num_threads(count)
+    for threads in (two_threads(), nullcontext()):
+        with threads:
             ran.append(operations(lambda: maps.append(attend(model, image(), layer=layer).map)))
-    finally:
-        torch.set_num_threads(threads)
     np.testing.assert_allclose(maps[1], maps[0], rtol=1e-5, atol=1e-7)
     assert [names.count(ONEDNN) for names in ran] == [2, 2], "both convolutions, with any number of threads"
     assert _get_current_function_mode() is None
@@ -171,7 +164,7 @@ class Mode(TorchFunctionMode):
 
 @pytest.mark.parametrize("is_wide", [False, True])
 @pytest.mark.parametrize("layer", ["cells", "pointwise"])
-def test_a_mode_that_the_model_leaves_open_is_all_that_is_left(one_thread: None, layer: str, is_wide: bool) -> None:
+def test_a_mode_that_the_model_leaves_open_is_all_that_is_left(layer: str, is_wide: bool) -> None:
     mode = Mode()
 
     class LeavesOpen(Pointwise):
@@ -191,7 +184,7 @@ def test_a_mode_that_the_model_leaves_open_is_all_that_is_left(one_thread: None,
             _pop_mode()
 
 
-def test_a_model_may_trace_what_it_runs(one_thread: None) -> None:
+def test_a_model_may_trace_what_it_runs() -> None:
     class Traces(Pointwise):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             weight, bias = self.pointwise.weight.detach(), self.pointwise.bias.detach()
